@@ -1,0 +1,1 @@
+"""Where data come from: ``sample`` (shipped), a local folder, or the hub's local copy."""

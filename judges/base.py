@@ -1,0 +1,46 @@
+"""What a judge is: three ways of asking, one record as the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from judges.records import Comparison, Rating, Verdict
+
+
+class Judge(Protocol):
+    """Anything that gives verdicts: an OpenAI-compatible server or a local model.
+
+    ``snapshot`` names the judge exactly (model name as the server reports it, or ``local:`` with
+    the weights' hash) and goes into protocol ids; ``comparable`` is false for a judge whose figures
+    can't stand beside published ones.
+    """
+
+    name: str
+    snapshot: str
+    comparable: bool
+
+    def preferences(self, comparisons: Sequence[Comparison], *, seed: int = 0) -> list[Verdict]:
+        """AlpacaEval 2.0 weighted preference, 1..2, order drawn from a seed on the instruction."""
+
+    def ratings(self, ratings: Sequence[Rating]) -> list[Verdict]:
+        """MT-Bench single-answer rating, 1..10."""
+
+    def pairwise(self, comparisons: Sequence[Comparison]) -> list[tuple[Verdict, Verdict]]:
+        """Which output is better, asked in both orders: (as given, swapped), values mapped back."""
+
+    def estimate(self, calls: int, prompt_tokens: int) -> float:
+        """Expected cost in US dollars of that many calls (0 for a local judge)."""
+
+    def describe(self) -> dict[str, Any]:
+        """Flat facts about the judge for run folders and reports; no secrets."""
+
+
+class TextEngine(Protocol):
+    """What the local judge needs of an engine: a chat template and log-probabilities."""
+
+    name: str
+    model_hash: str
+
+    def logprobs(self, prompts: Sequence[Any], continuations: Sequence[str]) -> Sequence[Any]:
+        """Per pair an object with ``total`` (nats) and ``tokens``."""

@@ -1,0 +1,74 @@
+"""Records of the results room: the score of one item and the score of one checkpoint."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Record(BaseModel):
+    """Base of all records: immutable, and strict about unknown fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    v: Literal[1] = 1
+
+
+class ItemScore(Record):
+    """What one checkpoint scored on one item of one benchmark.
+
+    ``values`` maps metric to value in the metric's own item unit (0/1 for accuracy, 0..1 for a
+    preference, 1..10 for a rating, characters for a length). An item without a usable answer keeps
+    its line: ``truncated``, ``unparsed`` and ``error`` say what happened to it, and ``values`` holds
+    what the protocol scores such an item with (nothing, when the protocol excludes it).
+    ``cluster`` groups items that share a question (the two turns of MT-Bench).
+    """
+
+    benchmark: str
+    item_id: str
+    values: dict[str, float]
+    category: str = ""
+    cluster: str = ""
+    truncated: bool = False
+    unparsed: bool = False
+    error: str = ""
+    prompt_hash: str = ""
+    extracted: str | None = None
+
+
+class Score(Record):
+    """One figure of one checkpoint: a cell of a table.
+
+    ``value``, ``stderr``, ``ci_low`` and ``ci_high`` share ``unit``: percent (0..100), points
+    (1..10) or characters. ``stderr`` is one standard error of the mean (clustered where items share
+    a question). ``n`` items entered the value, of ``n_expected`` asked for. ``protocol`` is the
+    protocol id: two scores with different ids never share a column unmarked. ``marks`` are reason
+    codes why the figure can't be compared with published ones: ``sample-data``, ``item-limit``,
+    ``local-judge``, ``reduced-protocol``.
+    ``headline`` marks the metric that a summary table shows for the benchmark.
+    """
+
+    benchmark: str
+    metric: str
+    value: float | None
+    unit: Literal["percent", "points", "characters"] = "percent"
+    stderr: float | None = None
+    ci_low: float | None = None
+    ci_high: float | None = None
+    n: int
+    n_expected: int
+    n_truncated: int = 0
+    n_unparsed: int = 0
+    n_error: int = 0
+    n_missing: int = 0
+    protocol: str
+    settings: dict[str, str] = Field(default_factory=dict)
+    judge: str = ""
+    data: str = ""
+    marks: tuple[str, ...] = ()
+    headline: bool = False
+    category: str = ""
+    arm: str = ""
+    iteration: int = 0
+    seed: int = 0
+    model: str = ""

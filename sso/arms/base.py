@@ -1,0 +1,111 @@
+"""What an arm is: the steps that turn one iteration's policy into the next one.
+
+A step is a function from input folders to one output folder. The harness runs the steps (and
+skips those already done), so a step keeps no state of its own: everything it needs comes in its
+``StepContext``, everything it makes goes into ``ctx.folder``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from sso.records import Message, Query
+from sso.settings import MethodSettings
+
+
+class CompletionLike(Protocol):
+    """What the core reads of a generated completion."""
+
+    @property
+    def text(self) -> str: ...
+    @property
+    def completion_tokens(self) -> int: ...
+    @property
+    def truncated(self) -> bool: ...
+
+
+class TextEngine(Protocol):
+    """The part of a text-generation engine that the core needs."""
+
+    def chat(
+        self,
+        prompts: Sequence[str | Sequence[Message]],
+        *,
+        max_new_tokens: int,
+        temperature: float = 0.0,
+        top_p: float = 1.0,
+        seeds: Sequence[int] | None = None,
+        stop: Sequence[str] = (),
+    ) -> Sequence[CompletionLike]:
+        """One completion a prompt, in order; temperature 0 is greedy, one seed a prompt."""
+
+    def logprobs(
+        self, prompts: Sequence[str | Sequence[Message]], continuations: Sequence[str]
+    ) -> Sequence[Any]:
+        """Per pair an object with ``total`` (nats) and ``tokens``."""
+
+
+@dataclass(frozen=True)
+class StepContext:
+    """All that a step may use.
+
+    ``inputs`` maps the names in ``Step.inputs`` to folders: ``policy`` (the checkpoint that enters
+    the iteration), ``preferences`` (a folder with ``preferences.jsonl``), or an earlier step's name.
+    ``queries`` are this iteration's share. ``engine(folder)`` gives a text engine on a checkpoint
+    folder; engines belong to the caller, who closes them. ``writer`` is the engine that writes
+    principles, ``None`` for the policy itself. ``progress(done, total)`` may be called at will.
+    """
+
+    folder: Path
+    inputs: Mapping[str, Path]
+    queries: Sequence[Query]
+    settings: MethodSettings
+    iteration: int
+    seed: int
+    engine: Callable[[Path], TextEngine]
+    writer: TextEngine | None = None
+    progress: Callable[[int, int], None] = lambda done, total: None
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """What a step reports into its ``stage.json``: flat counts and measures, and tokens worked on."""
+
+    counts: Mapping[str, int] = field(default_factory=dict)
+    measures: Mapping[str, float] = field(default_factory=dict)
+    tokens: int = 0
+
+
+@dataclass(frozen=True)
+class Step:
+    """One stage of an iteration. ``name`` is its folder; ``settings`` the names of the
+    ``MethodSettings`` sections it depends on (a change in another one does not redo it).
+
+    A ``train`` step leaves a checkpoint folder ``ctx.folder / "model"`` (safetensors, tokenizer and
+    all); a ``sample`` step leaves JSONL files of records.
+    """
+
+    name: str
+    kind: Literal["sample", "train"]
+    inputs: tuple[str, ...]
+    settings: tuple[str, ...]
+    run: Callable[[StepContext], StepResult]
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One method of a comparison.
+
+    The last ``train`` step's checkpoint is the next policy. ``judged`` names the step whose
+    ``pairs.jsonl`` the pair-accuracy judge reads (``PreferencePair`` lines).
+    """
+
+    name: str
+    title: str
+    steps: tuple[Step, ...]
+    judged: str
+    uses_queries: bool = True
+    uses_preferences: bool = False

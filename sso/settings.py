@@ -1,0 +1,84 @@
+"""Settings of the training core, by section; every default is cited in METHOD terms."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Section(BaseModel):
+    """Base of the settings sections: unknown keys are errors, values are validated."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+class PrincipleSettings(Section):
+    """Where principles come from."""
+
+    source: Literal["predefined", "generated"] = "predefined"
+    select: Literal["policy", "random"] = "policy"
+    file: str | None = None
+    features_per_query: int = Field(2, ge=1, le=7)
+    concision_probability: float = Field(0.2, ge=0, le=1)
+    max_new_tokens: int = Field(256, ge=8)
+
+
+class SamplingSettings(Section):
+    """How y+, y- and yo are sampled (paper: temperature 0.7, top-p 0.8, up to 2048 new tokens)."""
+
+    temperature: float = Field(0.7, ge=0)
+    top_p: float = Field(0.8, gt=0, le=1)
+    max_new_tokens: int = Field(2048, ge=1)
+    original_greedy: bool = True
+    keep_truncated: bool = False
+
+
+class LossSettings(Section):
+    """Preference losses; beta 0.1, gamma 0.1, alpha 0.5, beta_g 0.1 are the authors' defaults."""
+
+    kind: Literal["ipo", "dpo"] = "ipo"
+    beta: float = Field(0.1, gt=0)
+    gamma: float = Field(0.1, ge=0)
+    alpha: float = Field(0.5, ge=0, le=1)
+    beta_g: float = Field(0.1, ge=0)
+    w_gradient: bool = True
+
+
+class LoraSettings(Section):
+    """LoRA instead of full fine-tuning; ``rank`` 0 is full fine-tuning."""
+
+    rank: int = Field(0, ge=0)
+    alpha: float = 16.0
+    dropout: float = Field(0.0, ge=0, lt=1)
+    target_modules: tuple[str, ...] = ()
+    quantize_4bit: bool = False
+
+
+class TrainingSettings(Section):
+    """Optimisation of both training steps (paper: lr 5e-7 cosine, 4 % warm-up, one epoch)."""
+
+    learning_rate: float = Field(5e-7, gt=0)
+    schedule: str = "cosine"
+    warmup_ratio: float = Field(0.04, ge=0, lt=1)
+    weight_decay: float = Field(0.0, ge=0)
+    epochs: float = Field(1.0, gt=0)
+    batch_size: int = Field(32, ge=1, description="prompts (not completions) an optimizer step, over all devices")
+    micro_tokens: int = Field(8192, ge=64, description="tokens of one packed forward pass")
+    max_length: int = Field(2048, ge=16)
+    truncation: Literal["drop", "cut"] = "drop"
+    precision: Literal["fp32", "bf16"] = "fp32"
+    gradient_checkpointing: bool = False
+    max_grad_norm: float = Field(1.0, gt=0)
+    checkpoint_every: int = Field(0, ge=0, description="optimizer steps between mid-stage checkpoints; 0 = none")
+    report_to: tuple[str, ...] = ("tensorboard",)
+    lora: LoraSettings = LoraSettings()
+
+
+class MethodSettings(Section):
+    """Everything a step of an arm depends on."""
+
+    principles: PrincipleSettings = PrincipleSettings()
+    sampling: SamplingSettings = SamplingSettings()
+    loss: LossSettings = LossSettings()
+    training: TrainingSettings = TrainingSettings()
