@@ -1,1 +1,35 @@
-"""Placeholder docstring, to be written."""
+"""The results room: what people look at.
+
+In come run folders (``run.json``, ``stage.json``, ``scores.json``, ``items.jsonl``); out go tables,
+plots, one HTML report, a history and the verdict of the CI gate. Records: ``ItemScore``, ``Score``.
+
+    frame = load_runs(["runs/first"])           # one tidy row for each score
+    table = iteration_table(frame)              # rows base, Iter1..N by arm
+    text = render(["runs/first"], format="md")  # the same, as text
+
+Everything but the records is imported on first use, so that importing the room stays cheap.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from leaderboards.errors import LeaderboardError
+from leaderboards.records import ItemScore, Score
+
+_LAZY: dict[str, str] = {
+    "load_runs": "leaderboards.frame",
+    "over_seeds": "leaderboards.frame",
+    "build_table": "leaderboards.build",
+    "iteration_table": "leaderboards.build",
+    "render": "leaderboards.show",
+}
+
+__all__ = ["ItemScore", "LeaderboardError", "Score", *_LAZY]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return getattr(import_module(_LAZY[name]), name)
+    raise AttributeError(f"module 'leaderboards' has no attribute {name!r}")

@@ -1,0 +1,43 @@
+"""CSV with full precision: a value, a standard error and a note column for each table column."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+from leaderboards.table import Cell, Table
+
+
+def render(table: Table) -> str:
+    """One line a row (no foot-note text is lost: notes are written out in full)."""
+    texts = dict(table.notes)
+    with_reference = any(
+        cell.reference is not None
+        for group in table.groups
+        for row in group.rows
+        for cell in row.cells
+    )
+    head = ["model", *(label.strip(".").lower() for label in table.stub)]
+    for key in table.keys:
+        head += [key, f"{key}_stderr", f"{key}_notes"]
+        head += [f"{key}_published", f"{key}_difference"] if with_reference else []
+    output = io.StringIO()
+    writer = csv.writer(output, lineterminator="\n")
+    writer.writerow(head)
+    for group in table.groups:
+        for row in group.rows:
+            line = [group.title, *row.labels]
+            for position, cell in enumerate(row.cells):
+                keys = (*table.notes_of_column(position), *cell.notes)
+                line += _cells(cell, [texts[key] for key in keys], with_reference)
+            writer.writerow(line)
+    return output.getvalue()
+
+
+def _cells(cell: Cell, notes: list[str], with_reference: bool) -> list[str]:
+    line = [_number(cell.value), _number(cell.stderr), "; ".join(notes)]
+    return line + ([_number(cell.reference), _number(cell.difference)] if with_reference else [])
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else repr(round(value, 6))

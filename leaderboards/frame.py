@@ -1,0 +1,151 @@
+"""Aggregation: scores of any number of run folders, seeds and machines in one tidy frame."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from leaderboards.errors import LeaderboardError
+from leaderboards.runs import Run, read_runs
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+COLUMNS: dict[str, str] = {
+    "source": "'run' for measured figures, 'paper' for published ones",
+    "run": "name of the run",
+    "model": "starting model of the run",
+    "arm": "arm of the comparison; 'base' is the starting model",
+    "loss": "preference loss of the run (ipo, dpo); empty for base",
+    "setting": "online, offline or reward_model",
+    "iteration": "0 for the starting model, else 1..N",
+    "seed": "seed of the run",
+    "benchmark": "benchmark, e.g. gsm8k",
+    "metric": "metric of the benchmark, e.g. accuracy",
+    "category": "subject or category; empty for the whole benchmark",
+    "headline": "whether a summary table shows this metric",
+    "value": "the figure, in 'unit'; missing when nothing could be scored",
+    "stderr": "one standard error of the mean over items",
+    "ci_low": "lower end of the 95 % interval, where the benchmark gives one",
+    "ci_high": "upper end of that interval",
+    "unit": "percent (0..100), points (1..10) or characters",
+    "n": "items in the figure",
+    "n_expected": "items asked for",
+    "n_truncated": "answers cut at the token limit",
+    "n_unparsed": "answers no figure could be read from",
+    "n_error": "items that failed",
+    "n_missing": "items without an annotation",
+    "protocol": "protocol id; different ids never share a column unmarked",
+    "judge": "judge, if any",
+    "data": "where the items came from",
+    "marks": "why the figure can't be compared with published ones ('|'-separated codes)",
+    "digits": "decimals as published; -1 for measured figures",
+    "folder": "evaluation folder with items.jsonl; empty for published figures",
+}
+
+
+def load_runs(paths: Sequence[Path | str]) -> pd.DataFrame:
+    """One row for each finished score of the run folders at ``paths`` (columns: ``COLUMNS``).
+
+    A folder that only holds run folders stands for all of them; a partial run counts as far as it
+    is. ``frame.attrs["unfinished"]`` lists evaluations left out because they were not finished.
+
+    Raises LeaderboardError for no run, a damaged or newer one, NaN scores, or no score at all.
+    """
+    return frame_of(read_runs(paths))
+
+
+def frame_of(runs: Sequence[Run]) -> pd.DataFrame:
+    """The tidy frame of runs that are already read."""
+    rows = [row for run in runs for row in _rows(run)]
+    if not rows:
+        raise LeaderboardError("no finished scores in the runs named")
+    frame = to_frame(rows)
+    frame.attrs["unfinished"] = [f"{run.name}: {part}" for run in runs for part in run.unfinished]
+    return frame
+
+
+def to_frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    """Rows as a frame with exactly the documented columns and stable types."""
+    import pandas as pd
+
+    frame = pd.DataFrame(rows, columns=list(COLUMNS))
+    for name in ("value", "stderr", "ci_low", "ci_high"):
+        frame[name] = pd.to_numeric(frame[name])
+    return frame
+
+
+def _rows(run: Run) -> list[dict[str, Any]]:
+    setting = "offline" if _is_offline(run) else "online"
+    rows = []
+    for evaluation in run.evaluations:
+        for score in evaluation.scores:
+            row = score.model_dump(exclude={"v", "settings", "model"})
+            arm = score.arm or "base"
+            row.update(
+                source="run",
+                run=run.name,
+                model=run.model or score.model,
+                arm=arm,
+                loss="" if arm == "base" else run.loss,
+                setting=setting,
+                marks="|".join(score.marks),
+                digits=-1,
+                folder=str(evaluation.folder),
+            )
+            rows.append(row)
+    return rows
+
+
+def _is_offline(run: Run) -> bool:
+    config = run.info.get("config")
+    return isinstance(config, dict) and config.get("setting") == "offline"
+
+
+def over_seeds(frame: pd.DataFrame) -> pd.DataFrame:
+    """Collapse seeds: one row for each (run family, checkpoint, benchmark, metric, protocol).
+
+    Added columns: ``seeds`` (number of seeds), ``seed_sd`` (standard deviation between seeds).
+    ``stderr`` becomes the root of the mean squared item error plus the squared standard error of
+    the mean over seeds: the items are the same for every seed, so their error does not shrink with
+    more seeds. ``ci_low`` and ``ci_high`` add the two half widths (1.96 item errors; Student's t with
+    seeds - 1 degrees of freedom for the seeds) in quadrature.
+    """
+    keys = ["source", "model", "arm", "loss", "setting", "iteration", "benchmark", "metric"]
+    keys += ["category", "protocol", "group"] if "group" in frame else ["category", "protocol"]
+    groups = frame.groupby(keys, sort=False, dropna=False)
+    rows = [_collapse(part) for _, part in groups]
+    result = type(frame)(rows).reset_index(drop=True)
+    result.attrs = dict(frame.attrs)
+    return result
+
+
+def _collapse(part: pd.DataFrame) -> dict[str, Any]:
+    row = {str(name): value for name, value in part.iloc[0].items()}
+    values = part.drop_duplicates("seed")
+    row.update(seeds=len(values), seed_sd=float("nan"))
+    if len(values) > 1 and values["value"].notna().all():
+        row.update(_mean_over_seeds(values))
+    return row
+
+
+def _mean_over_seeds(part: pd.DataFrame) -> dict[str, Any]:
+    from scipy.stats import t
+
+    k = len(part)
+    mean, sd = float(part["value"].mean()), float(part["value"].std(ddof=1))
+    between = sd / k**0.5
+    within = float((part["stderr"].fillna(0) ** 2).mean()) ** 0.5
+    half = ((1.959964 * within) ** 2 + (float(t.ppf(0.975, k - 1)) * between) ** 2) ** 0.5
+    summed = ("n_truncated", "n_unparsed", "n_error", "n_missing", "n", "n_expected")
+    marks = sorted({mark for marks in part["marks"] for mark in marks.split("|") if mark})
+    return {
+        "value": mean,
+        "stderr": (within**2 + between**2) ** 0.5,
+        "ci_low": mean - half,
+        "ci_high": mean + half,
+        "seed_sd": sd,
+        "marks": "|".join(marks),
+        **{name: int(part[name].sum()) for name in summed},
+    }

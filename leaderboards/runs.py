@@ -1,0 +1,225 @@
+"""Reads run folders: what a run is, which of its evaluations are finished, and their records.
+
+Only the documented layout is relied on (``run.json``, one ``stage.json`` for each finished stage,
+``scores.json`` and ``items.jsonl`` in evaluation stages), so a run of another machine reads the same.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from leaderboards.errors import LeaderboardError
+from leaderboards.records import ItemScore, Score
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One finished evaluation stage: its folder, its scores and what its ``stage.json`` says."""
+
+    folder: Path
+    scores: tuple[Score, ...]
+    stage: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run folder as far as it is written."""
+
+    path: Path
+    info: dict[str, Any]
+    evaluations: tuple[Evaluation, ...]
+    stages: tuple[dict[str, Any], ...]
+    unfinished: tuple[str, ...] = field(default=())
+
+    @property
+    def name(self) -> str:
+        return str(self.info.get("name") or self.path.name)
+
+    @property
+    def model(self) -> str:
+        return str(self.info.get("model") or "")
+
+    @property
+    def loss(self) -> str:
+        return loss_of(self.info.get("config") or {})
+
+
+def loss_of(config: Any) -> str:
+    """The kind of the preference loss (``ipo``, ``dpo``) named anywhere in a resolved config."""
+    if not isinstance(config, dict):
+        return ""
+    section = config.get("loss")
+    if isinstance(section, str):
+        return section
+    if isinstance(section, dict) and isinstance(section.get("kind"), str):
+        return str(section["kind"])
+    for value in config.values():
+        if found := loss_of(value):
+            return found
+    return ""
+
+
+def read_json(path: Path, what: str) -> Any:
+    """Parse one JSON file; a damaged file is one clear line that names it."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise LeaderboardError(f"{what} cannot be read: {path}: {error.strerror}") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise LeaderboardError(f"{what} is damaged or half written: {path}: {error}") from None
+
+
+def expand(paths: Iterable[Path | str]) -> list[Path]:
+    """Run folders among ``paths``; a folder that only holds runs stands for all of them."""
+    found: list[Path] = []
+    for given in map(Path, paths):
+        if (given / "run.json").is_file():
+            found.append(given)
+            continue
+        if not given.exists():
+            raise LeaderboardError(f"no such run folder: {given}")
+        inner = sorted(child.parent for child in given.glob("*/run.json")) if given.is_dir() else []
+        if not inner:
+            raise LeaderboardError(f"not a run folder (it has no run.json): {given}")
+        found.extend(inner)
+    if not found:
+        raise LeaderboardError("no run folder was named")
+    return found
+
+
+def read_info(path: Path) -> dict[str, Any]:
+    """``run.json`` of a run folder, refused when a newer release wrote it."""
+    info = read_json(path / "run.json", "the run's description")
+    if not isinstance(info, dict):
+        raise LeaderboardError(f"the run's description is not a JSON object: {path / 'run.json'}")
+    _check_schema(info, path / "run.json")
+    return info
+
+
+def read_run(path: Path) -> Run:
+    """Everything finished in one run folder (a partial run is read as far as it is)."""
+    info = read_info(path)
+    evaluations, stages, unfinished = [], [], []
+    for folder, names in _folders(path):
+        stage = _read_stage(folder) if "stage.json" in names else None
+        if stage is not None:
+            stages.append(stage)
+        if "scores.json" not in names:
+            continue
+        if stage is None or stage.get("status", "done") != "done":
+            unfinished.append(folder.relative_to(path).as_posix())
+            continue
+        evaluations.append(Evaluation(folder, read_scores(folder / "scores.json"), stage))
+    stages.sort(key=lambda stage: str(stage.get("started", "")))
+    return Run(path, info, tuple(evaluations), tuple(stages), tuple(unfinished))
+
+
+def read_scores(path: Path) -> tuple[Score, ...]:
+    """The Score records of one ``scores.json``; NaN and infinite figures are refused."""
+    rows = read_json(path, "scores")
+    if not isinstance(rows, list):
+        raise LeaderboardError(f"scores are not a JSON list: {path}")
+    scores = []
+    for number, row in enumerate(rows, 1):
+        try:
+            score = Score.model_validate(row)
+        except ValidationError as error:
+            raise LeaderboardError(f"{path}: score {number}: {first_problem(error)}") from None
+        _check_finite(score, path)
+        scores.append(score)
+    return tuple(scores)
+
+
+def read_items(folder: Path) -> list[ItemScore]:
+    """The ItemScore lines of an evaluation folder, in file order."""
+    path = folder / "items.jsonl"
+    if not path.is_file():
+        return []
+    items = []
+    with path.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, 1):
+            if not line.strip():
+                continue
+            try:
+                items.append(ItemScore.model_validate_json(line))
+            except ValidationError as error:
+                raise LeaderboardError(f"{path}:{number}: {first_problem(error)}") from None
+    return items
+
+
+def read_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """The objects of a JSON-lines file; a torn last line (a killed writer) is left out."""
+    with path.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, 1):
+            if not line.strip():
+                continue
+            try:
+                value = json.loads(line)
+            except json.JSONDecodeError as error:
+                if not line.endswith("\n"):
+                    return
+                raise LeaderboardError(f"{path}:{number}: not a JSON line: {error}") from None
+            if isinstance(value, dict):
+                yield value
+
+
+def read_runs(paths: Sequence[Path | str]) -> list[Run]:
+    """Read every run named; at least one of them must hold a finished score."""
+    runs = [read_run(path) for path in expand(paths)]
+    if not any(run.evaluations for run in runs):
+        raise LeaderboardError(_no_scores(runs[0]))
+    return runs
+
+
+def first_problem(error: ValidationError) -> str:
+    """The first complaint of a validation error in one line."""
+    problem = error.errors()[0]
+    where = ".".join(str(part) for part in problem["loc"]) or "record"
+    return f"{where}: {problem['msg']}"
+
+
+def _no_scores(run: Run) -> str:
+    done = ", ".join(str(stage.get("stage")) for stage in run.stages[-3:]) or "none"
+    return f"no finished scores in {run.path} (last finished stages: {done}); resume the run first"
+
+
+def _folders(path: Path) -> Iterator[tuple[Path, set[str]]]:
+    for folder, subfolders, names in os.walk(path):
+        subfolders.sort()
+        yield Path(folder), set(names)
+
+
+def _read_stage(folder: Path) -> dict[str, Any]:
+    stage = read_json(folder / "stage.json", "a stage record")
+    if not isinstance(stage, dict):
+        raise LeaderboardError(f"a stage record is not a JSON object: {folder / 'stage.json'}")
+    _check_schema(stage, folder / "stage.json")
+    return stage
+
+
+def _check_schema(record: dict[str, Any], path: Path) -> None:
+    schema = record.get("schema", SCHEMA)
+    if not isinstance(schema, int) or schema > SCHEMA:
+        raise LeaderboardError(
+            f"{path} has schema {schema}; this release reads up to {SCHEMA}: upgrade sso-bench"
+        )
+
+
+def _check_finite(score: Score, path: Path) -> None:
+    for name in ("value", "stderr", "ci_low", "ci_high"):
+        figure = getattr(score, name)
+        if figure is not None and not math.isfinite(figure):
+            raise LeaderboardError(
+                f"{path}: {score.benchmark} {score.metric}: {name} is {figure}, not a number; "
+                "evaluate this benchmark again"
+            )

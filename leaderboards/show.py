@@ -1,0 +1,46 @@
+"""One call from run folders to the text of a table."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from leaderboards.build import build_table
+from leaderboards.errors import LeaderboardError
+from leaderboards.formats import format_named
+from leaderboards.frame import load_runs
+from leaderboards.layouts import layout_named
+
+AGAINST = ("paper", "alpaca")
+
+
+def render(
+    runs: Sequence[Path | str],
+    layout: str = "iterations",
+    format: str = "terminal",
+    against: str | None = None,
+    color: bool | None = None,
+) -> str:
+    """The table ``layout`` over ``runs`` as text.
+
+    ``format`` is terminal, md, latex, html or csv. ``against`` "paper" puts the published value and
+    the difference beside each cell, "alpaca" adds neighbours of the public AlpacaEval leaderboard.
+    ``color`` None means: in a terminal, unless NO_COLOR is set.
+
+    Raises LeaderboardError (one clear line) for unknown names and unreadable runs.
+    """
+    chosen, draw = layout_named(layout), format_named(format)
+    if against is not None and against not in AGAINST:
+        raise LeaderboardError(f"can't compare against {against!r}; known: {', '.join(AGAINST)}")
+    table = build_table(load_runs(runs), chosen)
+    if format == "terminal":
+        from leaderboards.formats.terminal import render as draw_terminal
+
+        return draw_terminal(table, color=_wants_color() if color is None else color)
+    return draw(table)
+
+
+def _wants_color() -> bool:
+    return sys.stdout.isatty() and "NO_COLOR" not in os.environ

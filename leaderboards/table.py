@@ -1,0 +1,95 @@
+"""The table itself: what every output format draws, with nothing of pandas in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One figure. ``rank`` 1 is the best of its column and group, 2 the second, 0 neither.
+
+    ``versus_base`` and ``versus_previous`` are +1 (significantly better), -1 (worse) or 0.
+    ``notes`` are the keys of the foot-notes that mark it. ``reference`` is the published value that
+    stands beside it and ``difference`` value minus reference.
+    """
+
+    value: float | None = None
+    stderr: float | None = None
+    decimals: int = 1
+    rank: int = 0
+    versus_base: int = 0
+    versus_previous: int = 0
+    notes: tuple[str, ...] = ()
+    reference: float | None = None
+    difference: float | None = None
+
+    @property
+    def text(self) -> str:
+        """The value as printed; '-' where there is none."""
+        return "-" if self.value is None else f"{self.value:.{self.decimals}f}"
+
+    @property
+    def error_text(self) -> str:
+        """The standard error as printed; empty where there is none."""
+        return "" if self.stderr is None else f"{self.stderr:.{self.decimals}f}"
+
+    @property
+    def reference_text(self) -> str:
+        """'published value (difference)'; empty where there is no published value."""
+        if self.reference is None:
+            return ""
+        published = f"{self.reference:.{self.decimals}f}"
+        if self.difference is None:
+            return published
+        return f"{published} ({self.difference:+.{self.decimals}f})"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the table: its labels (one for each stub column) and its cells."""
+
+    labels: tuple[str, ...]
+    cells: tuple[Cell, ...]
+    kind: str = "run"
+
+
+@dataclass(frozen=True)
+class Group:
+    """Rows that are compared with each other (one starting model)."""
+
+    title: str
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of one layout. ``notes`` are (key, text) foot-notes; ``remarks`` unkeyed lines.
+
+    ``column_notes`` are the note keys that mark a whole column. ``detectable`` holds for each column
+    the smallest detectable difference as printed.
+    """
+
+    title: str
+    stub: tuple[str, ...]
+    columns: tuple[str, ...]
+    keys: tuple[str, ...]
+    groups: tuple[Group, ...]
+    notes: tuple[tuple[str, str], ...] = ()
+    remarks: tuple[str, ...] = ()
+    column_notes: tuple[tuple[str, ...], ...] = ()
+    detectable: tuple[str, ...] = field(default=())
+
+    def notes_of_column(self, position: int) -> tuple[str, ...]:
+        """Note keys of the column at ``position``."""
+        return self.column_notes[position] if self.column_notes else ()
+
+
+def cell(table: Table, group: str, labels: tuple[str, ...], column: str) -> Cell:
+    """The cell of a table by group title, row labels and column key (KeyError when absent)."""
+    position = table.keys.index(column)
+    for candidate in table.groups:
+        for row in candidate.rows:
+            if candidate.title == group and row.labels == labels:
+                return row.cells[position]
+    raise KeyError((group, labels, column))
