@@ -1,0 +1,35 @@
+"""``sso-bench table``: the tables of any set of runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness.cli.app import app
+
+
+@app.command()
+def table(
+    runs: Annotated[list[Path], typer.Argument(help="Run folders.")],
+    layout: Annotated[str, typer.Option("--layout", help="iterations, summary, ...")] = "iterations",
+    form: Annotated[
+        str, typer.Option("--format", "-f", help="terminal, md, latex, html or csv.")
+    ] = "terminal",
+    against: Annotated[
+        str | None, typer.Option("--against", help="paper: the paper's figures beside ours.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="File to write.")] = None,
+) -> None:
+    """Print or write a paper-style table of one or more runs."""
+    from leaderboards import render
+
+    text = render(runs, layout=layout, format=form, against=against)
+    if out is None:
+        print(text)
+    else:
+        from harness.store import write_atomic
+
+        write_atomic(out, text + ("" if text.endswith("\n") else "\n"))
+        print(f"written: {out}")

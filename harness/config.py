@@ -1,0 +1,274 @@
+"""The configuration of an experiment: every key, its default and its validation.
+
+A configuration comes from a preset (a YAML file in ``harness/presets`` or a user's own file), then
+``--set key=value`` overrides, then flags. Unknown keys are errors that name the nearest valid one;
+all problems are collected and reported together.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from harness.errors import HarnessError
+from sso.settings import (
+    LossSettings,
+    MethodSettings,
+    PrincipleSettings,
+    SamplingSettings,
+    TrainingSettings,
+)
+
+PRESET_FOLDER = Path(__file__).parent / "presets"
+
+
+class ConfigError(HarnessError):
+    """A configuration that can't be used; the message lists every problem, one a line."""
+
+
+class Section(BaseModel):
+    """Base of the configuration sections."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+class QuerySettings(Section):
+    """Which queries the model writes to; ``per_iteration`` ``None`` splits all of them evenly."""
+
+    file: str | None = Field(None, description="JSONL with id and query; default: the data source's")
+    per_iteration: int | None = Field(None, ge=1)
+    contamination: Literal["drop", "keep"] = "drop"
+
+
+class PreferenceSettings(Section):
+    """The annotated preference set of the ``ultrafeedback`` arm."""
+
+    file: str | None = Field(None, description="JSONL with prompt, chosen and rejected")
+    per_iteration: int | None = Field(None, ge=1)
+
+
+class EngineSettings(Section):
+    """The text-generation engine."""
+
+    kind: Literal["auto", "hf", "vllm", "openai", "fake"] = "auto"
+    device: str = "auto"
+    dtype: str = "auto"
+    batch_size: int | None = Field(None, ge=1)
+    max_length: int | None = Field(None, ge=16)
+    loaded_models: int = Field(1, ge=1, description="models kept in memory at a time")
+    tensor_parallel: int = Field(1, ge=1)
+    data_parallel: int = Field(1, ge=1)
+    gpu_memory: float = Field(0.9, gt=0, le=1)
+    base_url: str | None = None
+
+
+class WriterSettings(Section):
+    """Another model that writes principles (``None``: the policy itself)."""
+
+    model: str | None = None
+    base_url: str | None = None
+
+
+class BenchmarkSettings(Section):
+    """How one benchmark is run."""
+
+    protocol: str = "community"
+    limit: int | None = Field(None, ge=1)
+    overrides: dict[str, Any] = Field(default_factory=dict)
+
+
+class JudgeSettings(Section):
+    """Who judges AlpacaEval, MT-Bench and the preference pairs."""
+
+    name: str = "local"
+    base_url: str | None = None
+    max_cost: float | None = Field(None, gt=0, description="US dollars")
+    max_calls: int | None = Field(None, ge=1)
+    concurrency: int = Field(16, ge=1)
+
+
+class PairAccuracySettings(Section):
+    """How many pairs of an iteration the judge checks (``None``: all)."""
+
+    limit: int | None = Field(None, ge=1)
+
+
+class StorageSettings(Section):
+    """Which checkpoints stay on disk once nothing pending needs them."""
+
+    keep_generators: bool = False
+    keep_policies: Literal["all", "last"] = "all"
+
+
+class RunConfig(Section):
+    """One experiment: arms x iterations x seeds on one model, one data source and one judge."""
+
+    preset: str = "quickstart"
+    model: str
+    data: str = "sample"
+    methods: tuple[str, ...] = ("sso",)
+    iterations: int = Field(3, ge=0)
+    mode: Literal["online", "offline"] = "online"
+    seeds: tuple[int, ...] = Field((0,), min_length=1)
+    evaluate_base: bool = True
+    queries: QuerySettings = QuerySettings()
+    preferences: PreferenceSettings = PreferenceSettings()
+    engine: EngineSettings = EngineSettings()
+    writer: WriterSettings = WriterSettings()
+    principles: PrincipleSettings = PrincipleSettings()
+    sampling: SamplingSettings = SamplingSettings()
+    loss: LossSettings = LossSettings()
+    training: TrainingSettings = TrainingSettings()
+    benchmarks: dict[str, BenchmarkSettings] = Field(default_factory=dict)
+    judge: JudgeSettings = JudgeSettings()
+    pair_accuracy: PairAccuracySettings = PairAccuracySettings()
+    storage: StorageSettings = StorageSettings()
+
+    @property
+    def method(self) -> MethodSettings:
+        """The sections that the training core reads."""
+        return MethodSettings(
+            principles=self.principles,
+            sampling=self.sampling,
+            loss=self.loss,
+            training=self.training,
+        )
+
+    @property
+    def effective_iterations(self) -> int:
+        """Offline training is one iteration over all queries."""
+        return min(self.iterations, 1) if self.mode == "offline" else self.iterations
+
+
+def preset_names() -> list[str]:
+    """Names of the shipped presets, ``quickstart`` first."""
+    names = sorted(p.stem for p in PRESET_FOLDER.glob("*.yaml") if not p.stem.startswith("_"))
+    return sorted(names, key=lambda name: name != "quickstart")
+
+
+def load_preset(name: str) -> dict[str, Any]:
+    """The raw mapping of a shipped preset or of a YAML file, its ``extends`` chain merged.
+
+    Raises:
+        ConfigError: unknown preset, unreadable file, or a file that is no mapping.
+    """
+    path = Path(name) if name.endswith((".yaml", ".yml")) else PRESET_FOLDER / f"{name}.yaml"
+    if not path.is_file():
+        raise ConfigError(f"no preset {name!r}{_nearest(name, preset_names())}")
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        detail = " ".join(str(error).split())
+        raise ConfigError(f"preset file {path} is not valid YAML: {detail}") from error
+    if not isinstance(raw, dict):
+        raise ConfigError(f"preset file {path} must hold a mapping of keys")
+    raw.pop("description", None)
+    parent = raw.pop("extends", None)
+    merged = merge(load_preset(str(parent)), raw) if parent else raw
+    merged["preset"] = path.stem if path.parent != PRESET_FOLDER else name
+    return merged
+
+
+def preset_description(name: str) -> str:
+    """One line about a shipped preset."""
+    raw = yaml.safe_load((PRESET_FOLDER / f"{name}.yaml").read_text(encoding="utf-8"))
+    return str(raw.get("description", ""))
+
+
+def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """``over`` laid on ``base``; mappings are merged key by key, all else is replaced."""
+    out = dict(base)
+    for key, value in over.items():
+        old = out.get(key)
+        out[key] = merge(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return out
+
+
+def parse_override(text: str) -> dict[str, Any]:
+    """``a.b=value`` as a nested mapping; the value is read as YAML.
+
+    Raises:
+        ConfigError: no ``=``, an empty key, or a value that is not YAML.
+    """
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise ConfigError(f"--set {text!r}: expected key=value, as in --set loss.kind=dpo")
+    try:
+        parsed: Any = yaml.safe_load(value) if value.strip() else None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--set {text!r}: the value is not valid YAML") from error
+    for part in reversed(key.strip().split(".")):
+        parsed = {part: parsed}
+    return dict(parsed)
+
+
+def load_config(
+    preset: str = "quickstart",
+    overrides: Sequence[str] = (),
+    flags: Mapping[str, Any] | None = None,
+) -> RunConfig:
+    """Preset, then ``--set`` overrides, then flags (nested mapping), validated.
+
+    Raises:
+        ConfigError: listing every problem found, one a line.
+    """
+    raw = load_preset(preset)
+    problems: list[str] = []
+    for text in overrides:
+        try:
+            raw = merge(raw, parse_override(text))
+        except ConfigError as error:
+            problems.append(str(error))
+    raw = merge(raw, flags or {})
+    try:
+        config = RunConfig.model_validate(raw)
+    except ValidationError as error:
+        problems += [_describe(dict(item)) for item in error.errors()]
+        raise ConfigError("\n".join(problems)) from error
+    if problems:
+        raise ConfigError("\n".join(problems))
+    return config
+
+
+def valid_keys(model: type[BaseModel] = RunConfig, prefix: str = "") -> list[str]:
+    """All dotted keys of the configuration, sections included."""
+    keys = []
+    for name, field in model.model_fields.items():
+        keys.append(prefix + name)
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            keys += valid_keys(inner, f"{prefix}{name}.")
+    return keys
+
+
+def _describe(item: dict[str, Any]) -> str:
+    key = ".".join(str(part) for part in item["loc"])
+    if item["type"] == "extra_forbidden":
+        return f"unknown key {key!r}{_nearest(key, valid_keys())}"
+    if item["type"] == "missing":
+        return f"key {key!r} is required"
+    shown = repr(item.get("input"))
+    return f"{key} = {shown if len(shown) < 60 else shown[:57] + '...'}: {item['msg']}"
+
+
+def _nearest(name: str, valid: Sequence[str]) -> str:
+    """`` (did you mean ...?)`` with the nearest valid name, else the list of valid ones."""
+    match = difflib.get_close_matches(name, valid, n=1, cutoff=0.5)
+    if not match and "." in name:  # right leaf, wrong section
+        leaf = name.rsplit(".", 1)[1]
+        match = [key for key in valid if key.rsplit(".", 1)[-1] == leaf][:1]
+    if not match:  # a leaf given without its section
+        match = [key for key in valid if key.rsplit(".", 1)[-1] == name][:1]
+    if match:
+        return f" (did you mean {match[0]!r}?)"
+    return f" (valid: {', '.join(sorted(valid))})" if len(valid) <= 40 else ""
+
+
+def nearest(name: str, valid: Sequence[str]) -> str:
+    """Public form of the hint used in error lines: the nearest valid name in brackets."""
+    return _nearest(name, valid)

@@ -1,0 +1,108 @@
+"""The main job: prepare an experiment, run its plan in its folder, leave the tables."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from harness.config import RunConfig
+from harness.preflight import Prepared, prepare
+from harness.progress import Reporter
+from harness.runner import Runner, RunSummary, package_versions
+from harness.store import SCHEMA, RunFolder, now, write_json
+
+def default_out(config: RunConfig, preset: RunConfig, prefix: str = "") -> Path:
+    """``runs/NAME``: the preset's name and what was set otherwise than in the preset."""
+    parts = [prefix + config.preset]
+    if config.model != preset.model:
+        parts.append(Path(config.model).name)
+    if config.data != preset.data:
+        parts.append(Path(config.data).name)
+    if config.mode != preset.mode:
+        parts.append(config.mode)
+    if config.seeds != preset.seeds:
+        parts.append("seed" + "-".join(str(seed) for seed in config.seeds))
+    return Path("runs") / "-".join(part for part in parts if part)
+
+
+def run_experiment(config: RunConfig, out: Path, reporter: Reporter) -> RunSummary:
+    """Run (or resume) the experiment in ``out`` and write ``run.json`` and the tables.
+
+    Raises:
+        HarnessError: anything wrong with the configuration, the folder or what it needs.
+    """
+    folder = RunFolder(out)
+    prepared = prepare(config, out, reporter.say)
+    with folder.lock():
+        describe_run(folder, prepared)
+        try:
+            summary = Runner(folder, prepared.plan, prepared.session, reporter).execute()
+            finish_run(folder, prepared)
+        finally:
+            prepared.session.close()
+    return summary
+
+
+def describe_run(folder: RunFolder, prepared: Prepared) -> None:
+    """Write ``run.json``, keeping the creation time of a resumed run."""
+    config = prepared.config
+    old = folder.description() or {}
+    write_json(
+        folder.root / "run.json",
+        {
+            "schema": SCHEMA,
+            "name": folder.root.name,
+            "created": old.get("created", now()),
+            "config": json.loads(config.model_dump_json()),
+            "versions": package_versions(),
+            "git": git_state(),
+            "model": config.model,
+            "model_fingerprint": prepared.model.fingerprint,
+            "model_source": prepared.model.source,
+            "data": prepared.data.label,
+            "arms": list(config.methods) if config.effective_iterations else [],
+            "iterations": config.effective_iterations,
+            "seeds": list(config.seeds),
+            "benchmarks": list(config.benchmarks),
+            "stages": [stage.id for stage in prepared.plan],
+            **({"judge": old["judge"]} if "judge" in old else {}),
+        },
+    )
+
+
+def finish_run(folder: RunFolder, prepared: Prepared) -> None:
+    """Note the judge that was used, and write the tables as Markdown and CSV."""
+    from harness.store import write_atomic
+    from leaderboards import render
+
+    description = folder.description() or {}
+    if description.get("judge") is None and _uses_judge(prepared.config):
+        description["judge"] = prepared.session.judge().describe()
+        write_json(folder.root / "run.json", description)
+    for form, ending in (("md", "md"), ("csv", "csv")):
+        write_atomic(
+            folder.root / "tables" / f"iterations.{ending}", render([folder.root], format=form)
+        )
+
+
+def _uses_judge(config: RunConfig) -> bool:
+    from harness.benchmarks import get_benchmark
+
+    judged = any(get_benchmark(name).needs_judge for name in config.benchmarks)
+    return judged or bool(config.effective_iterations)
+
+
+def git_state() -> dict[str, Any] | None:
+    """Commit and cleanliness of the working directory's git checkout, ``None`` outside one."""
+    try:
+        commit = subprocess.run(
+            ["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=True
+        ).stdout.strip()
+        dirty = subprocess.run(
+            ["git", "status", "--porcelain"], capture_output=True, text=True, timeout=5, check=True
+        ).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return {"commit": commit, "dirty": bool(dirty)}

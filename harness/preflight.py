@@ -1,0 +1,132 @@
+"""Everything that can be known to be wrong before a run starts, collected and told at once."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from harness.config import RunConfig
+from harness.errors import HarnessError
+from harness.plan import Stage
+from harness.store import RunFolder
+
+if TYPE_CHECKING:
+    from harness.data.source import DataSource
+    from harness.models import ResolvedModel
+    from harness.session import Session
+
+T = TypeVar("T")
+
+IDENTITY = ("model", "data", "mode", "seeds")
+"""Configuration keys that make a run another experiment; all others only redo what they touch."""
+
+DISK_MARGIN = 200_000_000
+"""Bytes that should stay free beside what a run writes."""
+
+
+class PreflightError(HarnessError):
+    """Problems found before the start, one a line."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A checked experiment: what it starts from and all that it will do."""
+
+    config: RunConfig
+    model: ResolvedModel
+    data: DataSource
+    plan: list[Stage]
+    session: Session
+
+
+def prepare(config: RunConfig, out: Path | None, log: Callable[[str], None]) -> Prepared:
+    """Resolve model and data, lay the plan, check judge and disk.
+
+    Raises:
+        PreflightError: with every problem found, one a line.
+    """
+    from harness.data.source import open_source
+    from harness.models import resolve_model
+    from harness.session import Session
+    from harness.stages import build_plan
+
+    problems: list[str] = []
+    if out is not None:
+        identity = {key: getattr(config, key) for key in IDENTITY}
+        _collect(problems, lambda: RunFolder(out).check_owner(identity))
+    _collect(problems, lambda: _check_names(config))
+    data = _collect(problems, lambda: open_source(config.data))
+    model = _collect(problems, lambda: resolve_model(config.model, log=log))
+    plan = session = None
+    if model is not None and data is not None:
+        session = Session(config, model, data, log)
+        if not problems:
+            plan = _collect(problems, lambda: build_plan(config, model, data))
+        _collect(problems, lambda: _check_judge(session, config))
+        if out is not None:
+            _collect(problems, lambda: _check_disk(config, model, out))
+    if problems:
+        raise PreflightError("\n".join(dict.fromkeys(problems)))
+    assert plan is not None
+    assert session is not None
+    assert model is not None
+    assert data is not None
+    return Prepared(config, model, data, plan, session)
+
+
+def _collect(problems: list[str], check: Callable[[], T]) -> T | None:
+    try:
+        return check()
+    except (ValueError, OSError) as error:
+        problems += str(error).splitlines()
+        return None
+
+
+def _check_names(config: RunConfig) -> None:
+    from harness.benchmarks import get_benchmark, load_protocol
+    from sso.arms import get_arm
+
+    problems: list[str] = []
+    for method in config.methods:
+        _collect(problems, lambda method=method: get_arm(method))
+    for name, settings in config.benchmarks.items():
+        _collect(problems, lambda name=name: get_benchmark(name))
+        _collect(problems, lambda n=name, p=settings.protocol: load_protocol(n, p))
+    if problems:
+        raise HarnessError("\n".join(problems))
+
+
+def _check_judge(session: Session, config: RunConfig) -> None:
+    """A remote judge must answer one cheap request before anything is spent on training."""
+    if config.judge.name == "local":
+        return
+    check = getattr(session.judge(), "check", None)
+    if check is not None:
+        check()
+
+
+def disk_needed(config: RunConfig, model: ResolvedModel) -> int:
+    """Bytes that a run's checkpoints take at most at one time."""
+    weights = sum(f.stat().st_size for f in model.path.glob("*.safetensors"))
+    checkpoints = len(config.methods) * config.effective_iterations * len(config.seeds)
+    if config.storage.keep_policies == "last":
+        checkpoints = len(config.methods) * len(config.seeds) + 1
+    generators = checkpoints if config.storage.keep_generators else 1
+    return weights * (checkpoints + (generators if config.effective_iterations else 0))
+
+
+def _check_disk(config: RunConfig, model: ResolvedModel, out: Path) -> None:
+    place = out.absolute()
+    while not place.exists():
+        place = place.parent
+    present = sum(f.stat().st_size for f in out.rglob("*.safetensors")) if out.is_dir() else 0
+    needed = max(disk_needed(config, model) - present, 0) + DISK_MARGIN
+    free = shutil.disk_usage(place).free
+    if free < needed:
+        raise HarnessError(
+            f"not enough disk space at {place}: {free / 1e9:.1f} GB free, about "
+            f"{needed / 1e9:.1f} GB needed (storage.keep_policies=last needs less)"
+        )
