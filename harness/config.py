@@ -40,7 +40,9 @@ class Section(BaseModel):
 class QuerySettings(Section):
     """Which queries the model writes to; ``per_iteration`` ``None`` splits all of them evenly."""
 
-    file: str | None = Field(None, description="JSONL with id and query; default: the data source's")
+    file: str | None = Field(
+        None, description="JSONL with id and query; default: the data source's"
+    )
     per_iteration: int | None = Field(None, ge=1)
     contamination: Literal["drop", "keep"] = "drop"
 

@@ -13,6 +13,7 @@ from harness.progress import Reporter
 from harness.runner import Runner, RunSummary, package_versions
 from harness.store import SCHEMA, RunFolder, now, write_json
 
+
 def default_out(config: RunConfig, preset: RunConfig, prefix: str = "") -> Path:
     """``runs/NAME``: the preset's name and what was set otherwise than in the preset."""
     parts = [prefix + config.preset]

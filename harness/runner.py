@@ -123,7 +123,11 @@ class Runner:
         record.status = "done"
         folder.write(record)
         self.records[stage.id] = record
-        rate = f", {record.tokens / record.seconds:.0f} tokens/s" if record.tokens else ""
+        rate = (
+            f", {record.tokens / record.seconds:.0f} tokens/s"
+            if record.tokens and record.seconds
+            else ""
+        )
         self.reporter.say(
             f"{label}: done in {record.seconds:.1f} s{rate}, peak {record.peak_memory_gb:.1f} GB"
         )

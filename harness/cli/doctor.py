@@ -43,7 +43,7 @@ def _machine() -> list[str]:
     lines = [
         f"Python {platform.python_version()} on {platform.system()} {platform.machine()}",
         f"{_cores()} CPU cores, {_memory_gb():.1f} GB memory, {free:.0f} GB free disk here",
-        f"about {_gemm_gflops():.0f} GFLOP/s in fp32 matrix products",
+        f"about {machine_gflops():.0f} GFLOP/s in fp32 matrix products",
     ]
     if torch.cuda.is_available():
         for index in range(torch.cuda.device_count()):
@@ -62,16 +62,24 @@ def _memory_gb() -> float:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
 
 
-def _gemm_gflops(size: int = 1024, repeats: int = 8) -> float:
+def machine_gflops(size: int = 1024, repeats: int = 8) -> float:
+    """Measured fp32 matrix-product rate of the CPU (or of the first GPU in bf16), GFLOP/s."""
     import time
 
     import torch
 
+    gpu = torch.cuda.is_available()
     a = torch.randn(size, size)
+    if gpu:
+        size, a = 8192, torch.randn(8192, 8192, dtype=torch.bfloat16, device="cuda")
     a @ a
+    if gpu:
+        torch.cuda.synchronize()
     started = time.perf_counter()
     for _ in range(repeats):
         a @ a
+    if gpu:
+        torch.cuda.synchronize()
     return 2 * size**3 * repeats / (time.perf_counter() - started) / 1e9
 
 

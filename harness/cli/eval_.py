@@ -72,12 +72,17 @@ def evaluate(
             for name, settings in chosen_benchmarks.items()
         }
     config = RunConfig.model_validate(
-        {**config.model_dump(), "benchmarks": {k: v.model_dump() for k, v in chosen_benchmarks.items()}}
+        {
+            **config.model_dump(),
+            "benchmarks": {k: v.model_dump() for k, v in chosen_benchmarks.items()},
+        }
     )
     folder = out or default_out(config, load_config(preset), prefix="eval-")
     console = Console()
     run_experiment(config, folder, Reporter(console, quiet))
-    console.print(render([folder], format="terminal"), markup=False, highlight=False, soft_wrap=True)
+    console.print(
+        render([folder], format="terminal"), markup=False, highlight=False, soft_wrap=True
+    )
     console.print(f"Run folder: {folder}", markup=False, highlight=False, soft_wrap=True)
 
 

@@ -64,7 +64,9 @@ def run(
     folder = out or default_out(config, load_config(preset))
     console = Console()
     summary = run_experiment(config, folder, Reporter(console, quiet))
-    console.print(render([folder], format="terminal"), markup=False, highlight=False, soft_wrap=True)
+    console.print(
+        render([folder], format="terminal"), markup=False, highlight=False, soft_wrap=True
+    )
     console.print(
         f"{len(summary.done)} stages run in {summary.seconds:.0f} s, {len(summary.skipped)} were "
         f"done before. Run folder: {folder}",

@@ -13,7 +13,9 @@ from harness.cli.app import app
 @app.command()
 def table(
     runs: Annotated[list[Path], typer.Argument(help="Run folders.")],
-    layout: Annotated[str, typer.Option("--layout", help="iterations, summary, ...")] = "iterations",
+    layout: Annotated[
+        str, typer.Option("--layout", help="iterations, summary, ...")
+    ] = "iterations",
     form: Annotated[
         str, typer.Option("--format", "-f", help="terminal, md, latex, html or csv.")
     ] = "terminal",

@@ -55,9 +55,7 @@ def eval_stage(
         write_results(run.folder, list(outcome.items), scores)
         return StageOutcome(
             counts={"items": len(outcome.items)},
-            measures={
-                f"{s.metric}": s.value for s in scores if s.headline and s.value is not None
-            },
+            measures={f"{s.metric}": s.value for s in scores if s.headline and s.value is not None},
             tokens=engine.tokens,
         )
 

@@ -1,0 +1,150 @@
+"""What a plan would cost: tokens, time, disk and judge dollars, stage by stage.
+
+Times are rough: the model's floating-point work over what this machine reaches in a matrix product,
+with a typical efficiency for each kind of work. Stages that are done show what they took.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.config import RunConfig
+from harness.plan import Stage
+from harness.preflight import Prepared, disk_needed
+from harness.runner import Runner
+from harness.store import RunFolder
+
+PROMPT_TOKENS = 60
+"""Assumed tokens of a query with its chat template."""
+PRINCIPLE_TOKENS = 250
+"""Assumed tokens of a system prompt with two principles."""
+EFFICIENCY = {"prompt": 0.7, "new": 0.25, "train": 0.55}
+"""Share of the machine's matrix-product rate that each kind of work typically reaches."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Tokens of one stage by kind of work, and calls of the judge."""
+
+    prompt: int = 0
+    new: int = 0
+    train: int = 0
+    judge_calls: int = 0
+
+    @property
+    def tokens(self) -> int:
+        return self.prompt + self.new + self.train
+
+
+def stage_cost(stage: Stage, prepared: Prepared) -> Cost:
+    """Estimated work of one stage."""
+    config = prepared.config
+    if stage.kind == "eval":
+        return _eval_cost(stage, prepared)
+    queries = config.queries.per_iteration or 1000
+    answer = min(config.sampling.max_new_tokens, 300)
+    if stage.kind == "sample":
+        contexts = 3 if stage.id.endswith("/sample") else 2
+        prompt = queries * contexts * (PROMPT_TOKENS + PRINCIPLE_TOKENS)
+        return Cost(prompt=prompt, new=queries * contexts * answer)
+    if stage.kind == "train":
+        generator = stage.id.endswith("/generator")
+        per_query = (2 * PRINCIPLE_TOKENS + 4 * answer) if generator else 2 * answer
+        return Cost(train=int(queries * (PROMPT_TOKENS + per_query) * config.training.epochs))
+    if stage.kind == "judge":
+        return Cost(judge_calls=2 * (config.pair_accuracy.limit or queries))
+    return Cost()
+
+
+def _eval_cost(stage: Stage, prepared: Prepared) -> Cost:
+    from harness.benchmarks import get_benchmark
+    from harness.stages.evaluate import eval_request
+
+    name = stage.id.rsplit("/", 1)[1]
+    request = eval_request(prepared.config, prepared.data, name, prepared.config.seeds[0])
+    load = get_benchmark(name).workload(request)
+    return Cost(prompt=load.prompt_tokens, new=load.new_tokens, judge_calls=load.judge_calls)
+
+
+def seconds(cost: Cost, parameters: int, gflops: float) -> float:
+    """Time of the work in seconds: 2N operations a token forward, 8N in training (reference
+    log-probabilities included)."""
+    forward = 2 * parameters / (gflops * 1e9)
+    return forward * (
+        cost.prompt / EFFICIENCY["prompt"]
+        + cost.new / EFFICIENCY["new"]
+        + 4 * cost.train / EFFICIENCY["train"]
+    )
+
+
+def model_parameters(folder: Path) -> int:
+    """Number of weights, from the safetensors headers (tied weights counted once)."""
+    total = 0
+    for file in sorted(folder.glob("*.safetensors")):
+        with file.open("rb") as handle:
+            size = int.from_bytes(handle.read(8), "little")
+            header: Mapping[str, Any] = json.loads(handle.read(size))
+        for name, tensor in header.items():
+            if name != "__metadata__":
+                count = 1
+                for length in tensor["shape"]:
+                    count *= length
+                total += count
+    return total
+
+
+def plan_table(prepared: Prepared, folder: Path) -> list[str]:
+    """The plan as lines of text, totals last."""
+    from harness.cli.doctor import machine_gflops
+    from harness.progress import Reporter
+
+    parameters = model_parameters(prepared.model.path)
+    gflops = machine_gflops()
+    runner = Runner(RunFolder(folder), prepared.plan, prepared.session, _silent(Reporter))
+    lines = [f"{'stage':<34} {'tokens':>10} {'time':>8} {'judge calls':>12}  state"]
+    total_time = 0.0
+    total_tokens = total_calls = 0
+    for stage in prepared.plan:
+        cost = stage_cost(stage, prepared)
+        reason = runner.status(stage)
+        took = runner.records[stage.id].seconds if reason is None else 0.0
+        guess = seconds(cost, parameters, gflops)
+        if reason is not None:
+            total_time += guess
+            total_tokens += cost.tokens
+            total_calls += cost.judge_calls
+        shown = f"{took:.0f} s" if reason is None else f"~{_clock(guess)}"
+        lines.append(
+            f"{stage.id:<34} {cost.tokens:>10,} {shown:>8} {cost.judge_calls or '':>12}  "
+            f"{'done' if reason is None else reason}"
+        )
+    lines.append(_totals(prepared, total_time, total_tokens, total_calls))
+    return lines
+
+
+def _totals(prepared: Prepared, time: float, tokens: int, calls: int) -> str:
+    config: RunConfig = prepared.config
+    dollars = 0.0
+    if config.judge.name != "local" and calls:
+        dollars = prepared.session.judge().estimate(calls, calls * 1000)
+    disk = disk_needed(config, prepared.model) / 1e9
+    return (
+        f"to do: {tokens:,} tokens, about {_clock(time)}, {disk:.1f} GB of checkpoints, "
+        f"{calls} judge calls, about ${dollars:.2f}"
+    )
+
+
+def _clock(value: float) -> str:
+    if value < 90:
+        return f"{value:.0f} s"
+    return f"{value / 60:.0f} min" if value < 5400 else f"{value / 3600:.1f} h"
+
+
+def _silent(reporter: type) -> Any:
+    from rich.console import Console
+
+    return reporter(Console(quiet=True), quiet=True)

@@ -1,0 +1,156 @@
+"""The runner: skips what is done, redoes exactly what a change touches, says why."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from harness.plan import Source, Stage, StageOutcome, StageRun
+from harness.progress import Reporter
+from harness.runner import Runner
+from harness.store import RunFolder, StoreError
+
+
+class Session:
+    """Stands in for the session: these stages need none."""
+
+    def release(self) -> None:
+        pass
+
+
+def make_plan(
+    ran: list[str], *, scale: int = 1, start: str = "x", extra: bool = False
+) -> list[Stage]:
+    """Two chained stages: ``first`` writes its start text, ``second`` repeats it."""
+
+    def first(run: StageRun) -> StageOutcome:
+        ran.append("first")
+        (run.folder / "model").mkdir(exist_ok=True)
+        (run.folder / "model" / "text").write_text(start)
+        (run.folder / "notes").write_text("n")
+        return StageOutcome(counts={"n": 1}, tokens=7)
+
+    def second(run: StageRun) -> StageOutcome:
+        ran.append("second")
+        (run.folder / "out").write_text((run.inputs["text"] / "text").read_text() * scale)
+        return StageOutcome(measures={"scale": scale})
+
+    plan = [
+        Stage("first", "train", {}, {"start": start}, first, prunable=("model",)),
+        Stage("second", "eval", {"text": Source("first", "model")}, {"scale": scale}, second),
+    ]
+    if extra:
+        plan.append(
+            Stage("third", "eval", {"text": Source("first", "model")}, {"scale": 5}, second)
+        )
+    return plan
+
+
+def execute(root: Path, plan: list[Stage]) -> Any:
+    return Runner(
+        RunFolder(root),
+        plan,
+        Session(),
+        Reporter(Console(quiet=True), quiet=True),  # type: ignore[arg-type]
+    ).execute()
+
+
+def test_first_run_then_nothing_to_do(tmp_path: Path) -> None:
+    ran: list[str] = []
+    summary = execute(tmp_path, make_plan(ran))
+    assert summary.done == ["first", "second"]
+    record = RunFolder(tmp_path).stage("first").record()
+    assert record is not None
+    assert (record.status, record.tokens, record.counts) == ("done", 7, {"n": 1})
+    assert execute(tmp_path, make_plan(ran)).skipped == ["first", "second"]
+    assert ran == ["first", "second"]
+
+
+def test_prunable_outputs_go_once_read_and_come_back_when_needed(tmp_path: Path) -> None:
+    ran: list[str] = []
+    execute(tmp_path, make_plan(ran))
+    assert not (tmp_path / "first" / "model").exists()
+    assert (tmp_path / "first" / "notes").exists()
+    summary = execute(tmp_path, make_plan(ran, scale=2))
+    assert ran == ["first", "second", "first", "second"]
+    assert summary.done == ["first", "second"]
+    assert (tmp_path / "second" / "out").read_text() == "xx"
+    execute(tmp_path, make_plan(ran, scale=2, extra=True))
+    assert ran[4:] == ["first", "second"]
+    assert (tmp_path / "third" / "out").read_text() == "xx"
+
+
+def test_a_change_redoes_only_what_depends_on_it(tmp_path: Path) -> None:
+    ran: list[str] = []
+    execute(tmp_path, make_plan(ran))
+    ran.clear()
+    plan = make_plan(ran, start="y")
+    runner = Runner(RunFolder(tmp_path), plan, Session(), Reporter(Console(quiet=True), quiet=True))  # type: ignore[arg-type]
+    assert runner.status(plan[0]) == "redone, changed: start x -> y"
+    assert runner.status(plan[1]) == "waits for earlier stages"
+    runner.execute()
+    assert ran == ["first", "second"]
+    assert (tmp_path / "second" / "out").read_text() == "y"
+
+
+def test_same_output_after_a_redo_keeps_what_follows(tmp_path: Path) -> None:
+    ran: list[str] = []
+    execute(tmp_path, make_plan(ran))
+    (tmp_path / "first" / "notes").unlink()
+    ran.clear()
+    summary = execute(tmp_path, make_plan(ran))
+    assert ran == ["first"]
+    assert summary.skipped == ["second"]
+
+
+def test_a_killed_stage_resumes_in_its_folder(tmp_path: Path) -> None:
+    attempts: list[bool] = []
+
+    def fragile(run: StageRun) -> StageOutcome:
+        journal = run.folder / "generations.jsonl"
+        attempts.append(journal.exists())
+        journal.write_text("half")
+        if len(attempts) == 1:
+            raise KeyboardInterrupt
+        (run.folder / "out").write_text("whole")
+        return StageOutcome()
+
+    plan = [Stage("s", "eval", {}, {"a": 1}, fragile)]
+    with pytest.raises(KeyboardInterrupt):
+        execute(tmp_path, plan)
+    record = RunFolder(tmp_path).stage("s").record()
+    assert record is not None
+    assert record.status == "running"
+    execute(tmp_path, plan)
+    assert attempts == [False, True]
+    record = RunFolder(tmp_path).stage("s").record()
+    assert record is not None
+    assert list(record.outputs) == ["out"]
+
+
+def test_a_killed_stage_with_changed_settings_starts_afresh(tmp_path: Path) -> None:
+    seen: list[bool] = []
+
+    def work(run: StageRun) -> StageOutcome:
+        seen.append((run.folder / "junk").exists())
+        (run.folder / "junk").write_text("x")
+        if run.stage.settings["a"] == 1:
+            raise KeyboardInterrupt
+        return StageOutcome()
+
+    with pytest.raises(KeyboardInterrupt):
+        execute(tmp_path, [Stage("s", "eval", {}, {"a": 1}, work)])
+    execute(tmp_path, [Stage("s", "eval", {}, {"a": 2}, work)])
+    assert seen == [False, False]
+
+
+def test_a_newer_record_is_not_overwritten(tmp_path: Path) -> None:
+    folder = tmp_path / "first"
+    folder.mkdir()
+    (folder / "stage.json").write_text('{"schema": 99}')
+    with pytest.raises(StoreError, match="schema 99"):
+        execute(tmp_path, make_plan([]))
+    assert (folder / "stage.json").read_text() == '{"schema": 99}'
