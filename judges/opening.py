@@ -1,0 +1,58 @@
+"""Open a judge by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from judges.base import Judge, TextEngine
+from judges.errors import JudgeError
+
+
+def open_judge(
+    name: str,
+    *,
+    engine: TextEngine | None = None,
+    base_url: str | None = None,
+    store: Path,
+    max_cost: float | None = None,
+    max_calls: int | None = None,
+    concurrency: int = 64,
+    prompts: Path | None = None,
+    **settings: Any,
+) -> Judge:
+    """A judge that gives verdicts and keeps them in the store.
+
+    Args:
+        name: ``local`` (reads ``engine``) or a model name of an OpenAI-compatible server.
+        engine: the model that ``local`` reads.
+        base_url: the server; else ``OPENAI_BASE_URL``, else OpenAI's own.
+        store: SQLite file of verdicts, shared between runs and processes.
+        max_cost, max_calls: budget in US dollars and in requests.
+        concurrency: most requests in flight (the number adapts below it).
+        prompts: FastChat's ``judge_prompts.jsonl``; else the project's own wording.
+        settings: further settings of ``LocalJudge`` or ``ServerJudge``.
+
+    Raises:
+        JudgeError: an unusable combination, a missing key, an unusable store or prompt file.
+    """
+    from judges.store import VerdictStore
+
+    if name == "local":
+        from judges.local import LocalJudge
+
+        if engine is None:
+            raise JudgeError("the local judge needs an engine to read")
+        return LocalJudge(engine, VerdictStore(store), **settings)
+    from judges.server import ServerJudge
+
+    return ServerJudge(
+        name,
+        store=VerdictStore(store),
+        base_url=base_url,
+        max_cost=max_cost,
+        max_calls=max_calls,
+        concurrency=concurrency,
+        prompts=prompts,
+        **settings,
+    )

@@ -1,0 +1,324 @@
+"""The verdict store: every reply of every judge, paid for once and kept.
+
+One SQLite file (write-ahead log), shared by runs and processes. A row of ``replies`` is one
+request that was answered: its key (judge, full prompt, sampling parameters, protocol, attempt), the
+request and the raw reply, so that verdicts are read from it again without paying. ``claims`` holds
+the requests in flight, so that two processes never send the same one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sqlite3
+import threading
+import time
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from judges.errors import JudgeError
+
+VERSION = 1
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS replies (
+    key TEXT PRIMARY KEY,
+    judge TEXT NOT NULL,
+    served TEXT NOT NULL,
+    protocol TEXT NOT NULL,
+    attempt INTEGER NOT NULL,
+    origin TEXT NOT NULL,
+    scope TEXT NOT NULL,
+    created REAL NOT NULL,
+    cost_usd REAL NOT NULL,
+    prompt_tokens INTEGER NOT NULL,
+    completion_tokens INTEGER NOT NULL,
+    request BLOB NOT NULL,
+    reply BLOB NOT NULL,
+    tags TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS replies_by_judge ON replies (judge, protocol);
+CREATE INDEX IF NOT EXISTS replies_by_scope ON replies (scope);
+CREATE TABLE IF NOT EXISTS claims (
+    key TEXT PRIMARY KEY,
+    owner TEXT NOT NULL,
+    expires REAL NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS facts (
+    name TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+) WITHOUT ROWID;
+"""
+LOOKUP_CHUNK = 500
+
+
+@dataclass(frozen=True)
+class StoredReply:
+    """One answered request. ``origin`` is ``api``, ``batch``, ``local`` or ``import:<format>``."""
+
+    key: str
+    judge: str
+    served: str
+    protocol: str
+    attempt: int
+    request: Mapping[str, Any]
+    reply: Mapping[str, Any]
+    origin: str = "api"
+    scope: str = ""
+    created: float = 0.0
+    cost_usd: float = 0.0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    tags: Mapping[str, Any] | None = None
+
+
+class VerdictStore:
+    """The store of one file. Safe for several threads and processes at once.
+
+    Raises:
+        JudgeError: the file can't be opened, is no verdict store, or is of another version.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = Path(path)
+        self.owner = f"{socket.gethostname()}:{os.getpid()}:{_started(os.getpid())}"
+        self._lock = threading.RLock()
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._db = sqlite3.connect(
+                self.path, timeout=60, isolation_level=None, check_same_thread=False
+            )
+            self._prepare()
+        except (OSError, sqlite3.Error) as error:
+            raise JudgeError(f"{self.path}: no usable verdict store ({error})") from None
+
+    def _prepare(self) -> None:
+        self._db.execute("PRAGMA journal_mode=WAL")
+        self._db.execute("PRAGMA synchronous=NORMAL")
+        found = self._db.execute("PRAGMA user_version").fetchone()[0]
+        if found not in (0, VERSION):
+            raise JudgeError(f"{self.path}: verdict store of version {found}, expected {VERSION}")
+        with self._write() as db:
+            for statement in SCHEMA.split(";"):
+                db.execute(statement)
+            db.execute(f"PRAGMA user_version={VERSION}")
+
+    @contextmanager
+    def _write(self) -> Iterator[sqlite3.Connection]:
+        with self._lock:
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._db
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+            self._db.execute("COMMIT")
+
+    def close(self) -> None:
+        """Close the file; claims of this process are given up."""
+        with self._lock:
+            with self._write() as db:
+                db.execute("DELETE FROM claims WHERE owner = ?", (self.owner,))
+            self._db.close()
+
+    # Replies
+
+    def get(self, keys: Sequence[str]) -> dict[str, StoredReply]:
+        """The stored replies among these keys."""
+        found: dict[str, StoredReply] = {}
+        for start in range(0, len(keys), LOOKUP_CHUNK):
+            chunk = list(keys[start : start + LOOKUP_CHUNK])
+            marks = ",".join("?" * len(chunk))
+            with self._lock:
+                rows = self._db.execute(
+                    f"SELECT {_COLUMNS} FROM replies WHERE key IN ({marks})", chunk
+                ).fetchall()
+            found.update((row[0], _from_row(row)) for row in rows)
+        return found
+
+    def put(self, rows: Iterable[StoredReply]) -> None:
+        """Commit replies and end their claims. A reply that is already there is kept."""
+        rows = list(rows)
+        with self._write() as db:
+            db.executemany(
+                f"INSERT OR IGNORE INTO replies ({_COLUMNS}) VALUES ({','.join('?' * 14)})",
+                [_to_row(row) for row in rows],
+            )
+            db.executemany("DELETE FROM claims WHERE key = ?", [(row.key,) for row in rows])
+
+    def rows(
+        self, *, judge: str | None = None, protocol: str | None = None
+    ) -> Iterator[StoredReply]:
+        """All replies, optionally of one judge or with one start of the protocol id, streamed."""
+        where, values = ["1"], []
+        if judge is not None:
+            where.append("judge = ?")
+            values.append(judge)
+        if protocol is not None:
+            where.append("substr(protocol, 1, ?) = ?")
+            values += [len(protocol), protocol]  # type: ignore[list-item]
+        reader = sqlite3.connect(self.path, timeout=60)
+        try:
+            for row in reader.execute(
+                f"SELECT {_COLUMNS} FROM replies WHERE {' AND '.join(where)} ORDER BY created, key",
+                values,
+            ):
+                yield _from_row(row)
+        finally:
+            reader.close()
+
+    def delete(self, keys: Sequence[str]) -> None:
+        """Forget replies (a person's decision; judging never does this)."""
+        with self._write() as db:
+            db.executemany("DELETE FROM replies WHERE key = ?", [(key,) for key in keys])
+
+    def spent(self, scope: str) -> tuple[int, float]:
+        """Calls and dollars of all replies paid for under a scope, by any process."""
+        with self._lock:
+            calls, cost = self._db.execute(
+                "SELECT count(*), total(cost_usd) FROM replies"
+                " WHERE scope = ? AND origin IN ('api', 'batch')",
+                (scope,),
+            ).fetchone()
+        return int(calls), float(cost)
+
+    def stats(self) -> list[dict[str, Any]]:
+        """One row per judge, served snapshot, protocol and origin: replies, tokens, dollars."""
+        names = ("judge", "served", "protocol", "origin", "replies", "reasked")
+        names += ("prompt_tokens", "completion_tokens", "cost_usd")
+        with self._lock:
+            rows = self._db.execute(
+                "SELECT judge, served, protocol, origin, count(*), sum(attempt),"
+                " sum(prompt_tokens), sum(completion_tokens), total(cost_usd)"
+                " FROM replies GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4"
+            ).fetchall()
+        return [dict(zip(names, row, strict=True)) for row in rows]
+
+    # Claims
+
+    def claim(self, keys: Sequence[str], lease_s: float) -> set[str]:
+        """Take the keys that nobody else is asking now; returns those taken.
+
+        A claim ends with its reply, with ``release``, after ``lease_s`` seconds, or at once when
+        its process on this host is gone. An answered key is not claimed.
+        """
+        now, taken = time.time(), set()
+        with self._write() as db:
+            for key in keys:
+                if db.execute("SELECT 1 FROM replies WHERE key = ?", (key,)).fetchone():
+                    continue
+                held = db.execute(
+                    "SELECT owner, expires FROM claims WHERE key = ?", (key,)
+                ).fetchone()
+                if held and held[0] != self.owner and held[1] > now and _alive(held[0]):
+                    continue
+                db.execute(
+                    "INSERT OR REPLACE INTO claims VALUES (?, ?, ?)",
+                    (key, self.owner, now + lease_s),
+                )
+                taken.add(key)
+        return taken
+
+    def release(self, keys: Sequence[str]) -> None:
+        """Give claims of this process up (nothing was answered)."""
+        with self._write() as db:
+            db.executemany(
+                "DELETE FROM claims WHERE key = ? AND owner = ?",
+                [(key, self.owner) for key in keys],
+            )
+
+    # Facts
+
+    def fact(self, name: str) -> Any:
+        """A stored fact (a judge's served snapshot, canary verdicts), else ``None``."""
+        with self._lock:
+            row = self._db.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
+        return None if row is None else json.loads(row[0])
+
+    def set_fact(self, name: str, value: Any) -> None:
+        """Store a fact, replacing what was there."""
+        with self._write() as db:
+            db.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, json.dumps(value)))
+
+
+_COLUMNS = (
+    "key, judge, served, protocol, attempt, origin, scope, created, cost_usd, prompt_tokens,"
+    " completion_tokens, request, reply, tags"
+)
+
+
+def _pack(value: Any) -> bytes:
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return zlib.compress(text.encode("utf-8", "surrogatepass"), 1)
+
+
+def _unpack(blob: bytes) -> Any:
+    return json.loads(zlib.decompress(blob).decode("utf-8", "surrogatepass"))
+
+
+def _to_row(row: StoredReply) -> tuple[Any, ...]:
+    return (
+        row.key,
+        row.judge,
+        row.served,
+        row.protocol,
+        row.attempt,
+        row.origin,
+        row.scope,
+        row.created or time.time(),
+        row.cost_usd,
+        row.prompt_tokens,
+        row.completion_tokens,
+        _pack(row.request),
+        _pack(row.reply),
+        json.dumps(row.tags or {}),
+    )
+
+
+def _from_row(row: tuple[Any, ...]) -> StoredReply:
+    key, judge, served, protocol, attempt, origin, scope, created, cost, prompt, completion = row[
+        :11
+    ]
+    return StoredReply(
+        key=key,
+        judge=judge,
+        served=served,
+        protocol=protocol,
+        attempt=attempt,
+        request=_unpack(row[11]),
+        reply=_unpack(row[12]),
+        origin=origin,
+        scope=scope,
+        created=created,
+        cost_usd=cost,
+        prompt_tokens=prompt,
+        completion_tokens=completion,
+        tags=json.loads(row[13]),
+    )
+
+
+def _started(pid: int) -> str:
+    """When a process started, so that a reused process id is not mistaken for it."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return ""
+    return stat.rpartition(")")[2].split()[19]
+
+
+def _alive(owner: str) -> bool:
+    """Whether a claim's process may still be at work (always true for another host)."""
+    host, pid, started = owner.rsplit(":", 2)
+    if host != socket.gethostname():
+        return True
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return not started or _started(int(pid)) in ("", started)
