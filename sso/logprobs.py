@@ -1,0 +1,146 @@
+"""Log-probabilities of completion tokens, the vocabulary only where a completion token is predicted.
+
+The output layer runs on the N rows that predict a completion token, in chunks, and its backward pass
+recomputes a chunk's logits from the hidden states: the (tokens, vocabulary) matrix, by far the largest
+tensor of a preference step, never exists as a whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sso.batches import MicroBatch
+
+CHUNK_BYTES = 64 * 2**20
+"""Bytes of the logits of one chunk."""
+
+
+class _ChunkedLogprobs(torch.autograd.Function):
+    """log softmax(hidden @ weight.T + bias)[target] a row, chunk by chunk in both directions.
+
+    The last chunk's probabilities are kept for the backward pass when it is the only one.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor, rows: int
+    ) -> Tensor:
+        logps = hidden.new_empty(hidden.shape[0], dtype=torch.float32)
+        lse = torch.empty_like(logps)
+        kept = None
+        for at in range(0, hidden.shape[0], rows):
+            part = slice(at, at + rows)
+            logits = _logits(hidden[part], weight, bias)
+            lse[part] = torch.logsumexp(logits, dim=-1)
+            logps[part] = logits.gather(1, targets[part, None]).squeeze(1) - lse[part]
+            kept = logits
+        saved = [hidden, weight, targets, lse] + ([bias] if bias is not None else [])
+        if hidden.shape[0] <= rows and kept is not None:
+            saved.append(kept)
+        ctx.save_for_backward(*saved)
+        ctx.rows, ctx.has_bias = rows, bias is not None
+        return logps
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        (grad,) = grads
+        hidden, weight, targets, lse, *rest = ctx.saved_tensors
+        bias = rest.pop(0) if ctx.has_bias else None
+        kept = rest.pop(0) if rest else None
+        need_hidden, need_weight, need_bias = ctx.needs_input_grad[:3]
+        d_hidden = torch.empty_like(hidden) if need_hidden else None
+        d_weight = torch.zeros_like(weight) if need_weight else None
+        d_bias = torch.zeros_like(bias) if bias is not None and need_bias else None
+        for at in range(0, hidden.shape[0], ctx.rows):
+            part = slice(at, at + ctx.rows)
+            logits = kept.clone() if kept is not None else _logits(hidden[part], weight, bias)
+            # d logp / d logits = onehot(target) - softmax(logits)
+            d_logits = logits.sub_(lse[part, None]).exp_().mul_(-grad[part, None])
+            d_logits.scatter_add_(1, targets[part, None], grad[part, None])
+            d_logits = d_logits.to(hidden.dtype)
+            if d_hidden is not None:
+                torch.mm(d_logits, weight, out=d_hidden[part])
+            if d_weight is not None:
+                d_weight.addmm_(d_logits.t(), hidden[part])
+            if d_bias is not None:
+                d_bias += d_logits.sum(0)
+        return d_hidden, d_weight, d_bias, None, None
+
+
+def _logits(hidden: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    return torch.nn.functional.linear(hidden, weight, bias).float()
+
+
+def token_logprobs(
+    hidden: Tensor,
+    weight: Tensor,
+    targets: Tensor,
+    bias: Tensor | None = None,
+    chunk_bytes: int = CHUNK_BYTES,
+) -> Tensor:
+    """Log-probability of each target: hidden (N, d), weight (V, d), targets (N,) -> (N,) float32."""
+    rows = max(1, chunk_bytes // (4 * weight.shape[0]))
+    # equal chunks: a short last one would run the matrix products at a fraction of their speed
+    chunks = -(-hidden.shape[0] // rows)
+    rows = -(-hidden.shape[0] // max(1, chunks))
+    return _ChunkedLogprobs.apply(hidden, weight, bias, targets, max(1, rows))
+
+
+def whole_logprobs(logits: Tensor, targets: Tensor) -> Tensor:
+    """The same from whole logits (N, V): for models whose output layer does more than a product."""
+    return torch.log_softmax(logits.float(), dim=-1).gather(1, targets[:, None]).squeeze(1)
+
+
+@dataclass(frozen=True)
+class Form:
+    """How a model is driven: packed behind shared prompts or plain rows; chunked head or its own.
+
+    ``reason`` says why a form is not the fast one, for the log and the report.
+    """
+
+    shared_prefix: bool = True
+    chunked_head: bool = True
+    reason: str = ""
+
+
+def completion_logprobs(model: Any, batch: MicroBatch, form: Form, device: Any = None) -> Tensor:
+    """Log-probabilities (N,) of the batch's completion tokens under a transformers causal model.
+
+    ``model`` is the unwrapped ``PreTrainedModel``; with ``Form.chunked_head`` its backbone and its
+    output embeddings are called apart, else its own forward at the needed positions.
+    """
+    device = device if device is not None else batch.input_ids.device
+    inputs: dict[str, Any] = {
+        "input_ids": batch.input_ids.to(device),
+        "position_ids": batch.position_ids.to(device),
+        "use_cache": False,
+    }
+    if batch.layout is not None:
+        # a ready 4D mask stops the model from building one; the attention reads the layout instead
+        inputs["attention_mask"] = torch.ones(1, 1, 1, 1, dtype=torch.bool, device=device)
+        inputs["sso_layout"] = batch.layout
+    elif batch.attention_mask is not None:
+        inputs["attention_mask"] = batch.attention_mask.to(device)
+    rows, targets = batch.rows.to(device), batch.targets.to(device)
+    if form.chunked_head:
+        backbone, head = backbone_and_head(model)
+        hidden = backbone(**inputs).last_hidden_state.flatten(0, 1)[rows]
+        return token_logprobs(hidden, head.weight, targets, getattr(head, "bias", None))
+    logits = model(**inputs).logits.flatten(0, 1)[rows]
+    return whole_logprobs(logits, targets)
+
+
+def backbone_and_head(model: Any) -> tuple[Any, Any]:
+    """The stack of layers (its output already normed) and the output layer of a causal model."""
+    base = model.get_base_model() if hasattr(model, "peft_config") else model
+    return getattr(base, base.base_model_prefix), base.get_output_embeddings()
+
+
+def completion_sums(logps: Tensor, lengths: Sequence[int]) -> Tensor:
+    """Sums over each completion's tokens, (completions,) from (N,); same order on every device."""
+    return torch.stack([part.sum() for part in logps.split(list(lengths))])
