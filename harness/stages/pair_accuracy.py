@@ -10,11 +10,10 @@ from typing import Any
 from harness.config import RunConfig
 from harness.plan import Source, Stage, StageOutcome, StageRun
 from harness.store import digest, read_lines, write_lines
-from judges import Comparison
+from judges import Comparison, PairAccuracy, PairOutcome
 from leaderboards.records import ItemScore, Score
 
 PROTOCOL_VERSION = 1
-MIN_PER_SIDE = 1
 
 
 def pair_accuracy_stage(
@@ -31,15 +30,28 @@ def pair_accuracy_stage(
     """Accuracy of one iteration's pairs, on a seeded sample of ``pair_accuracy.limit`` of them."""
 
     def work(run: StageRun) -> StageOutcome:
+        from judges import pair_accuracy
+
         rows = read_lines(run.inputs["pairs"])
         sample = draw_pairs(rows, config.pair_accuracy.limit, seed)
-        items, score = judge_pairs(run, sample, len(rows))
-        score = score.model_copy(
-            update={"arm": arm, "iteration": iteration, "seed": seed, "model": config.model}
+        judge = run.session.judge()
+        result = pair_accuracy(judge, [comparison(row) for row in sample], [1] * len(sample))
+        marks = pair_marks(run.session.data.kind, judge.comparable, len(sample), len(rows))
+        score = accuracy_score(result, marks, config.judge.withhold_above)
+        filled = {"arm": arm, "iteration": iteration, "seed": seed, "model": config.model}
+        write_results(run.folder, item_scores(result), [score.model_copy(update=filled)])
+        write_lines(run.folder / "verdicts.jsonl", [verdict_line(o) for o in result.items])
+        return StageOutcome(
+            counts={
+                "pairs": len(sample),
+                "agreed": result.agreed,
+                "disagreed": result.disagreed,
+                "ties": result.ties,
+                "flips": result.flips,
+                "unparsed": result.unparsed,
+            },
+            cost_usd=sum(outcome.cost_usd for outcome in result.items),
         )
-        write_results(run.folder, items, [score])
-        spent = sum(item.values.get("cost_usd", 0.0) for item in items)
-        return StageOutcome(counts={"pairs": len(sample)}, cost_usd=spent)
 
     return Stage(
         id=stage_id,
@@ -62,17 +74,54 @@ def draw_pairs(rows: list[dict[str, Any]], limit: int | None, seed: int) -> list
     return [row for row in rows if row["id"] in chosen]
 
 
-def judge_pairs(
-    run: StageRun, rows: list[dict[str, Any]], available: int
-) -> tuple[list[ItemScore], Score]:
-    """Ask the judge about each pair in both orders; see ``judges.pair_accuracy``."""
-    from judges import pair_accuracy
+def item_scores(result: PairAccuracy) -> list[ItemScore]:
+    """One line a pair; a pair without two usable verdicts is unparsed and has no value."""
+    return [
+        ItemScore(
+            benchmark="pair_accuracy",
+            item_id=outcome.item_id,
+            values={} if outcome.score is None else {"accuracy": outcome.score},
+            category=outcome.result,
+            unparsed=outcome.score is None,
+        )
+        for outcome in result.items
+    ]
 
-    judge = run.session.judge()
-    comparisons = [comparison(row) for row in rows]
-    result = pair_accuracy(judge, comparisons, [1] * len(comparisons))
-    marks = pair_marks(run.session.data.kind, judge.comparable, len(rows), available)
-    return list(result.items), result.score(marks=marks)
+
+def accuracy_score(result: PairAccuracy, marks: tuple[str, ...], withhold_above: float) -> Score:
+    """The pair accuracy in percent; withheld where too many pairs have no usable verdict."""
+    usable = result.accuracy is not None and result.withheld <= withhold_above
+    return Score(
+        benchmark="pair_accuracy",
+        metric="accuracy",
+        value=100 * result.accuracy if usable and result.accuracy is not None else None,
+        stderr=100 * result.stderr if usable and result.stderr is not None else None,
+        n=result.n,
+        n_expected=len(result.items),
+        n_unparsed=result.unparsed,
+        protocol=f"pair_accuracy@{PROTOCOL_VERSION}/{result.protocol}",
+        settings={
+            "agreed": str(result.agreed),
+            "disagreed": str(result.disagreed),
+            "ties": str(result.ties),
+            "flips": str(result.flips),
+        },
+        judge=result.judge,
+        marks=marks,
+        headline=True,
+    )
+
+
+def verdict_line(outcome: PairOutcome) -> str:
+    """Both verdicts of a pair as one JSON line."""
+    return json.dumps(
+        {
+            "item_id": outcome.item_id,
+            "result": outcome.result,
+            "verdicts": [json.loads(v.model_dump_json()) for v in outcome.verdicts],
+        },
+        ensure_ascii=False,
+    )
 
 
 def comparison(row: dict[str, Any]) -> Comparison:
