@@ -32,6 +32,12 @@ class SamplingSettings(Section):
     max_new_tokens: int = Field(2048, ge=1)
     original_greedy: bool = True
     keep_truncated: bool = False
+    measure_original: bool = Field(
+        True, description="sample yo also in arms that don't train on it, to measure on-policyness"
+    )
+    on_policyness: bool = Field(
+        True, description="score every pair's sides (and yo) under the policy"
+    )
 
 
 class LossSettings(Section):

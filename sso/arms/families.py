@@ -1,0 +1,78 @@
+"""Arms that differ in one choice share their steps here; each arm's own file makes the choice."""
+
+from __future__ import annotations
+
+from sso.arms.base import Arm, Step, StepContext, StepResult
+from sso.arms.steps import (
+    GENERATOR_PAIRS,
+    PAIRS,
+    contrastive_step,
+    fresh_pairs_step,
+    train_step,
+)
+from sso.objectives import Objective
+from sso.sampling import Role
+
+SAMPLED = ("principles", "sampling")
+TRAINED = ("loss", "training")
+
+
+def generator_arm(name: str, title: str, *, bad_chosen: Role) -> Arm:
+    """Sample, train a generator, sample fresh pairs from it, train the policy on those.
+
+    ``bad_chosen`` is what the generator is to prefer to y+ under x-.
+    """
+
+    def sample(ctx: StepContext) -> StepResult:
+        return contrastive_step(ctx, trains_on_original=True, bad_chosen=bad_chosen)
+
+    def generator(ctx: StepContext) -> StepResult:
+        return train_step(ctx, [("sample", GENERATOR_PAIRS)], "generator")
+
+    def policy(ctx: StepContext) -> StepResult:
+        return train_step(ctx, [("pairs", PAIRS)], "pair")
+
+    steps = (
+        Step("sample", "sample", ("policy",), SAMPLED, sample),
+        Step("generator", "train", ("policy", "sample"), TRAINED, generator),
+        Step("pairs", "sample", ("policy", "sample", "generator"), SAMPLED, fresh_pairs_step),
+        Step("policy", "train", ("policy", "pairs"), TRAINED, policy),
+    )
+    return Arm(name=name, title=title, steps=steps, judged="pairs")
+
+
+def joint_arm(name: str, title: str, *, use_w: bool = True, use_g: bool = True) -> Arm:
+    """Sample, then train the policy in one go on the first version's loss, or on parts of it."""
+    objective = (
+        Objective("joint", use_w=use_w, use_g=use_g) if use_w or use_g else Objective("pair")
+    )
+
+    def sample(ctx: StepContext) -> StepResult:
+        bad_chosen: Role | None = "original" if use_g else None
+        return contrastive_step(ctx, trains_on_original=True, bad_chosen=bad_chosen)
+
+    def policy(ctx: StepContext) -> StepResult:
+        generator = [("sample", GENERATOR_PAIRS)] if use_g else []
+        return train_step(ctx, [("sample", PAIRS), *generator], objective)
+
+    steps = (
+        Step("sample", "sample", ("policy",), SAMPLED, sample),
+        Step("policy", "train", ("policy", "sample"), TRAINED, policy),
+    )
+    return Arm(name=name, title=title, steps=steps, judged="sample")
+
+
+def contrastive_arm(name: str, title: str) -> Arm:
+    """Sample y+ and y-, then train the policy on them."""
+
+    def sample(ctx: StepContext) -> StepResult:
+        return contrastive_step(ctx, trains_on_original=False)
+
+    def policy(ctx: StepContext) -> StepResult:
+        return train_step(ctx, [("sample", PAIRS)], "pair")
+
+    steps = (
+        Step("sample", "sample", ("policy",), SAMPLED, sample),
+        Step("policy", "train", ("policy", "sample"), TRAINED, policy),
+    )
+    return Arm(name=name, title=title, steps=steps, judged="sample")

@@ -1,0 +1,302 @@
+"""The steps that arms are built of: contrastive sampling, fresh pairs, annotated pairs, training.
+
+Files of a sampling step: ``principles.jsonl``; ``contrasts.jsonl``, all that was sampled;
+``dropped.jsonl``, which of it is not used and why; ``pairs.jsonl``, the policy's pairs;
+``generator_pairs.jsonl``, pairs under x+ and x-; ``quality.jsonl``, a line a policy pair. A training
+step leaves ``model/`` and ``work/`` (curve, what a resumed training needs).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from sso.arms.base import StepContext, StepResult, TextEngine
+from sso.errors import SsoError
+from sso.filters import Dropped, LeakDetector, drop_counts, filter_contrasts, require_some
+from sso.jsonl import read_records, write_records
+from sso.measures import PairQuality, average_logprobs, measure_pairs, summarize
+from sso.objectives import Objective, group_pairs
+from sso.preferences import read_preferences
+from sso.principle_writing import make_principles
+from sso.principles import load_principles, plain_prompt
+from sso.records import Contrast, PreferencePair, Query, Response
+from sso.sampling import Role, bad_pair, good_pair, policy_pair, sample_contrasts, sample_originals
+from sso.seeds import item_seed
+from sso.training import train
+
+CONTRASTS = "contrasts.jsonl"
+DROPPED = "dropped.jsonl"
+GENERATOR_PAIRS = "generator_pairs.jsonl"
+PAIRS = "pairs.jsonl"
+PREFERENCES = "preferences.jsonl"
+PRINCIPLES = "principles.jsonl"
+QUALITY = "quality.jsonl"
+
+
+class _Progress:
+    """Adds up what sub-steps report and passes the sum on."""
+
+    def __init__(self, ctx: StepContext, total: int) -> None:
+        self.done, self.total, self.report = 0, total, ctx.progress
+        self.report(0, total)
+
+    def __call__(self, more: int) -> None:
+        self.done += more
+        self.report(min(self.done, self.total), self.total)
+
+
+def contrastive_step(
+    ctx: StepContext, *, trains_on_original: bool, bad_chosen: Role | None = None
+) -> StepResult:
+    """Principles and contrasts of the iteration's queries, sampled from the policy.
+
+    Where the arm trains on yo it is sampled for all queries and takes part in the filters; else it
+    is sampled, if the settings say so, for the kept ones and only measured. ``bad_chosen`` is the
+    chosen side under x- of the generator's pairs, which are written where it is given.
+    """
+    settings = ctx.settings
+    queries, repeated = unique_queries(ctx.queries)
+    engine = ctx.engine(ctx.inputs["policy"])
+    book = load_principles(settings.principles.file)
+    asked = (settings.principles.select == "policy") + (settings.principles.source == "generated")
+    with_original = trains_on_original or settings.sampling.measure_original
+    progress = _Progress(ctx, len(queries) * (asked + 2 + with_original))
+    made = make_principles(
+        ctx.writer or engine,
+        queries,
+        book,
+        settings.principles,
+        settings.sampling,
+        iteration=ctx.iteration,
+        seed=ctx.seed,
+        progress=progress,
+    )
+    write_records(ctx.folder / PRINCIPLES, made.principles)
+    originals: dict[str, Response] = {}
+    if trains_on_original:
+        originals = _originals(ctx, engine, queries, progress)
+    contrasts = sample_contrasts(
+        engine,
+        queries,
+        made.principles,
+        book,
+        settings.sampling,
+        iteration=ctx.iteration,
+        seed=ctx.seed,
+        originals=originals,
+        progress=progress,
+    )
+    kept, dropped = _filtered(ctx, contrasts, LeakDetector(book))
+    if bad_chosen is not None:
+        both = [p for c in kept for p in (good_pair(c, book), bad_pair(c, book, bad_chosen))]
+        write_records(ctx.folder / GENERATOR_PAIRS, both)
+    if with_original and not trains_on_original:
+        originals = _originals(ctx, engine, [c.query for c in kept], progress)
+    measures = write_contrast_pairs(ctx, kept, originals, engine)
+    return StepResult(
+        counts={
+            "queries": len(queries),
+            "repeated_queries": repeated,
+            "pairs": len(kept),
+            **drop_counts(dropped),
+            **made.counts,
+        },
+        measures={**made.measures, **_dropped_rate(kept, dropped), **measures},
+        tokens=made.tokens + _tokens(contrasts) + sum(r.tokens for r in originals.values()),
+    )
+
+
+def fresh_pairs_step(ctx: StepContext) -> StepResult:
+    """Fresh y+ and y- from the generator for the contrasts' queries and principles, as policy pairs.
+
+    Reads the step ``sample``; yo of that step takes part in the filters and measures, which look at
+    the pairs from the policy's side.
+    """
+    settings = ctx.settings
+    book = load_principles(settings.principles.file)
+    first = read_records(ctx.inputs["sample"] / CONTRASTS, Contrast)
+    originals = {c.query.id: c.original for c in first if c.original is not None}
+    progress = _Progress(ctx, 2 * len(first))
+    contrasts = sample_contrasts(
+        ctx.engine(ctx.inputs["generator"]),
+        [c.query for c in first],
+        [c.principle for c in first],
+        book,
+        settings.sampling,
+        iteration=ctx.iteration,
+        seed=ctx.seed,
+        round_name="fresh",
+        originals=originals,
+        progress=progress,
+    )
+    kept, dropped = _filtered(ctx, contrasts, LeakDetector(book))
+    measures = write_contrast_pairs(ctx, kept, originals, ctx.engine(ctx.inputs["policy"]))
+    return StepResult(
+        counts={"queries": len(first), "pairs": len(kept), **drop_counts(dropped)},
+        measures={**_dropped_rate(kept, dropped), **measures},
+        tokens=_tokens(contrasts),
+    )
+
+
+def annotated_pairs_step(ctx: StepContext) -> StepResult:
+    """This iteration's share of an annotated preference set, as pairs to train on."""
+    pairs, dropped, repeated = read_preferences(ctx.inputs["preferences"] / PREFERENCES)
+    require_some(pairs, dropped)
+    write_records(ctx.folder / DROPPED, dropped)
+    engine = ctx.engine(ctx.inputs["policy"])
+    originals: dict[str, Response] = {}
+    if ctx.settings.sampling.measure_original:
+        progress = _Progress(ctx, len(pairs))
+        originals = sample_originals(
+            engine,
+            {pair.query_id: pair.prompt for pair in pairs},
+            ctx.settings.sampling,
+            iteration=ctx.iteration,
+            seed=ctx.seed,
+            progress=progress,
+        )
+    whole = {"chosen": [False] * len(pairs), "rejected": [False] * len(pairs)}
+    measures = write_pairs(ctx, pairs, whole, originals, engine)
+    return StepResult(
+        counts={"pairs": len(pairs), "repeated_pairs": repeated, **drop_counts(dropped)},
+        measures={**_dropped_rate(pairs, dropped), **measures},
+        tokens=sum(r.tokens for r in originals.values()),
+    )
+
+
+def train_step(
+    ctx: StepContext, files: Sequence[tuple[str, str]], objective: str | Objective
+) -> StepResult:
+    """Train the policy that enters the iteration on the pairs in ``files`` (input name, file)."""
+    pairs = [
+        pair
+        for name, file in files
+        for pair in read_records(ctx.inputs[name] / file, PreferencePair)
+    ]
+    report = train(
+        ctx.inputs["policy"],
+        group_pairs(pairs),
+        objective,
+        ctx.settings,
+        ctx.folder / "model",
+        seed=item_seed(ctx.seed, ctx.iteration, "", "training"),
+        work=ctx.folder / "work",
+        progress=ctx.progress,
+    )
+    return StepResult(report.counts, report.measures, report.tokens)
+
+
+def unique_queries(queries: Sequence[Query]) -> tuple[list[Query], int]:
+    """The queries without repeated ones, and how many were repeated.
+
+    Raises:
+        SsoError: no queries at all, or two different queries under one id.
+    """
+    if not queries:
+        raise SsoError("there are no queries to sample from")
+    found: dict[str, Query] = {}
+    for query in queries:
+        first = found.setdefault(query.id, query)
+        if first.text != query.text:
+            raise SsoError(f"two different queries share the id {query.id!r}")
+    return list(found.values()), len(queries) - len(found)
+
+
+def write_contrast_pairs(
+    ctx: StepContext,
+    contrasts: Sequence[Contrast],
+    originals: Mapping[str, Response],
+    policy: TextEngine,
+) -> dict[str, float]:
+    """Write the policy pairs of the contrasts and their quality; returns the measures."""
+    truncated = {
+        "chosen": [c.good.truncated for c in contrasts],
+        "rejected": [c.bad.truncated for c in contrasts],
+    }
+    tokens = {
+        "chosen": [c.good.tokens for c in contrasts],
+        "rejected": [c.bad.tokens for c in contrasts],
+    }
+    pairs = [policy_pair(c) for c in contrasts]
+    measures = write_pairs(ctx, pairs, truncated, originals, policy, tokens)
+    for side, cuts in truncated.items():
+        measures[f"{side}_truncated_rate"] = sum(cuts) / len(cuts)
+    return measures
+
+
+def write_pairs(
+    ctx: StepContext,
+    pairs: Sequence[PreferencePair],
+    truncated: Mapping[str, Sequence[bool]],
+    originals: Mapping[str, Response],
+    policy: TextEngine,
+    tokens: Mapping[str, Sequence[int]] | None = None,
+) -> dict[str, float]:
+    """Write ``pairs.jsonl`` and ``quality.jsonl``; returns the measures of the pairs."""
+    quality = measure_pairs(pairs)
+    if ctx.settings.sampling.on_policyness:
+        quality = _with_logprobs(policy, pairs, quality, truncated, originals)
+    write_records(ctx.folder / QUALITY, quality)
+    write_records(ctx.folder / PAIRS, pairs)
+    return summarize(pairs, quality, tokens)
+
+
+def _with_logprobs(
+    policy: TextEngine,
+    pairs: Sequence[PreferencePair],
+    quality: Sequence[PairQuality],
+    truncated: Mapping[str, Sequence[bool]],
+    originals: Mapping[str, Response],
+) -> list[PairQuality]:
+    """Quality with the average log-probabilities of both sides and yo under the policy."""
+    known = [i for i, pair in enumerate(pairs) if pair.query_id in originals]
+    yo = [originals[pairs[i].query_id] for i in known]
+    scored = average_logprobs(
+        policy,
+        [p.prompt for p in pairs] * 2 + [pairs[i].prompt for i in known],
+        [p.chosen for p in pairs] + [p.rejected for p in pairs] + [r.text for r in yo],
+        [*truncated["chosen"], *truncated["rejected"], *(r.truncated for r in yo)],
+    )
+    n = len(pairs)
+    original = dict(zip(known, scored[2 * n :], strict=True))
+    return [
+        q.model_copy(
+            update={
+                "chosen_logp": scored[i],
+                "rejected_logp": scored[n + i],
+                "original_logp": original.get(i),
+            }
+        )
+        for i, q in enumerate(quality)
+    ]
+
+
+def _originals(
+    ctx: StepContext, engine: TextEngine, queries: Sequence[Query], progress: _Progress
+) -> dict[str, Response]:
+    return sample_originals(
+        engine,
+        {query.id: plain_prompt(query.text) for query in queries},
+        ctx.settings.sampling,
+        iteration=ctx.iteration,
+        seed=ctx.seed,
+        progress=progress,
+    )
+
+
+def _filtered(
+    ctx: StepContext, contrasts: Sequence[Contrast], leaks: LeakDetector
+) -> tuple[list[Contrast], list[Dropped]]:
+    write_records(ctx.folder / CONTRASTS, contrasts)
+    keep = ctx.settings.sampling.keep_truncated
+    kept, dropped = filter_contrasts(contrasts, leaks, keep_truncated=keep)
+    write_records(ctx.folder / DROPPED, dropped)
+    return kept, dropped
+
+
+def _dropped_rate(kept: Sequence[object], dropped: Sequence[Dropped]) -> dict[str, float]:
+    return {"dropped_rate": len(dropped) / (len(kept) + len(dropped))}
+
+
+def _tokens(contrasts: Sequence[Contrast]) -> int:
+    return sum(c.good.tokens + c.bad.tokens for c in contrasts)

@@ -1,0 +1,24 @@
+"""Training on annotated preferences: L_base over this iteration's share of UltraFeedback binarized,
+or of any file of prompt, chosen, rejected."""
+
+from __future__ import annotations
+
+from sso.arms.base import Arm, Step, StepContext, StepResult
+from sso.arms.steps import PAIRS, annotated_pairs_step, train_step
+
+
+def _policy(ctx: StepContext) -> StepResult:
+    return train_step(ctx, [("pairs", PAIRS)], "pair")
+
+
+ARM = Arm(
+    name="ultrafeedback",
+    title="UltraFeedback",
+    steps=(
+        Step("pairs", "sample", ("policy", "preferences"), ("sampling",), annotated_pairs_step),
+        Step("policy", "train", ("policy", "pairs"), ("loss", "training"), _policy),
+    ),
+    judged="pairs",
+    uses_queries=False,
+    uses_preferences=True,
+)

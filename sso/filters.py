@@ -1,0 +1,142 @@
+"""What is not trained on: contrasts that show no contrast or give the game away, by counted reason."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Literal, get_args
+
+from sso.errors import SsoError
+from sso.principles import PrincipleBook
+from sso.records import Contrast, Principle, Record, Response
+
+Reason = Literal[
+    "empty", "identical", "equals_original", "truncated", "leaks_role", "leaks_guidelines"
+]
+REASONS: tuple[Reason, ...] = get_args(Reason)
+"""In the order in which they are looked for; a contrast counts under the first that fits."""
+
+QUOTE_CHARS = 40
+"""A response that repeats a guideline sentence at least this long is taken to quote it."""
+
+_GENERIC_ROLES = ("good", "bad", "better", "worse", "poor", "chosen", "rejected", "original")
+
+
+class Dropped(Record):
+    """A contrast or pair left out: which, why, and which response (or both) gave the reason."""
+
+    query_id: str
+    reason: Reason
+    role: str = ""
+
+
+class LeakDetector:
+    """Finds responses that name their role ("Helpful response:") or talk about the guidelines."""
+
+    def __init__(self, book: PrincipleBook) -> None:
+        features = (*book.features, book.concision)
+        labels = {f.positive for f in features} | {f.negative for f in features}
+        names = "|".join(sorted(map(re.escape, {*labels, *_GENERIC_ROLES}), key=len, reverse=True))
+        self._role = re.compile(
+            rf"^[\s>*#_(\[\"]*(?:an?\s+|the\s+|my\s+)?(?:{names})\s+"
+            r"(?:response|answer|reply|version|output)[\s*_)\]\"]*(?::|$)",
+            re.IGNORECASE | re.MULTILINE,
+        )
+        self._words = tuple(book.leak_words)
+
+    def leaks_role(self, text: str) -> bool:
+        """A line that labels the response with an adjective of a feature, or as good or bad."""
+        return self._role.search(text) is not None
+
+    def leaks_guidelines(self, text: str, query: str, principle: Principle) -> bool:
+        """A leak word that the query itself does not use, or a guideline sentence repeated."""
+        for word in self._words:
+            pattern = re.compile(rf"(?<!\w){re.escape(word)}(?!\w)", re.IGNORECASE)
+            if pattern.search(text) and not pattern.search(query):
+                return True
+        plain = _squeeze(text).casefold()
+        return any(sentence in plain for sentence in _sentences(principle))
+
+
+def _sentences(principle: Principle) -> list[str]:
+    sentences = re.split(r"(?<=[.!?])\s+|\n", f"{principle.good}\n{principle.bad}")
+    plain = (_squeeze(s.strip(" -")).casefold() for s in sentences)
+    return [s for s in plain if len(s) >= QUOTE_CHARS]
+
+
+def _squeeze(text: str) -> str:
+    return " ".join(text.split())
+
+
+def drop_reason(
+    contrast: Contrast, leaks: LeakDetector, *, keep_truncated: bool
+) -> tuple[Reason, str] | None:
+    """Why a contrast is dropped and by which response, or None when it is kept.
+
+    Texts are equal when they differ in white space at most. yo is looked at where the contrast has
+    one; it needs to be non-empty and, unless ``keep_truncated``, whole.
+    """
+    roles = {"good": contrast.good, "bad": contrast.bad, "original": contrast.original}
+    responses: dict[str, Response] = {k: r for k, r in roles.items() if r is not None}
+    for role, response in responses.items():
+        if not response.text.strip():
+            return "empty", role
+    texts = {role: _squeeze(response.text) for role, response in responses.items()}
+    if texts["good"] == texts["bad"]:
+        return "identical", "good"
+    for role in ("good", "bad"):
+        if texts[role] == texts.get("original"):
+            return "equals_original", role
+    if not keep_truncated:
+        for role, response in responses.items():
+            if response.truncated:
+                return "truncated", role
+    for role in ("good", "bad"):
+        if leaks.leaks_role(responses[role].text):
+            return "leaks_role", role
+        if leaks.leaks_guidelines(responses[role].text, contrast.query.text, contrast.principle):
+            return "leaks_guidelines", role
+    return None
+
+
+def filter_contrasts(
+    contrasts: Sequence[Contrast], leaks: LeakDetector, *, keep_truncated: bool
+) -> tuple[list[Contrast], list[Dropped]]:
+    """The contrasts to train on, and a record of each one that is not.
+
+    Raises:
+        SsoError: none is left; the message holds the counts by reason.
+    """
+    kept: list[Contrast] = []
+    dropped: list[Dropped] = []
+    for contrast in contrasts:
+        found = drop_reason(contrast, leaks, keep_truncated=keep_truncated)
+        if found is None:
+            kept.append(contrast)
+        else:
+            dropped.append(Dropped(query_id=contrast.query.id, reason=found[0], role=found[1]))
+    require_some(kept, dropped)
+    return kept, dropped
+
+
+def require_some(kept: Sequence[object], dropped: Sequence[Dropped]) -> None:
+    """Stop, with the counts by reason and what may help, when filtering left nothing."""
+    if kept:
+        return
+    counts = Counter(d.reason for d in dropped)
+    listed = (
+        ", ".join(f"{count} {reason}" for reason, count in counts.most_common()) or "none given"
+    )
+    advice = {
+        "truncated": "raise sampling.max_new_tokens or set sampling.keep_truncated=true",
+        "identical": "raise sampling.temperature",
+        "equals_original": "raise sampling.temperature",
+    }.get(counts.most_common(1)[0][0] if counts else "", "give more queries or other principles")
+    raise SsoError(f"nothing left to train on: all {len(dropped)} dropped ({listed}); {advice}")
+
+
+def drop_counts(dropped: Iterable[Dropped]) -> dict[str, int]:
+    """``dropped_REASON`` for every reason, zeros included."""
+    counts = Counter(d.reason for d in dropped)
+    return {f"dropped_{reason}": counts[reason] for reason in REASONS}

@@ -1,0 +1,247 @@
+"""Good and bad guidelines for each query: predefined, or written by a model for this very query."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sso.errors import SsoError
+from sso.feature_selection import Selected, select_features, shorten
+from sso.principles import PrincipleBook
+from sso.records import Message, Principle, Query
+from sso.seeds import item_seed
+from sso.settings import PrincipleSettings, SamplingSettings
+
+if TYPE_CHECKING:  # sso.arms imports this module
+    from sso.arms.base import CompletionLike, TextEngine
+
+MIN_WORDS = 4
+MAX_WORDS = 150
+
+_KIND = r"(?:\s+(?:guidelines?|principles?|responses?|answers?|one))?"
+_NUMBER = r"(?:\s*#?\d+)?"
+_LABEL = re.compile(
+    rf"^[\s>*#_\-\d.)(\"]*(?P<line>good|bad){_KIND}{_NUMBER}[\s*_\")]*[:\-–—=][\s*_]*"
+    rf"|(?<=[.!?*]\s)[*_]*(?P<inline>Good|Bad){_KIND}{_NUMBER}[*_]*:[\s*_]*",
+    re.IGNORECASE | re.MULTILINE,
+)
+_PLACEHOLDER = re.compile(
+    r"[<\[][^<>\[\]]*\b(?:guideline|principle|insert|your|here)\b[^<>\[\]]*[>\]]|^\W*\.\.\.|\.\.\.\W*$",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class Guidelines:
+    """What a model wrote; ``problem`` names why it can't be used ("" when it can)."""
+
+    good: str = ""
+    bad: str = ""
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class PrincipleReport:
+    """Principles of all queries, counts by outcome, rates, and tokens generated for them."""
+
+    principles: tuple[Principle, ...]
+    counts: Mapping[str, int]
+    measures: Mapping[str, float]
+    tokens: int
+
+
+def writing_prompt(book: PrincipleBook, query: str, names: Sequence[str]) -> list[Message]:
+    """Few-shot chat that asks for the two guidelines of one query; the query comes last."""
+    turns: list[Message] = []
+    for example in book.writing.examples:
+        turns.append({"role": "user", "content": _task(book, example.query, example.features)})
+        answer = f"Good: {example.good}\nBad: {example.bad}"
+        turns.append({"role": "assistant", "content": answer})
+    turns.append({"role": "user", "content": _task(book, shorten(query), names)})
+    first = {"role": "user", "content": f"{book.writing.instruction}\n\n{turns[0]['content']}"}
+    return [first, *turns[1:]]
+
+
+def _task(book: PrincipleBook, query: str, names: Sequence[str]) -> str:
+    features = [book.feature(name) for name in names]
+    listed = "; ".join(f"{f.name} ({f.positive}, not {f.negative}: {f.meaning})" for f in features)
+    return f"Features: {listed}\nRequest: {query}"
+
+
+def parse_guidelines(reply: str, *, truncated: bool = False) -> Guidelines:
+    """Read the good and the bad guideline out of a reply.
+
+    Takes labelled text ("Good: ... Bad: ...", with Markdown, numbers or quotes round it) and JSON with
+    such keys. Problems: ``missing``, ``short``, ``long``, ``placeholder``, ``same``.
+    """
+    good, bad = _from_json(reply) or _from_labels(reply)
+    if truncated and bad:
+        bad = _whole_sentences(bad)
+    good, bad = _clean(good), _clean(bad)
+    if not good or not bad:
+        return Guidelines(good, bad, "missing")
+    for text in (good, bad):
+        words = len(text.split())
+        if words < MIN_WORDS or words > MAX_WORDS:
+            return Guidelines(good, bad, "short" if words < MIN_WORDS else "long")
+        if _PLACEHOLDER.search(text):
+            return Guidelines(good, bad, "placeholder")
+    if _plain(good) == _plain(bad):
+        return Guidelines(good, bad, "same")
+    return Guidelines(good, bad)
+
+
+def _from_json(reply: str) -> tuple[str, str] | None:
+    begin, end = reply.find("{"), reply.rfind("}")
+    if begin < 0 or end < begin:
+        return None
+    try:
+        data = json.loads(reply[begin : end + 1], strict=False)
+    except json.JSONDecodeError:
+        return None
+    if not isinstance(data, dict):
+        return None
+    found = {"good": "", "bad": ""}
+    for key, value in data.items():
+        for side in found:
+            if re.match(rf"{side}\b", key.replace("_", " "), re.IGNORECASE) and not found[side]:
+                found[side] = value if isinstance(value, str) else ""
+    return found["good"], found["bad"]
+
+
+def _from_labels(reply: str) -> tuple[str, str]:
+    labels = list(_LABEL.finditer(reply))
+    ends = [label.start() for label in labels[1:]] + [len(reply)]
+    found = {"good": "", "bad": ""}
+    for label, end in zip(labels, ends, strict=True):
+        side = (label["line"] or label["inline"]).lower()
+        if not found[side]:
+            found[side] = reply[label.end() : end].strip().split("\n\n")[0]
+    return found["good"], found["bad"]
+
+
+def _whole_sentences(text: str) -> str:
+    cut = max(text.rfind(mark) for mark in (".", "!", "?"))
+    return text[: cut + 1]
+
+
+def _clean(text: str) -> str:
+    one_line = " ".join(text.replace("**", "").replace("__", "").split())
+    return one_line.strip(" \"'“”`*_-")
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"\W+", " ", text).strip().casefold()
+
+
+def make_principles(
+    engine: TextEngine,
+    queries: Sequence[Query],
+    book: PrincipleBook,
+    settings: PrincipleSettings,
+    sampling: SamplingSettings,
+    *,
+    iteration: int,
+    seed: int,
+    progress: Callable[[int], None] = lambda asked: None,
+) -> PrincipleReport:
+    """Select the features of every query and give it a good and a bad principle.
+
+    ``engine`` is the policy or another writer; it selects (greedily) when ``settings.select`` is
+    ``policy`` and writes (as ``sampling`` says) when ``settings.source`` is ``generated``. Text that
+    does not parse, or repeats a few-shot example, falls back to the predefined principles.
+    ``progress(n)`` is called after each round with the number of completions asked for.
+    """
+    if settings.features_per_query > len(book.features):
+        raise SsoError(
+            f"principles.features_per_query is {settings.features_per_query}, "
+            f"but the principles file has {len(book.features)} features"
+        )
+    asks = settings.select == "policy"
+    selected, tokens = select_features(
+        engine if asks else None, queries, book, settings, iteration=iteration, seed=seed
+    )
+    if asks:
+        progress(len(queries))
+    counts = _selection_counts(selected, asks)
+    if settings.source == "predefined":
+        principles = tuple(
+            _predefined(book, query, chosen)
+            for query, chosen in zip(queries, selected, strict=True)
+        )
+        return PrincipleReport(principles, counts, _rates(counts, len(queries), settings), tokens)
+    replies = engine.chat(
+        [
+            writing_prompt(book, query.text, chosen.names)
+            for query, chosen in zip(queries, selected, strict=True)
+        ],
+        max_new_tokens=settings.max_new_tokens,
+        temperature=sampling.temperature,
+        top_p=sampling.top_p,
+        seeds=[item_seed(seed, iteration, query.id, "principle") for query in queries],
+    )
+    progress(len(queries))
+    tokens += sum(reply.completion_tokens for reply in replies)
+    written = [_written(book, reply) for reply in replies]
+    counts["principle_fallbacks"] = 0
+    for text in written:
+        if text.problem:
+            counts["principle_fallbacks"] += 1
+            counts[f"principle_fallbacks_{text.problem}"] += 1
+    principles = tuple(
+        _predefined(book, query, chosen, fallback=True)
+        if text.problem
+        else Principle(
+            query_id=query.id,
+            features=chosen.names,
+            good=text.good,
+            bad=text.bad,
+            source="generated",
+        )
+        for query, chosen, text in zip(queries, selected, written, strict=True)
+    )
+    return PrincipleReport(principles, counts, _rates(counts, len(queries), settings), tokens)
+
+
+def _written(book: PrincipleBook, reply: CompletionLike) -> Guidelines:
+    text = parse_guidelines(reply.text, truncated=reply.truncated)
+    copied = {_plain(t) for e in book.writing.examples for t in (e.good, e.bad)}
+    if not text.problem and ({_plain(text.good), _plain(text.bad)} & copied):
+        return Guidelines(text.good, text.bad, "copied")
+    return text
+
+
+def _predefined(
+    book: PrincipleBook, query: Query, chosen: Selected, fallback: bool = False
+) -> Principle:
+    return Principle(
+        query_id=query.id,
+        features=chosen.names,
+        good=book.predefined(chosen.names, "good"),
+        bad=book.predefined(chosen.names, "bad"),
+        fallback=fallback,
+    )
+
+
+def _selection_counts(selected: Sequence[Selected], asked: bool) -> Counter[str]:
+    counts: Counter[str] = Counter(
+        f"feature_{n.lower().replace(' ', '_')}" for s in selected for n in s.names
+    )
+    counts["concision_added"] = sum(s.concision for s in selected)
+    counts["features_filled"] = sum(s.filled for s in selected)
+    if asked:
+        counts["selection_fallbacks"] = sum(s.filled > 0 for s in selected)
+    return counts
+
+
+def _rates(counts: Mapping[str, int], n: int, settings: PrincipleSettings) -> dict[str, float]:
+    rates = {"concision_rate": counts["concision_added"] / max(n, 1)}
+    if settings.select == "policy":
+        rates["selection_fallback_rate"] = counts["selection_fallbacks"] / max(n, 1)
+    if settings.source == "generated":
+        rates["principle_fallback_rate"] = counts.get("principle_fallbacks", 0) / max(n, 1)
+    return rates

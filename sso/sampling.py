@@ -1,0 +1,135 @@
+"""Contrastive sampling: y+ under the good principle, y- under the bad one, yo without any."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Literal
+
+from sso.principles import PrincipleBook, contrast_prompt, plain_prompt
+from sso.records import Contrast, Message, PreferencePair, Principle, Query, Response
+from sso.seeds import item_seed
+from sso.settings import SamplingSettings
+
+if TYPE_CHECKING:  # sso.arms imports this module
+    from sso.arms.base import CompletionLike, TextEngine
+
+Role = Literal["good", "bad", "original"]
+PairKind = Literal["policy", "generator-good", "generator-bad", "annotated"]
+
+
+def sample_contrasts(
+    engine: TextEngine,
+    queries: Sequence[Query],
+    principles: Sequence[Principle],
+    book: PrincipleBook,
+    settings: SamplingSettings,
+    *,
+    iteration: int,
+    seed: int,
+    round_name: str = "contrast",
+    originals: Mapping[str, Response] | None = None,
+    progress: Callable[[int], None] = lambda sampled: None,
+) -> list[Contrast]:
+    """Sample y+ and y- for every query; ``originals`` (by query id) are attached as yo.
+
+    Seeds come from ``seed``, ``iteration``, ``round_name``, the query's id and the role.
+    ``progress(n)`` is called with the number of completions that came in.
+    """
+    prompts = [
+        contrast_prompt(book, p.good, q.text) for q, p in zip(queries, principles, strict=True)
+    ]
+    prompts += [
+        contrast_prompt(book, p.bad, q.text) for q, p in zip(queries, principles, strict=True)
+    ]
+    seeds = [
+        item_seed(seed, iteration, query.id, f"{round_name}-{role}")
+        for role in ("good", "bad")
+        for query in queries
+    ]
+    sampled = engine.chat(
+        prompts,
+        max_new_tokens=settings.max_new_tokens,
+        temperature=settings.temperature,
+        top_p=settings.top_p,
+        seeds=seeds,
+    )
+    progress(len(prompts))
+    good, bad = sampled[: len(queries)], sampled[len(queries) :]
+    return [
+        Contrast(
+            query=query,
+            principle=principle,
+            good=as_response(good[i]),
+            bad=as_response(bad[i]),
+            original=(originals or {}).get(query.id),
+        )
+        for i, (query, principle) in enumerate(zip(queries, principles, strict=True))
+    ]
+
+
+def sample_originals(
+    engine: TextEngine,
+    prompts: Mapping[str, Sequence[Message]],
+    settings: SamplingSettings,
+    *,
+    iteration: int,
+    seed: int,
+    progress: Callable[[int], None] = lambda sampled: None,
+) -> dict[str, Response]:
+    """yo for every prompt, by item id: greedy, or sampled like y+ (``original_greedy`` False)."""
+    greedy = settings.original_greedy
+    sampled = engine.chat(
+        list(prompts.values()),
+        max_new_tokens=settings.max_new_tokens,
+        temperature=0.0 if greedy else settings.temperature,
+        top_p=1.0 if greedy else settings.top_p,
+        seeds=[item_seed(seed, iteration, item, "contrast-original") for item in prompts],
+    )
+    progress(len(prompts))
+    return {item: as_response(reply) for item, reply in zip(prompts, sampled, strict=True)}
+
+
+def as_response(completion: CompletionLike) -> Response:
+    """A completion as the record that is kept of it; white space round the text is not content."""
+    return Response(
+        text=completion.text.strip(),
+        tokens=completion.completion_tokens,
+        truncated=completion.truncated,
+    )
+
+
+def policy_pair(contrast: Contrast) -> PreferencePair:
+    """(x; y+ > y-), what the policy trains on."""
+    return _pair(contrast, "policy", plain_prompt(contrast.query.text), "good", "bad")
+
+
+def good_pair(contrast: Contrast, book: PrincipleBook) -> PreferencePair:
+    """(x+; y+ > y-), the first half of the generator's pairs."""
+    prompt = contrast_prompt(book, contrast.principle.good, contrast.query.text)
+    return _pair(contrast, "generator-good", prompt, "good", "bad")
+
+
+def bad_pair(contrast: Contrast, book: PrincipleBook, chosen: Role) -> PreferencePair:
+    """(x-; ``chosen`` > y+): yo is chosen by SSO, y- by the choice that SSO corrects."""
+    prompt = contrast_prompt(book, contrast.principle.bad, contrast.query.text)
+    return _pair(contrast, "generator-bad", prompt, chosen, "good")
+
+
+def _pair(
+    contrast: Contrast, kind: PairKind, prompt: tuple[Message, ...], chosen: Role, rejected: Role
+) -> PreferencePair:
+    return PreferencePair(
+        id=f"{contrast.query.id}/{kind}",
+        query_id=contrast.query.id,
+        prompt=prompt,
+        chosen=_text(contrast, chosen),
+        rejected=_text(contrast, rejected),
+        kind=kind,
+    )
+
+
+def _text(contrast: Contrast, role: Role) -> str:
+    response: Response | None = getattr(contrast, role)
+    if response is None:
+        raise ValueError(f"query {contrast.query.id!r} has no {role} response")
+    return response.text
