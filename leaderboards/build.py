@@ -1,4 +1,4 @@
-"""Builds a table from the tidy frame and a layout: rows, ranks, foot-notes, detectable differences."""
+"""Builds a table from the tidy frame and a layout: rows, ranks, significance, foot-notes."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from leaderboards.errors import LeaderboardError
 from leaderboards.frame import over_seeds
 from leaderboards.layouts import COLUMNS, STUBS, Column, Layout, layout_named, ordered_arms
 from leaderboards.marks import Footnotes, arm_label, reason
-from leaderboards.statistics.power import detectable_difference
+from leaderboards.significance import Point, Record, Significance, judge_table
 from leaderboards.table import Cell, Group, Row, Table
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Point = tuple[str, str, int]
-"""A checkpoint of a group: (loss, arm, iteration)."""
+Figures = dict[tuple[str, Point, str], Record]
+"""(group, checkpoint, column key) to the record that the cell shows."""
 
 
 def iteration_table(frame: pd.DataFrame, columns: Sequence[str] = ()) -> Table:
@@ -36,27 +36,37 @@ def build_table(frame: pd.DataFrame, layout: Layout) -> Table:
     Raises LeaderboardError when the frame holds no figure that the layout shows.
     """
     frame = frame[frame["setting"].isin(layout.settings) & (frame["category"].fillna("") == "")]
-    frame = over_seeds(with_groups(frame))
-    columns = _shown(frame, layout)
+    records = over_seeds(with_groups(frame))
+    columns = _shown(records, layout)
     if not columns:
         raise LeaderboardError(f"the runs hold no figure that the table {layout.name!r} shows")
+    rows, order = _by_cell(records, columns), _rows(records, layout)
+    usual = {column.key: _usual_protocol(rows, column.key) for column in columns}
+    figures = {place: _preferred(found, usual[place[2]]) for place, found in rows.items()}
+    significance = judge_table(figures, order, columns)
     notes = Footnotes()
-    groups = tuple(
-        group
-        for title, part in frame.groupby("group", sort=False)
-        if (group := _group(str(title), part, layout, columns, notes)).rows
-    )
-    groups, column_notes = lift_notes(groups, len(columns))
+    cells = {
+        (group, point, column.key): _cell(
+            rows.get((group, point, column.key), []), column, usual[column.key], notes
+        )
+        for column in columns
+        for group, points in order.items()
+        for point in points
+    }
+    groups = [
+        _group(group, points, columns, cells, significance) for group, points in order.items()
+    ]
+    groups, column_notes = lift_notes([group for group in groups if group.rows], len(columns))
     return Table(
         title=layout.title,
         stub=tuple(STUBS[name] for name in layout.stub),
         columns=tuple(column.label for column in columns),
         keys=tuple(column.key for column in columns),
-        groups=groups,
+        groups=tuple(_relabel(group, layout) for group in groups),
         notes=notes.listing(),
-        remarks=_remarks(frame),
+        remarks=(*_remarks(records), *_unfinished(frame)),
         column_notes=column_notes,
-        detectable=tuple(_detectable(frame, column) for column in columns),
+        detectable=tuple(significance.detectable.get(column.key, "") for column in columns),
     )
 
 
@@ -73,40 +83,43 @@ def with_groups(frame: pd.DataFrame) -> pd.DataFrame:
     return frame
 
 
-def rows_of(frame: pd.DataFrame, column: Column) -> pd.DataFrame:
-    """The rows of the frame that a column shows (its metric, or the benchmark's headline)."""
-    rows = frame[frame["benchmark"] == column.benchmark]
-    return (
-        rows[rows["headline"]] if column.metric is None else rows[rows["metric"] == column.metric]
-    )
+def shows(column: Column, record: Record) -> bool:
+    """Whether a record belongs in a column (its metric, or the benchmark's headline)."""
+    if record["benchmark"] != column.benchmark:
+        return False
+    return bool(record["headline"]) if column.metric is None else record["metric"] == column.metric
 
 
-def _shown(frame: pd.DataFrame, layout: Layout) -> list[Column]:
-    keys = [key for key in layout.columns + layout.extra if len(rows_of(frame, COLUMNS[key]))]
-    return [COLUMNS[key] for key in keys]
+def _shown(records: list[Record], layout: Layout) -> list[Column]:
+    columns = [COLUMNS[key] for key in layout.columns + layout.extra]
+    return [column for column in columns if any(shows(column, record) for record in records)]
 
 
-def _group(
-    title: str, part: pd.DataFrame, layout: Layout, columns: list[Column], notes: Footnotes
-) -> Group:
-    cells = [_column_cells(part, column, notes) for column in columns]
-    rows = []
-    for point in points(part, layout):
-        row = tuple(column.get(point, Cell()) for column in cells)
-        if any(cell.value is not None for cell in row):
-            rows.append((point, row))
-    ranked = _rank([row for _, row in rows], columns)
-    return Group(
-        title, tuple(Row(_labels(p, layout), r) for (p, _), r in zip(rows, ranked, strict=True))
-    )
+def _by_cell(
+    records: list[Record], columns: list[Column]
+) -> dict[tuple[str, Point, str], list[Record]]:
+    cells: dict[tuple[str, Point, str], list[Record]] = {}
+    for record in records:
+        for column in columns:
+            if shows(column, record):
+                cells.setdefault((record["group"], _point(record), column.key), []).append(record)
+    return cells
 
 
-def points(part: pd.DataFrame, layout: Layout) -> list[Point]:
+def _point(record: Record) -> Point:
+    return str(record["loss"]), str(record["arm"]), int(record["iteration"])
+
+
+def _rows(records: list[Record], layout: Layout) -> dict[str, list[Point]]:
+    """Groups in order of appearance, each with its checkpoints in table order."""
+    found: dict[str, set[Point]] = {}
+    for record in records:
+        found.setdefault(record["group"], set()).add(_point(record))
+    return {group: order_points(points, layout) for group, points in found.items()}
+
+
+def order_points(found: set[Point], layout: Layout) -> list[Point]:
     """Checkpoints of a group in table order, as the layout chooses them."""
-    found = {
-        (str(loss), str(arm), int(iteration))
-        for loss, arm, iteration in part[["loss", "arm", "iteration"]].itertuples(index=False)
-    }
     arms = ordered_arms(sorted({arm for _, arm, _ in found}), layout)
     chosen: list[Point] = []
     for loss in sorted({loss for loss, _, _ in found}, key=lambda loss: (loss != "", loss)):
@@ -116,67 +129,84 @@ def points(part: pd.DataFrame, layout: Layout) -> list[Point]:
     return chosen
 
 
-def _labels(point: Point, layout: Layout) -> tuple[str, ...]:
-    loss, arm, iteration = point
-    names = {
-        "arm": arm_label(arm),
-        "loss": loss.upper(),
-        "iteration": "" if arm == "base" else f"Iter{iteration}",
-    }
-    return tuple(names[name] for name in layout.stub)
-
-
-def _column_cells(part: pd.DataFrame, column: Column, notes: Footnotes) -> dict[Point, Cell]:
-    rows = rows_of(part, column).to_dict("records")
-    usual = _usual_protocol(rows)
-    cells: dict[Point, Cell] = {}
-    for row in rows:
-        point = (str(row["loss"]), str(row["arm"]), int(row["iteration"]))
-        texts = _reasons(row, usual)
-        cell = _cell(row, column, tuple(notes.key(text) for text in texts))
-        if point in cells:
-            several = notes.key("several protocols for this checkpoint; the column's own is shown")
-            kept = cell if row["protocol"] == usual else cells[point]
-            cell = replace(kept, notes=(*kept.notes, several))
-        cells[point] = cell
-    return cells
-
-
-def _usual_protocol(rows: list[dict[Any, Any]]) -> str:
-    base = [row["protocol"] for row in rows if row["arm"] == "base"]
-    counts = Counter(base or [row["protocol"] for row in rows])
+def _usual_protocol(rows: dict[tuple[str, Point, str], list[Record]], key: str) -> str:
+    """The protocol a column is read under: the base's, else the most frequent one."""
+    records = [record for place, found in rows.items() if place[2] == key for record in found]
+    base = [record["protocol"] for record in records if record["arm"] == "base"]
+    counts = Counter(base or [record["protocol"] for record in records])
     return str(counts.most_common(1)[0][0]) if counts else ""
 
 
-def _reasons(row: dict[Any, Any], usual: str) -> list[str]:
-    texts = [reason(code) for code in str(row["marks"]).split("|") if code]
-    if row["protocol"] != usual:
-        texts.append(f"another protocol ({row['protocol']}) than the column's ({usual})")
-    if row["n"] < row["n_expected"]:
-        texts.append(f"only {row['n']} of {row['n_expected']} items are in the figure")
+def _preferred(records: list[Record], usual: str) -> Record:
+    return next((record for record in records if record["protocol"] == usual), records[0])
+
+
+def _cell(records: list[Record], column: Column, usual: str, notes: Footnotes) -> Cell:
+    if not records:
+        return Cell(decimals=column.decimals)
+    record = _preferred(records, usual)
+    texts = _reasons(record, usual)
+    if len(records) > 1:
+        others = ", ".join(sorted(r["protocol"] for r in records if r is not record))
+        texts.append(f"measured under other protocols too, not shown here: {others}")
+    digits = column.decimals if column.better == 0 else max(column.decimals, int(record["digits"]))
+    keys = tuple(notes.key(text) for text in texts)
+    return Cell(_figure(record["value"]), _figure(record["stderr"]), digits, notes=keys)
+
+
+def _reasons(record: Record, usual: str) -> list[str]:
+    texts = [reason(code) for code in str(record["marks"]).split("|") if code]
+    if record["protocol"] != usual:
+        texts.append(f"another protocol ({record['protocol']}) than the column's ({usual})")
+    if record["n"] < record["n_expected"]:
+        texts.append(f"only {record['n']} of {record['n_expected']} items are in the figure")
+    if record["seeds"] > 1:
+        texts.append(f"mean over {record['seeds']} seeds; ± holds the spread of items and of seeds")
     return texts
-
-
-def _cell(row: dict[Any, Any], column: Column, notes: tuple[str, ...]) -> Cell:
-    return Cell(
-        value=_figure(row["value"]),
-        stderr=_figure(row["stderr"]),
-        decimals=max(column.decimals, int(row["digits"])) if column.key != "length" else 0,
-        notes=notes,
-    )
 
 
 def _figure(value: Any) -> float | None:
     return None if value is None or math.isnan(value) else float(value)
 
 
-def _rank(rows: list[tuple[Cell, ...]], columns: list[Column]) -> list[tuple[Cell, ...]]:
-    ranked = [list(row) for row in rows]
+def _group(
+    title: str,
+    points: list[Point],
+    columns: list[Column],
+    cells: dict[tuple[str, Point, str], Cell],
+    significance: Significance,
+) -> Group:
+    rows: dict[Point, list[Cell]] = {}
+    for point in points:
+        row = [significance.mark(cells[place], place) for place in _places(title, point, columns)]
+        if any(cell.value is not None for cell in row):
+            rows[point] = row
     for position, column in enumerate(columns):
-        shown = [row[position] for row in rows]
-        for index, rank in enumerate(ranks(shown, column.better)):
-            ranked[index][position] = replace(shown[index], rank=rank)
-    return [tuple(row) for row in ranked]
+        shown = [row[position] for row in rows.values()]
+        for row, rank in zip(rows.values(), ranks(shown, column.better), strict=True):
+            row[position] = replace(row[position], rank=rank)
+    return Group(title, tuple(Row(_key(point), tuple(row)) for point, row in rows.items()))
+
+
+def _places(title: str, point: Point, columns: list[Column]) -> list[tuple[str, Point, str]]:
+    return [(title, point, column.key) for column in columns]
+
+
+def _key(point: Point) -> tuple[str, ...]:
+    return point[0], point[1], str(point[2])
+
+
+def _relabel(group: Group, layout: Layout) -> Group:
+    def labels(key: tuple[str, ...]) -> tuple[str, ...]:
+        loss, arm, iteration = key
+        names = {
+            "arm": arm_label(arm),
+            "loss": loss.upper(),
+            "iteration": "" if arm == "base" else f"Iter{iteration}",
+        }
+        return tuple(names[name] for name in layout.stub)
+
+    return replace(group, rows=tuple(replace(row, labels=labels(row.labels)) for row in group.rows))
 
 
 def ranks(cells: Sequence[Cell], better: int) -> list[int]:
@@ -191,9 +221,7 @@ def ranks(cells: Sequence[Cell], better: int) -> list[int]:
     return [0 if c.value is None else place.get(float(c.text) * better, 0) for c in cells]
 
 
-def lift_notes(
-    groups: tuple[Group, ...], width: int
-) -> tuple[tuple[Group, ...], tuple[tuple[str, ...], ...]]:
+def lift_notes(groups: list[Group], width: int) -> tuple[list[Group], tuple[tuple[str, ...], ...]]:
     """Move notes that every figure of a column carries from its cells to the column's head."""
     shared: list[tuple[str, ...]] = []
     for position in range(width):
@@ -207,29 +235,41 @@ def lift_notes(
         cells = (replace(c, notes=tuple(k for k in c.notes if k not in keys)) for c, keys in pairs)
         return replace(row, cells=tuple(cells))
 
-    lifted = tuple(replace(group, rows=tuple(map(kept, group.rows))) for group in groups)
+    lifted = [replace(group, rows=tuple(map(kept, group.rows))) for group in groups]
     return lifted, tuple(shared)
 
 
-def _detectable(frame: pd.DataFrame, column: Column) -> str:
-    errors = rows_of(frame, column)["stderr"].dropna()
-    if not len(errors):
-        return ""
-    unpaired = float(errors.median()) * math.sqrt(2)
-    return f"{detectable_difference(unpaired):.{column.decimals}f}"
+_COUNTS = {
+    "n_truncated": "cut at the token limit",
+    "n_unparsed": "unparsed",
+    "n_error": "failed",
+    "n_missing": "missing",
+}
 
 
-def _remarks(frame: pd.DataFrame) -> tuple[str, ...]:
+def _remarks(records: list[Record]) -> tuple[str, ...]:
+    """One line for each kind of unusable answer: how many, by benchmark, over the checkpoints."""
     remarks = []
-    for label, name in (("cut at the token limit", "n_truncated"), ("unparsed", "n_unparsed"), ("failed", "n_error"), ("missing", "n_missing")):  # fmt: skip
-        parts = []
-        for benchmark, rows in frame[frame["headline"]].groupby("benchmark", sort=False):
-            if rows[name].max() > 0:
-                low, high = int(rows[name].min()), int(rows[name].max())
-                span = f"{low}-{high}" if low < high else str(high)
-                parts.append(f"{benchmark} {span} of {int(rows['n_expected'].max())}")
-        if parts:
-            remarks.append(f"Answers {label}, by checkpoint: " + "; ".join(parts) + ".")
-    if unfinished := frame.attrs.get("unfinished"):
-        remarks.append("Not finished and left out: " + ", ".join(unfinished) + ".")
+    for name, label in _COUNTS.items():
+        spans: dict[str, list[Record]] = {}
+        for record in records:
+            if record["headline"]:
+                spans.setdefault(record["benchmark"], []).append(record)
+        parts = [_span(bench, rows, name) for bench, rows in spans.items()]
+        if any(parts):
+            listed = "; ".join(part for part in parts if part)
+            remarks.append(f"Answers {label}, by checkpoint: {listed}.")
     return tuple(remarks)
+
+
+def _span(benchmark: str, records: list[Record], name: str) -> str:
+    counts = [int(record[name]) for record in records]
+    if max(counts) == 0:
+        return ""
+    span = f"{min(counts)}-{max(counts)}" if min(counts) < max(counts) else str(max(counts))
+    return f"{benchmark} {span} of {max(int(record['n_expected']) for record in records)}"
+
+
+def _unfinished(frame: pd.DataFrame) -> list[str]:
+    parts = frame.attrs.get("unfinished")
+    return ["Not finished and left out: " + ", ".join(parts) + "."] if parts else []

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+import statistics
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from leaderboards.errors import LeaderboardError
 from leaderboards.runs import Run, read_runs
+from leaderboards.statistics.paired import quantile
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -103,49 +106,56 @@ def _is_offline(run: Run) -> bool:
     return isinstance(config, dict) and config.get("setting") == "offline"
 
 
-def over_seeds(frame: pd.DataFrame) -> pd.DataFrame:
-    """Collapse seeds: one row for each (run family, checkpoint, benchmark, metric, protocol).
+def over_seeds(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Collapse seeds: one record for each checkpoint, benchmark, metric, category and protocol.
 
-    Added columns: ``seeds`` (number of seeds), ``seed_sd`` (standard deviation between seeds).
-    ``stderr`` becomes the root of the mean squared item error plus the squared standard error of
-    the mean over seeds: the items are the same for every seed, so their error does not shrink with
-    more seeds. ``ci_low`` and ``ci_high`` add the two half widths (1.96 item errors; Student's t with
-    seeds - 1 degrees of freedom for the seeds) in quadrature.
+    Added fields: ``seeds`` (number of seeds), ``seed_sd`` (standard deviation between seeds),
+    ``parts`` ((seed, record) pairs, for paired tests). With several seeds ``stderr`` is the root of
+    the mean squared item error plus the squared standard error of the mean over seeds: the items are
+    the same for every seed, so their error does not shrink with more seeds. ``ci_low`` and
+    ``ci_high`` add the two half widths (1.96 item errors; Student's t with seeds - 1 degrees of
+    freedom for the seeds) in quadrature.
     """
-    keys = ["source", "model", "arm", "loss", "setting", "iteration", "benchmark", "metric"]
-    keys += ["category", "protocol", "group"] if "group" in frame else ["category", "protocol"]
-    groups = frame.groupby(keys, sort=False, dropna=False)
-    rows = [_collapse(part) for _, part in groups]
-    result = type(frame)(rows).reset_index(drop=True)
-    result.attrs = dict(frame.attrs)
-    return result
+    parts: dict[tuple[Any, ...], dict[int, dict[str, Any]]] = {}
+    names = [name for name in (*_CHECKPOINT, "group") if name in frame]
+    for record in frame.to_dict("records"):
+        row = {str(name): value for name, value in record.items()}
+        parts.setdefault(tuple(row[name] for name in names), {}).setdefault(row["seed"], row)
+    return [_collapse(seeds) for seeds in parts.values()]
 
 
-def _collapse(part: pd.DataFrame) -> dict[str, Any]:
-    row = {str(name): value for name, value in part.iloc[0].items()}
-    values = part.drop_duplicates("seed")
-    row.update(seeds=len(values), seed_sd=float("nan"))
-    if len(values) > 1 and values["value"].notna().all():
-        row.update(_mean_over_seeds(values))
+_CHECKPOINT = (
+    "source", "model", "arm", "loss", "setting", "iteration", "benchmark", "metric", "category",
+    "protocol",
+)  # fmt: skip
+
+
+def _collapse(seeds: dict[int, dict[str, Any]]) -> dict[str, Any]:
+    records = list(seeds.values())
+    row = {**records[0], "seeds": len(records), "seed_sd": math.nan, "parts": tuple(seeds.items())}
+    if len(records) > 1 and not any(math.isnan(record["value"]) for record in records):
+        row.update(_mean_over_seeds(records))
     return row
 
 
-def _mean_over_seeds(part: pd.DataFrame) -> dict[str, Any]:
-    from scipy.stats import t
-
-    k = len(part)
-    mean, sd = float(part["value"].mean()), float(part["value"].std(ddof=1))
+def _mean_over_seeds(records: list[dict[str, Any]]) -> dict[str, Any]:
+    k = len(records)
+    mean = statistics.fmean(record["value"] for record in records)
+    sd = statistics.stdev(record["value"] for record in records)
     between = sd / k**0.5
-    within = float((part["stderr"].fillna(0) ** 2).mean()) ** 0.5
-    half = ((1.959964 * within) ** 2 + (float(t.ppf(0.975, k - 1)) * between) ** 2) ** 0.5
-    summed = ("n_truncated", "n_unparsed", "n_error", "n_missing", "n", "n_expected")
-    marks = sorted({mark for marks in part["marks"] for mark in marks.split("|") if mark})
+    errors = (0.0 if math.isnan(record["stderr"]) else record["stderr"] for record in records)
+    within = statistics.fmean(error**2 for error in errors) ** 0.5
+    half = math.hypot(1.959964 * within, quantile(0.975, k - 1) * between)
+    marks = sorted({mark for record in records for mark in record["marks"].split("|") if mark})
     return {
         "value": mean,
-        "stderr": (within**2 + between**2) ** 0.5,
+        "stderr": math.hypot(within, between),
         "ci_low": mean - half,
         "ci_high": mean + half,
         "seed_sd": sd,
         "marks": "|".join(marks),
-        **{name: int(part[name].sum()) for name in summed},
+        **{name: sum(record[name] for record in records) for name in _COUNTS},
     }
+
+
+_COUNTS = ("n", "n_expected", "n_truncated", "n_unparsed", "n_error", "n_missing")

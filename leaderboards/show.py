@@ -7,11 +7,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from leaderboards.alpaca import with_neighbours
 from leaderboards.build import build_table
 from leaderboards.errors import LeaderboardError
 from leaderboards.formats import format_named
 from leaderboards.frame import load_runs
 from leaderboards.layouts import layout_named
+from leaderboards.paper import beside
 
 AGAINST = ("paper", "alpaca")
 
@@ -22,19 +24,28 @@ def render(
     format: str = "terminal",
     against: str | None = None,
     color: bool | None = None,
+    paper_model: str | None = None,
+    data: Path | None = None,
 ) -> str:
     """The table ``layout`` over ``runs`` as text.
 
     ``format`` is terminal, md, latex, html or csv. ``against`` "paper" puts the published value and
     the difference beside each cell, "alpaca" adds neighbours of the public AlpacaEval leaderboard.
-    ``color`` None means: in a terminal, unless NO_COLOR is set.
+    ``paper_model`` is the model of the paper to stand beside runs that start from another one;
+    ``data`` a benchmark data folder with the whole AlpacaEval leaderboard. ``color`` None means: in a terminal, unless NO_COLOR is set.
 
     Raises LeaderboardError (one clear line) for unknown names and unreadable runs.
     """
     chosen, draw = layout_named(layout), format_named(format)
     if against is not None and against not in AGAINST:
         raise LeaderboardError(f"can't compare against {against!r}; known: {', '.join(AGAINST)}")
-    table = build_table(load_runs(runs), chosen)
+    frame = load_runs(runs)
+    table = build_table(frame, chosen)
+    if against == "paper":
+        losses = [loss for loss in frame["loss"].unique() if loss]
+        table = beside(table, chosen, losses, paper_model)
+    elif against == "alpaca":
+        table = with_neighbours(table, data)
     if format == "terminal":
         from leaderboards.formats.terminal import render as draw_terminal
 

@@ -11,6 +11,8 @@ from leaderboards.table import Table
 FORMATS: dict[str, str] = {
     "terminal": "leaderboards.formats.terminal",
     "md": "leaderboards.formats.markdown",
+    "latex": "leaderboards.formats.latex",
+    "html": "leaderboards.formats.html",
     "csv": "leaderboards.formats.csv_text",
 }
 

@@ -32,7 +32,8 @@ def footer(table: Table) -> list[str]:
     if any(table.detectable):
         pairs = zip(table.columns, table.detectable, strict=True)
         shown = ", ".join(f"{label} {text}" for label, text in pairs if text)
-        lines.append(f"Smallest detectable difference (80 % power, two-sided 5 %): {shown}.")
+        how = "80 % power, two-sided 5 %, paired by item" + ("; * unpaired" if "*" in shown else "")
+        lines.append(f"Smallest detectable difference ({how}): {shown}.")
     cells = [cell for group in table.groups for row in group.rows for cell in row.cells]
     if any(cell.stderr is not None for cell in cells):
         lines.append("± is one standard error.")

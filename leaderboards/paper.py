@@ -1,0 +1,166 @@
+"""The paper's own figures, from the project's copy of them, as a frame and beside measured cells."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from leaderboards.build import build_table
+from leaderboards.errors import LeaderboardError
+from leaderboards.frame import to_frame
+from leaderboards.layouts import COLUMNS, LAYOUTS, Layout, layout_named
+from leaderboards.marks import ARMS
+from leaderboards.table import Cell, Group, Row, Table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FIGURES = Path(__file__).with_name("paper_results.csv")
+_ARMS = {
+    "sso_without_w": "without-w",
+    "sso_without_g": "without-g",
+    "sso_without_w_g": "without-w-g",
+}
+
+
+@cache
+def published() -> tuple[dict[str, str], ...]:
+    """The rows of the paper's tables: table, model, method, loss, setting, iteration, metric, value."""
+    import csv
+
+    with FIGURES.open(encoding="utf-8", newline="") as lines:
+        return tuple(csv.DictReader(lines))
+
+
+def paper_frame(table: str) -> pd.DataFrame:
+    """One table of the paper as a tidy frame (columns: ``leaderboards.frame.COLUMNS``)."""
+    rows = [row for row in published() if row["table"] == table]
+    if not rows:
+        known = ", ".join(dict.fromkeys(row["table"] for row in published()))
+        raise LeaderboardError(f"the paper has no table {table!r} here; known: {known}")
+    return to_frame([_row(row) for row in rows])
+
+
+def paper_table(table: str) -> Table:
+    """One table of the paper, drawn through the layout that claims it."""
+    layout = next((layout for layout in LAYOUTS.values() if table in layout.paper), None)
+    return build_table(paper_frame(table), layout or layout_named("iterations"))
+
+
+def _row(row: dict[str, str]) -> dict[str, Any]:
+    column = COLUMNS[row["metric"]]
+    base = row["method"] == "base"
+    return {
+        "source": "paper",
+        "run": row["table"],
+        "model": row["model"],
+        "arm": _ARMS.get(row["method"], row["method"]),
+        "loss": row["loss"],
+        "setting": row["setting"],
+        "iteration": 0 if base else int(row["iteration"] or 1),
+        "seed": 0,
+        "benchmark": column.benchmark,
+        "metric": column.metric or "published",
+        "category": "",
+        "headline": column.metric is None or row["metric"] in ("ae2_lc", "mt_bench", "average"),
+        "value": float(row["value"]),
+        "unit": _unit(row["metric"]),
+        "protocol": "paper",
+        "n": 0,
+        "n_expected": 0,
+        **dict.fromkeys(("n_truncated", "n_unparsed", "n_error", "n_missing"), 0),
+        **dict.fromkeys(("judge", "data", "marks", "folder"), ""),
+        "digits": len(row["value"].partition(".")[2]),
+    }
+
+
+def _unit(metric: str) -> str:
+    return {"length": "characters", "mt_bench": "points"}.get(metric, "percent")
+
+
+def normalised(model: str) -> str:
+    """A model's name as it is compared: without its organisation, lower case, letters and digits."""
+    name = model.rstrip("/").rsplit("/", 1)[-1].lower()
+    name = "".join(character for character in name if character.isalnum())
+    return name.removeprefix("meta")
+
+
+def published_model(model: str) -> str | None:
+    """The paper's name of a model, or None when the paper has no figures of it."""
+    names = {normalised(row["model"]): row["model"] for row in published()}
+    return names.get(normalised(model))
+
+
+def beside(
+    table: Table, layout: Layout, losses: Iterable[str] = ("ipo",), model: str | None = None
+) -> Table:
+    """Put the paper's value and the difference beside each cell.
+
+    Rows are matched by model, arm, iteration and loss; ``model`` chooses the paper's model for all
+    groups (needed where the runs start from a model that the paper does not have). A last remark
+    says which model and tables the figures come from, or that there are none.
+    """
+    wanted = published_model(model) if model else None
+    if model and wanted is None:
+        known = ", ".join(dict.fromkeys(row["model"] for row in published()))
+        raise LeaderboardError(f"the paper has no model {model!r}; it has {known}")
+    values, groups, remarks = _values(layout), [], []
+    usual = ",".join(sorted(set(losses))) or "ipo"
+    for group in table.groups:
+        name = wanted or published_model(group.title.split(" · ")[0])
+        if name is None:
+            remarks.append(f"The paper has no figures of {group.title}; name one of its models.")
+            groups.append(group)
+            continue
+        matched = _beside_group(group, name, table, values, usual)
+        groups.append(matched)
+        count = sum(cell.reference is not None for row in matched.rows for cell in row.cells)
+        remarks.append(f"{group.title}: {count} published figures of {name} stand beside ours.")
+    if any(table.column_notes) or any(
+        cell.notes for g in groups for r in g.rows for cell in r.cells
+    ):
+        remarks.append("A difference to the paper under a note's mark is no evidence either way.")
+    return replace(table, groups=tuple(groups), remarks=(*table.remarks, *remarks))
+
+
+Values = dict[tuple[str, str, str, int, str], float]
+
+
+def _values(layout: Layout) -> Values:
+    """(model, loss, arm label, iteration, column) to the published value; a layout's own tables win."""
+    own = [row for row in published() if row["table"] in layout.paper]
+    others = [row for row in published() if row["setting"] in layout.settings]
+    values: Values = {}
+    for row in (*own, *others):
+        arm = _ARMS.get(row["method"], row["method"])
+        iteration = 0 if arm == "base" else int(row["iteration"] or 1)
+        key = (row["model"], row["loss"], ARMS.get(arm, arm), iteration, row["metric"])
+        values.setdefault(key, float(row["value"]))
+    return values
+
+
+def _beside_group(group: Group, model: str, table: Table, values: Values, loss: str) -> Group:
+    last = max((key[3] for key in values if key[0] == model), default=1)
+
+    def matched(row: Row) -> Row:
+        label = dict(zip(table.stub, row.labels, strict=True))
+        base = label["Method"] == ARMS["base"]
+        iteration = 0 if base else int(label.get("Iter.", f"Iter{last}").removeprefix("Iter"))
+        losses = [""] if base else [label.get("Loss", loss).lower(), ""]
+        cells = []
+        for cell, column in zip(row.cells, table.keys, strict=True):
+            places = [(model, kind, label["Method"], iteration, column) for kind in losses]
+            cells.append(_with(cell, next((values[p] for p in places if p in values), None)))
+        return replace(row, cells=tuple(cells))
+
+    return replace(group, rows=tuple(map(matched, group.rows)))
+
+
+def _with(cell: Cell, reference: float | None) -> Cell:
+    if reference is None:
+        return cell
+    difference = None if cell.value is None else cell.value - reference
+    return replace(cell, reference=reference, difference=difference)

@@ -1,0 +1,105 @@
+"""Which changes of a table are real: every checkpoint against base and against its last iteration."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from leaderboards.compare import Comparison, ItemStore, compare_rows
+from leaderboards.layouts import Column
+from leaderboards.statistics.correction import holm
+from leaderboards.statistics.power import detectable_difference
+from leaderboards.table import Cell
+
+Record = dict[str, Any]
+"""A row of ``over_seeds``."""
+Point = tuple[str, str, int]
+"""A checkpoint of a group: (loss, arm, iteration)."""
+Place = tuple[str, Point, str]
+"""A cell: (group, checkpoint, column key)."""
+
+
+@dataclass(frozen=True)
+class Significance:
+    """Signs of the significant changes, and the smallest detectable difference of each column."""
+
+    versus_base: Mapping[Place, int]
+    versus_previous: Mapping[Place, int]
+    detectable: Mapping[str, str]
+
+    def mark(self, cell: Cell, place: Place) -> Cell:
+        """The cell with its signs."""
+        base, previous = self.versus_base.get(place, 0), self.versus_previous.get(place, 0)
+        return replace(cell, versus_base=base, versus_previous=previous)
+
+
+def judge_table(
+    figures: Mapping[Place, Record],
+    order: Mapping[str, Sequence[Point]],
+    columns: Sequence[Column],
+    alpha: float = 0.05,
+) -> Significance:
+    """Test every checkpoint of a table against base and against the previous iteration.
+
+    All tests of the table together are one family, corrected by Holm's method at ``alpha``.
+    """
+    store = ItemStore()
+    tests: dict[tuple[str, Place], Comparison] = {}
+    for column in columns:
+        for group, points in order.items():
+            for kind, before, after in _planned(points):
+                first = figures.get((group, before, column.key))
+                second = figures.get((group, after, column.key))
+                found = compare_rows(first, second, store) if first and second else None
+                if found is not None:
+                    tests[kind, (group, after, column.key)] = found
+    signs = _signs(tests, {column.key: column.better for column in columns}, alpha)
+    return Significance(
+        {place: sign for (kind, place), sign in signs.items() if kind == "base"},
+        {place: sign for (kind, place), sign in signs.items() if kind == "previous"},
+        {column.key: _detectable(tests, column) for column in columns},
+    )
+
+
+def _planned(points: Sequence[Point]) -> list[tuple[str, Point, Point]]:
+    """(kind, before, after) of every test; the first iteration's previous one is base itself."""
+    bases = [point for point in points if point[1] == "base"]
+    planned = []
+    for point in points:
+        loss, arm, iteration = point
+        if arm == "base":
+            continue
+        planned += [("base", base, point) for base in bases[:1]]
+        previous = (loss, arm, iteration - 1)
+        if previous in points:
+            planned.append(("previous", previous, point))
+    return planned
+
+
+def _signs(
+    tests: Mapping[tuple[str, Place], Comparison], better: Mapping[str, int], alpha: float
+) -> dict[tuple[str, Place], int]:
+    family = {key: test for key, test in tests.items() if better[key[1][2]]}
+    if not family:
+        return {}
+    adjusted = holm([test.p_value for test in family.values()])
+    return {
+        key: int(math.copysign(1, test.difference * better[key[1][2]]))
+        for (key, test), p in zip(family.items(), adjusted, strict=True)
+        if p <= alpha and test.difference
+    }
+
+
+def _detectable(tests: Mapping[tuple[str, Place], Comparison], column: Column) -> str:
+    """Median over the column's comparisons; '*' where they could not be paired by item."""
+    found = [test for (_, place), test in tests.items() if place[2] == column.key]
+    found = [test for test in found if test.stderr > 0]
+    if not found:
+        return ""
+    stderr = float(np.median([test.stderr for test in found]))
+    unpaired = "" if all(test.paired for test in found) else "*"
+    return f"{detectable_difference(stderr):.{column.decimals}f}{unpaired}"
