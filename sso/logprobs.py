@@ -88,7 +88,14 @@ def token_logprobs(
     # equal chunks: a short last one would run the matrix products at a fraction of their speed
     chunks = -(-hidden.shape[0] // rows)
     rows = -(-hidden.shape[0] // max(1, chunks))
-    return _ChunkedLogprobs.apply(hidden, weight, bias, targets, max(1, rows))
+    kind = hidden.device.type
+    if torch.is_autocast_enabled(kind):
+        # cast here: inside the function autocast would reach the forward pass only
+        dtype = torch.get_autocast_dtype(kind)
+        hidden, weight = hidden.to(dtype), weight.to(dtype)
+        bias = None if bias is None else bias.to(dtype)
+    with torch.autocast(kind, enabled=False):
+        return _ChunkedLogprobs.apply(hidden, weight, bias, targets, max(1, rows))
 
 
 def whole_logprobs(logits: Tensor, targets: Tensor) -> Tensor:
@@ -131,7 +138,9 @@ def completion_logprobs(model: Any, batch: MicroBatch, form: Form, device: Any =
         backbone, head = backbone_and_head(model)
         hidden = backbone(**inputs).last_hidden_state.flatten(0, 1)[rows]
         return token_logprobs(hidden, head.weight, targets, getattr(head, "bias", None))
-    logits = model(**inputs).logits.flatten(0, 1)[rows]
+    base = model.get_base_model() if hasattr(model, "peft_config") else model
+    # the class's forward: the instance's own may have been replaced by ``drive``
+    logits = type(base).forward(base, **inputs).logits.flatten(0, 1)[rows]
     return whole_logprobs(logits, targets)
 
 

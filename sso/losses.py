@@ -90,9 +90,7 @@ def self_steering_weight(query: PairLogps, alpha: float, *, gradient: bool = Tru
     Source: arXiv 2410.17131, first version, the weight W of the on-policy term. ``gradient``
     False detaches it; the authors' code lets the gradient through.
     """
-    weight = torch.sigmoid(
-        -(alpha * query.chosen_average + (1 - alpha) * query.rejected_average)
-    )
+    weight = torch.sigmoid(-(alpha * query.chosen_average + (1 - alpha) * query.rejected_average))
     return weight if gradient else weight.detach()
 
 

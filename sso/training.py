@@ -1,25 +1,43 @@
-"""Training a checkpoint on prompt groups: the one entry that the arms call."""
+"""Training a checkpoint on prompt groups: the one entry that the arms call.
+
+``work`` holds what a killed training resumes from, and its curve; all of it is bound to the inputs by a
+fingerprint, so that a changed input starts afresh.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
+import math
+import os
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from sso.objectives import Objective, PromptGroup
-from sso.settings import MethodSettings
+from sso.errors import SsoError
+from sso.objectives import Objective, PromptGroup, as_objective
+from sso.settings import MethodSettings, TrainingSettings
+
+if TYPE_CHECKING:
+    from sso.encoding import Encoded, EncodedGroup
+    from sso.trainer import PreferenceTrainer
 
 
 @dataclass(frozen=True)
 class TrainingReport:
     """What a training did. ``counts``: groups, pairs, steps, dropped by reason, truncated;
-    ``measures``: loss, margins and accuracies by pair kind, KL to ref, grad norm, speed, memory;
+    ``measures``: loss, margins and accuracies by pair role, KL to ref, grad norm (means over the
+    steps; ``final_`` ones are of the last step), tokens_per_second, peak_memory_gb;
     ``tokens``: tokens that went through the model in training (shared prompts once an epoch).
+    ``notes``: what a reader should know, such as a fall-back to plain batches.
     """
 
     counts: Mapping[str, int] = field(default_factory=dict)
     measures: Mapping[str, float] = field(default_factory=dict)
     tokens: int = 0
+    notes: tuple[str, ...] = ()
 
 
 def train(
@@ -37,7 +55,226 @@ def train(
 
     Reads ``settings.loss`` and ``settings.training``. ``work`` keeps what a killed run resumes
     from (mid-stage checkpoints, reference log-probabilities) and ``curve.jsonl``, a record a step.
+    ``progress`` counts groups, scored by the reference and trained. Raises ``SsoError`` where nothing
+    is left to train on, where a number is not finite (with the pair ids), or where a setting
+    needs what this machine lacks.
     """
-    from sso.trainer import run_training
+    from sso.checkpoints import add_lora, load_policy, load_tokenizer, weights_fingerprint
+    from sso.encoding import encode_groups
+    from sso.forms import drive, find_form, set_shared_attention
 
-    return run_training(model, examples, objective, settings, out, seed, work, progress)
+    objective, options = as_objective(objective), settings.training
+    tokenizer = load_tokenizer(model)
+    encoded = encode_groups(examples, objective, tokenizer, options)
+    state = weights_fingerprint(model)
+    work.mkdir(parents=True, exist_ok=True)
+    resume = _prepare_work(work, _fingerprint(encoded, objective, settings, seed, state))
+    peak = _PeakMemory()
+    policy = load_policy(model, options)
+    set_shared_attention(policy)
+    form = find_form(policy, encoded.groups)
+    if options.lora.rank:
+        policy = add_lora(policy, options.lora)
+    drive(policy, form)
+    trainer = _trainer(policy, encoded, objective, settings, form, work, seed, resume, progress)
+    trainer.train(resume_from_checkpoint=resume)
+    _save(trainer, tokenizer, model, out, options)
+    report = _report(encoded, work / "curve.jsonl", peak.gigabytes(), form.reason)
+    if trainer.is_world_process_zero():
+        shutil.rmtree(work / "checkpoints", ignore_errors=True)
+        (work / "references.safetensors").unlink(missing_ok=True)
+    return report
+
+
+def _trainer(
+    policy: Any,
+    encoded: Encoded,
+    objective: Objective,
+    settings: MethodSettings,
+    form: Any,
+    work: Path,
+    seed: int,
+    resume: str | None,
+    progress: Callable[[int, int], None],
+) -> PreferenceTrainer:
+    from transformers.trainer_callback import PrinterCallback
+
+    from sso.references import load_references
+    from sso.steps import training_order
+    from sso.trainer import PreferenceTrainer
+
+    options = settings.training
+    order = training_order(len(encoded.groups), options.epochs, options.batch_size, seed)
+    steps = [[encoded.groups[i] for i in batch] for batch in order]
+    references = load_references(work / "references.safetensors", encoded.groups)
+    os.environ["TENSORBOARD_LOGGING_DIR"] = str(work / "tensorboard")
+    trainer = PreferenceTrainer(
+        model=policy,
+        args=_arguments(options, len(steps), seed, work),
+        steps=steps,
+        objective=objective,
+        loss=settings.loss,
+        micro_tokens=options.micro_tokens,
+        form=form,
+        work=work,
+        references=references,
+        progress=progress,
+    )
+    trainer.remove_callback(PrinterCallback)
+    return trainer
+
+
+def _arguments(options: TrainingSettings, steps: int, seed: int, work: Path) -> Any:
+    """Our settings as ``TrainingArguments``."""
+    import torch
+    from transformers import TrainingArguments
+
+    try:
+        arguments = TrainingArguments(
+            output_dir=str(work / "checkpoints"),
+            max_steps=steps,
+            per_device_train_batch_size=1,
+            learning_rate=options.learning_rate,
+            lr_scheduler_type=options.schedule,
+            warmup_steps=math.ceil(options.warmup_ratio * steps),
+            weight_decay=options.weight_decay,
+            max_grad_norm=options.max_grad_norm,
+            optim="adamw_torch_fused",
+            bf16=options.precision == "bf16",
+            gradient_checkpointing=options.gradient_checkpointing,
+            gradient_checkpointing_kwargs={"use_reentrant": False},
+            logging_steps=1,
+            logging_nan_inf_filter=False,
+            save_strategy="steps" if options.checkpoint_every else "no",
+            save_steps=max(1, options.checkpoint_every),
+            save_total_limit=2,
+            report_to=list(options.report_to) or "none",
+            seed=seed,
+            use_cpu=not torch.cuda.is_available(),
+            ddp_find_unused_parameters=False,
+            disable_tqdm=True,
+            remove_unused_columns=False,
+        )
+    except (ValueError, ImportError) as error:
+        raise SsoError(f"training settings: {error}") from error
+    if arguments.n_gpu > 1:
+        # one process drives one device; several are for ``accelerate launch``
+        arguments._n_gpu = 1
+    return arguments
+
+
+def _prepare_work(work: Path, fingerprint: str) -> str | None:
+    """The checkpoint to resume from; leftovers of other inputs and half-written ones are removed."""
+    mark, checkpoints, curve = work / "inputs.json", work / "checkpoints", work / "curve.jsonl"
+    same = mark.is_file() and mark.read_text().strip() == json.dumps({"inputs": fingerprint})
+    found = _complete_checkpoints(checkpoints) if same else []
+    if not found or not (work / "references.safetensors").is_file():
+        found = []
+        shutil.rmtree(checkpoints, ignore_errors=True)
+        curve.unlink(missing_ok=True)
+        if not same:
+            (work / "references.safetensors").unlink(missing_ok=True)
+    mark.write_text(json.dumps({"inputs": fingerprint}))
+    if not found:
+        return None
+    step = max(found)
+    kept = [line for line in curve.read_text().splitlines() if _step_of(line) <= step]
+    curve.write_text("".join(line + "\n" for line in kept))
+    return str(checkpoints / f"checkpoint-{step}")
+
+
+def _complete_checkpoints(folder: Path) -> list[int]:
+    """Steps of the mid-stage checkpoints that were written to their end (the state comes last)."""
+    steps = []
+    for path in folder.glob("checkpoint-*"):
+        try:
+            steps.append(int(json.loads((path / "trainer_state.json").read_text())["global_step"]))
+        except (OSError, ValueError, KeyError):
+            shutil.rmtree(path, ignore_errors=True)
+    return steps
+
+
+def _step_of(line: str) -> float:
+    try:
+        return float(json.loads(line)["step"])
+    except (ValueError, KeyError):
+        return math.inf
+
+
+def _fingerprint(
+    encoded: Encoded, objective: Objective, settings: MethodSettings, seed: int, weights: str
+) -> str:
+    """Identity of everything that the trained weights depend on."""
+    digest = hashlib.sha256(weights.encode())
+    for group in encoded.groups:
+        digest.update(repr((group.id, group.branches, sorted(group.pairs.items()))).encode())
+    ignored = {"checkpoint_every", "report_to"}
+    options = settings.training.model_dump_json(exclude=ignored)
+    digest.update(f"{objective} {settings.loss.model_dump_json()} {options} {seed}".encode())
+    return digest.hexdigest()
+
+
+def _save(
+    trainer: PreferenceTrainer, tokenizer: Any, source: Path, out: Path, options: TrainingSettings
+) -> None:
+    import torch
+
+    from sso.checkpoints import save_policy
+
+    sharded = trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled
+    state = trainer.accelerator.get_state_dict(trainer.model_wrapped) if sharded else None
+    if trainer.is_world_process_zero():
+        policy = trainer.accelerator.unwrap_model(trainer.model_wrapped)
+        dtype = torch.bfloat16 if options.precision == "bf16" else torch.float32
+        save_policy(policy, state, tokenizer, source, out, dtype)
+    trainer.accelerator.wait_for_everyone()
+
+
+def _report(encoded: Encoded, curve: Path, peak: float, reason: str) -> TrainingReport:
+    lines = [json.loads(line) for line in curve.read_text().splitlines()]
+    kept: Sequence[EncodedGroup] = encoded.groups
+    counts = {**encoded.counts, "steps": len(lines), "pairs": sum(len(g.pairs) for g in kept)}
+    tokens = sum(line["tokens"] for line in lines)
+    names = [n for n in lines[-1] if n in ("loss", "kl_to_ref") or "/" in n]
+    groups = sum(line["groups"] for line in lines)
+    measures = {n: sum(line[n] * line["groups"] for line in lines) / groups for n in names}
+    measures |= {f"final_{n}": lines[-1][n] for n in names}
+    norms = [line["grad_norm"] for line in lines if "grad_norm" in line]
+    if norms:
+        measures["grad_norm"] = sum(norms) / len(norms)
+    measures["tokens_per_second"] = tokens / sum(line["seconds"] for line in lines)
+    measures["peak_memory_gb"] = peak
+    return TrainingReport(counts, measures, tokens, (reason,) if reason else ())
+
+
+class _PeakMemory:
+    """Peak memory since creation: of the GPU where there is one, else of this process."""
+
+    def __init__(self) -> None:
+        import torch
+
+        self.cuda = torch.cuda.is_available()
+        if self.cuda:
+            torch.cuda.reset_peak_memory_stats()
+        elif os.access("/proc/self/clear_refs", os.W_OK):
+            # "5" resets the high-water mark of this process's resident memory (proc(5))
+            try:
+                Path("/proc/self/clear_refs").write_text("5")
+            except OSError:
+                pass
+
+    def gigabytes(self) -> float:
+        import resource
+        import sys
+
+        import torch
+
+        if self.cuda:
+            return torch.cuda.max_memory_allocated() / 1e9
+        status = Path("/proc/self/status")
+        if status.is_file():
+            for line in status.read_text().splitlines():
+                if line.startswith("VmHWM"):
+                    return int(line.split()[1]) * 1024 / 1e9
+        scale = 1 if sys.platform == "darwin" else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale / 1e9

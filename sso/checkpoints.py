@@ -1,0 +1,133 @@
+"""Loading the policy to train (full, LoRA, QLoRA) and writing a complete checkpoint."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from pathlib import Path
+from typing import Any
+
+from sso.errors import SsoError
+from sso.settings import LoraSettings, TrainingSettings
+
+_BLOCKS, _BLOCK = 64, 1 << 16
+
+
+def load_tokenizer(model: Path) -> Any:
+    """The tokenizer of a checkpoint folder."""
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(model)
+
+
+def load_policy(model: Path, settings: TrainingSettings) -> Any:
+    """The causal model in ``model`` ready to train; safetensors only.
+
+    Full fine-tuning keeps float32 weights (bf16 is autocast over them); a LoRA base is
+    loaded in the training precision, QLoRA's in 4 bits.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    lora = settings.lora
+    dtype = torch.bfloat16 if lora.rank and settings.precision == "bf16" else torch.float32
+    options: dict[str, Any] = {"dtype": dtype, "use_safetensors": True}
+    if lora.quantize_4bit:
+        options["quantization_config"] = _four_bits(lora)
+    try:
+        policy = AutoModelForCausalLM.from_pretrained(model, **options)
+    except OSError as error:
+        raise SsoError(f"{model}: no safetensors checkpoint to train: {error}") from error
+    policy.config.use_cache = False
+    return policy
+
+
+def add_lora(policy: Any, lora: LoraSettings) -> Any:
+    """The policy with fresh LoRA adapters (all linear layers unless targets are named)."""
+    from peft import LoraConfig, get_peft_model
+
+    config = LoraConfig(
+        r=lora.rank,
+        lora_alpha=lora.alpha,
+        lora_dropout=lora.dropout,
+        target_modules=list(lora.target_modules) or "all-linear",
+        task_type="CAUSAL_LM",
+    )
+    try:
+        return get_peft_model(policy, config)
+    except ValueError as error:
+        raise SsoError(f"lora.target_modules: {error}") from error
+
+
+def save_policy(
+    policy: Any, state: dict[str, Any] | None, tokenizer: Any, source: Path, out: Path, dtype: Any
+) -> None:
+    """Write weights, configuration, generation settings, tokenizer and template to ``out``.
+
+    Written beside and renamed, so that ``out`` is complete or absent. LoRA adapters are merged into a
+    fresh copy of the base, so that every engine can load the result. ``state`` is the gathered
+    state dict of a sharded policy.
+    """
+    partial = out.with_name(out.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    if hasattr(policy, "peft_config"):
+        policy, state = _merged(policy, state, source), None
+    cast = {k: v.to(dtype) for k, v in (state or policy.state_dict()).items() if _is_float(v)}
+    whole = {**(state or policy.state_dict()), **cast}
+    policy.config.use_cache = True
+    previous, policy.config.dtype = policy.config.dtype, dtype
+    attention, policy.config._attn_implementation = policy.config._attn_implementation, "sdpa"
+    policy.save_pretrained(partial, state_dict=whole)
+    policy.config.dtype, policy.config._attn_implementation = previous, attention
+    policy.config.use_cache = False
+    tokenizer.save_pretrained(partial)
+    shutil.rmtree(out, ignore_errors=True)
+    partial.rename(out)
+
+
+def weights_fingerprint(model: Path) -> str:
+    """A quick identity of a checkpoint: sizes and evenly spaced blocks of its weight files."""
+    digest = hashlib.sha256()
+    for file in sorted(model.glob("*.safetensors")):
+        size = file.stat().st_size
+        digest.update(f"{file.name} {size}".encode())
+        with file.open("rb") as stream:
+            for i in range(_BLOCKS):
+                stream.seek(max(0, size - _BLOCK) * i // (_BLOCKS - 1))
+                digest.update(stream.read(_BLOCK))
+    digest.update((model / "config.json").read_bytes())
+    return digest.hexdigest()
+
+
+def _merged(policy: Any, state: dict[str, Any] | None, source: Path) -> Any:
+    """The base in float32 with the adapters merged in (4-bit bases are read again unquantized)."""
+    import torch
+    from peft import get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
+    from transformers import AutoModelForCausalLM
+
+    adapter = get_peft_model_state_dict(policy, state_dict=state)
+    base = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32, use_safetensors=True)
+    fresh = get_peft_model(base, policy.peft_config["default"])
+    set_peft_model_state_dict(fresh, {k: v.float().cpu() for k, v in adapter.items()})
+    return fresh.merge_and_unload()
+
+
+def _four_bits(lora: LoraSettings) -> Any:
+    import importlib.util
+
+    import torch
+    from transformers import BitsAndBytesConfig
+
+    if not lora.rank:
+        raise SsoError("lora.quantize_4bit needs LoRA: set lora.rank (for example 16)")
+    if not torch.cuda.is_available():
+        raise SsoError("lora.quantize_4bit needs a CUDA GPU, and there is none")
+    if importlib.util.find_spec("bitsandbytes") is None:
+        raise SsoError("lora.quantize_4bit needs bitsandbytes: pip install 'sso-bench[qlora]'")
+    return BitsAndBytesConfig(
+        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.bfloat16
+    )
+
+
+def _is_float(value: Any) -> bool:
+    return bool(value.is_floating_point())

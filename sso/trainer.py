@@ -1,0 +1,237 @@
+"""The trainer: ``transformers.Trainer`` with prompt groups as samples and our loss.
+
+What is different from its base, and only that: one item of the data loader is a whole optimizer
+batch, which ``training_step`` packs into micro-batches by a token budget, so that the loss is exactly the
+mean over the batch's groups whatever the packing; references are computed from the starting weights when
+training begins; a number that is not finite stops it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+from transformers import Trainer, TrainerCallback
+
+from sso.batches import MicroBatch, micro_batches, pack_groups, packed_batch, plain_batch
+from sso.encoding import EncodedGroup
+from sso.guards import check_losses, gradient_error
+from sso.logprobs import Form
+from sso.objectives import Objective
+from sso.references import References, compute_references, save_references
+from sso.settings import LossSettings
+from sso.steps import measures_of, micro_result, share_of_rank
+
+Progress = Callable[[int, int], None]
+
+
+class PreferenceTrainer(Trainer):
+    """Trains a driven model (``sso.forms.drive``) on optimizer batches of prompt groups.
+
+    ``steps`` holds the groups of every optimizer step. ``references`` may be None: they are then computed
+    when training begins and written to ``work / "references.safetensors"``.
+    """
+
+    def __init__(
+        self,
+        *,
+        steps: Sequence[Sequence[EncodedGroup]],
+        objective: Objective,
+        loss: LossSettings,
+        micro_tokens: int,
+        form: Form,
+        work: Path,
+        references: References | None = None,
+        progress: Progress = lambda done, total: None,
+        **kwargs: Any,
+    ) -> None:
+        self.steps = steps
+        self.objective, self.loss_settings = objective, loss
+        self.micro_tokens, self.form = micro_tokens, form
+        self.work, self.references, self.progress = work, references, progress
+        self._sums: Counter[str] = Counter()
+        self._started = 0.0
+        super().__init__(train_dataset=_Steps(steps), **kwargs)
+        self.add_callback(_Hooks(self))
+
+    # -- data ---------------------------------------------------------------------------------
+
+    def get_train_dataloader(self) -> DataLoader:
+        """Every rank reads whole optimizer batches and takes its share in ``training_step``."""
+        return DataLoader(self.train_dataset, batch_size=1, collate_fn=lambda items: items[0])
+
+    def floating_point_ops(self, inputs: Any) -> int:
+        """6 operations a parameter and token; what our batches need, not a padded estimate."""
+        tokens = sum(group.packed_tokens for group in inputs["groups"])
+        return 6 * tokens * sum(p.numel() for p in self.model.parameters())
+
+    def _batch(self, groups: Sequence[EncodedGroup]) -> MicroBatch:
+        return packed_batch(groups) if self.form.shared_prefix else plain_batch(groups)
+
+    # -- a step -------------------------------------------------------------------------------
+
+    def training_step(
+        self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None
+    ) -> Tensor:
+        """Forward and backward over one optimizer batch; returns its mean loss (this rank's part)."""
+        self._started = time.perf_counter()
+        model.train()
+        groups: list[EncodedGroup] = inputs["groups"]
+        world = self.accelerator.num_processes
+        bins = pack_groups(groups, self.micro_tokens, shared_prefix=self.form.shared_prefix)
+        share = share_of_rank(bins, self.accelerator.process_index, world)
+        sums: Counter[str] = Counter()
+        loss_sum = torch.zeros((), device=self.args.device)
+        for i, (members, weight) in enumerate(share):
+            last = i == len(share) - 1
+            self.accelerator.gradient_state._set_sync_gradients(last)
+            with contextlib.nullcontext() if last else self.accelerator.no_sync(model):
+                losses, micro_sums = self._forward(model, members)
+                # ranks average their gradients: times world makes that a sum
+                self._backward(losses.sum() * (weight * world / len(groups)))
+            if weight:
+                sums.update(micro_sums)
+                loss_sum += losses.detach().sum()
+        self._sums = self._over_ranks(sums)
+        return loss_sum * world / len(groups)
+
+    def _forward(
+        self, model: Any, members: Sequence[EncodedGroup]
+    ) -> tuple[Tensor, dict[str, float]]:
+        assert self.references is not None
+        batch = self._batch(members)
+        with self.compute_loss_context_manager():
+            logps = model(batch)
+        result = micro_result(
+            logps.float(), batch, self.references, self.objective, self.loss_settings
+        )
+        check_losses(result.losses, members, self.state.global_step + 1)
+        return result.losses, dict(result.sums)
+
+    def _backward(self, loss: Tensor) -> None:
+        options = {"scale_wrt_gas": False} if self.is_deepspeed_enabled else {}
+        self.accelerator.backward(loss, **options)
+
+    def _over_ranks(self, sums: Counter[str]) -> Counter[str]:
+        """Sums over all processes (every rank has the same names: at least one bin each)."""
+        if self.accelerator.num_processes == 1:
+            return sums
+        gathered: list[Any] = [None] * self.accelerator.num_processes
+        torch.distributed.all_gather_object(gathered, dict(sums))
+        total: Counter[str] = Counter()
+        for part in gathered:
+            total.update(part)
+        return total
+
+    def _clip_grad_norm(self, model: Any) -> Any:
+        """The norm before clipping; one that is not finite stops the training."""
+        norm = super()._clip_grad_norm(model)
+        if norm is not None and not torch.isfinite(torch.as_tensor(float(norm))):
+            raise self._gradient_error(model)
+        return norm
+
+    def _gradient_error(self, model: Any) -> Exception:
+        step = self.state.global_step
+        groups = list(self.steps[step])
+        if self.accelerator.num_processes > 1:
+            return gradient_error(groups, step + 1, found=False)
+        bad = []
+        for group in groups:
+            model.zero_grad()
+            self._forward(model, [group])[0].sum().backward()
+            grads = [p.grad for p in model.parameters() if p.grad is not None]
+            if not all(bool(torch.isfinite(g).all()) for g in grads):
+                bad.append(group)
+        return gradient_error(bad or groups, step + 1, found=bool(bad))
+
+    # -- records ------------------------------------------------------------------------------
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Add the step's own measures, for every tracker, and write the line of ``curve.jsonl``."""
+        if "learning_rate" in logs and self._sums:
+            logs = {**logs, **measures_of(self._sums)}
+            seconds = time.perf_counter() - self._started
+            logs["tokens_per_second"] = self._sums["tokens"] / seconds
+            if self.is_world_process_zero():
+                record = {
+                    "v": 1,
+                    "step": self.state.global_step,
+                    "groups": int(self._sums["groups"]),
+                    "tokens": int(self._sums["tokens"]),
+                    "completion_tokens": int(self._sums["completion_tokens"]),
+                    "seconds": seconds,
+                    **logs,
+                }
+                with (self.work / "curve.jsonl").open("a") as stream:
+                    stream.write(json.dumps(record) + "\n")
+        super().log(logs, start_time)
+
+    def make_references(self) -> None:
+        """Score all groups with the weights as they are, shared among the ranks, and write them."""
+        groups = {group.id: group for step in self.steps for group in step}
+        batches = micro_batches(
+            list(groups.values()), self.micro_tokens, shared_prefix=self.form.shared_prefix
+        )
+        world = self.accelerator.num_processes
+        share = share_of_rank([list(b.groups) for b in batches], self.args.process_index, world)
+        model = self.model_wrapped
+        model.eval()
+
+        def score(batch: MicroBatch) -> Tensor:
+            with self.compute_loss_context_manager():
+                return model(batch)
+
+        total = len(groups) + sum(map(len, self.steps))
+        found = compute_references(
+            score,
+            [self._batch(members) for members, _ in share],
+            lambda done: self.progress(done, total),
+        )
+        model.train()
+        if world > 1:
+            parts: list[Any] = [None] * world
+            torch.distributed.all_gather_object(parts, found)
+            found = {k: v for part in parts for k, v in part.items()}
+        if self.is_world_process_zero():
+            save_references(found, self.work / "references.safetensors")
+        self.references = found
+
+
+class _Steps(torch.utils.data.Dataset):
+    """The optimizer batches in order, as the data loader's items."""
+
+    def __init__(self, steps: Sequence[Sequence[EncodedGroup]]) -> None:
+        self.steps = steps
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        return {"groups": list(self.steps[index])}
+
+
+class _Hooks(TrainerCallback):
+    """Computes the references once the model is wrapped, and reports progress."""
+
+    def __init__(self, trainer: PreferenceTrainer) -> None:
+        self.trainer = trainer
+        self.unique = len({group.id for step in trainer.steps for group in step})
+        self.after = [0]
+        for step in trainer.steps:
+            self.after.append(self.after[-1] + len(step))
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if self.trainer.references is None:
+            self.trainer.make_references()
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        done = self.after[min(state.global_step, len(self.after) - 1)]
+        self.trainer.progress(self.unique + done, self.unique + self.after[-1])
