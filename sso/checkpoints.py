@@ -48,7 +48,7 @@ def add_lora(policy: Any, lora: LoraSettings) -> Any:
 
     config = LoraConfig(
         r=lora.rank,
-        lora_alpha=lora.alpha,
+        lora_alpha=lora.alpha,  # type: ignore[arg-type]  # fractions work too
         lora_dropout=lora.dropout,
         target_modules=list(lora.target_modules) or "all-linear",
         task_type="CAUSAL_LM",

@@ -68,7 +68,7 @@ class Encoded:
     counts: Mapping[str, int]
 
 
-class _Dropped(Exception):
+class _DroppedError(Exception):
     """A group that cannot be trained on; the argument is the reason that is counted."""
 
 
@@ -121,7 +121,7 @@ def encode_groups(
     for group in groups:
         try:
             encoded, cut = _encode_group(group, objective, tokenizer, settings, eot)
-        except _Dropped as reason:
+        except _DroppedError as reason:
             counts[f"dropped_{reason}"] += 1
             continue
         kept.append(encoded)
@@ -142,9 +142,9 @@ def _encode_group(
 ) -> tuple[EncodedGroup, int]:
     """The encoded group and how many of its completions were cut."""
     if not group.pairs:
-        raise _Dropped("no_pairs")
+        raise _DroppedError("no_pairs")
     if any(role not in {_role(p.kind) for p in group.pairs} for role in objective.kinds):
-        raise _Dropped("missing_pair")
+        raise _DroppedError("missing_pair")
     by_role = pairs_by_role(group, objective)
     branches = PromptGroup(group.id, tuple(by_role.values())).branches()
     encoded: list[EncodedBranch] = []
@@ -153,11 +153,11 @@ def _encode_group(
         prompt = encode_prompt(tokenizer, branch.prompt)
         room = settings.max_length - len(prompt)
         if room < 1:
-            raise _Dropped("no_room")
+            raise _DroppedError("no_room")
         completions = [_encode_completion(tokenizer, text, eot) for text in branch.completions]
         over = sum(len(c) > room for c in completions)
         if over and settings.truncation == "drop":
-            raise _Dropped("too_long")
+            raise _DroppedError("too_long")
         cut += over
         encoded.append(EncodedBranch(prompt, tuple(c[:room] for c in completions)))
     index = {tuple(map(_freeze, b.prompt)): i for i, b in enumerate(branches)}
@@ -168,7 +168,7 @@ def _encode_group(
         where = EncodedPair(pair.id, i, texts.index(pair.chosen), texts.index(pair.rejected))
         ids = encoded[i].completions
         if ids[where.chosen] == ids[where.rejected]:
-            raise _Dropped("identical_pair")
+            raise _DroppedError("identical_pair")
         pairs[role] = where
     return EncodedGroup(group.id, tuple(encoded), pairs), cut
 
@@ -176,7 +176,7 @@ def _encode_group(
 def _encode_completion(tokenizer: Any, text: str, eot: int) -> tuple[int, ...]:
     ids = tokenizer(text, add_special_tokens=False)["input_ids"]
     if not ids or not text.strip():
-        raise _Dropped("empty_completion")
+        raise _DroppedError("empty_completion")
     return (*ids, eot)
 
 

@@ -54,7 +54,8 @@ class PreferenceTrainer(Trainer):
         **kwargs: Any,
     ) -> None:
         self.steps = steps
-        self.objective, self.loss_settings = objective, loss
+        self.objective: Objective = objective
+        self.loss_settings = loss
         self.micro_tokens, self.form = micro_tokens, form
         self.work, self.references, self.progress = work, references, progress
         self._sums: Counter[str] = Counter()
@@ -66,11 +67,12 @@ class PreferenceTrainer(Trainer):
 
     def get_train_dataloader(self) -> DataLoader:
         """Every rank reads whole optimizer batches and takes its share in ``training_step``."""
-        return DataLoader(self.train_dataset, batch_size=1, collate_fn=lambda items: items[0])
+        return DataLoader(_Steps(self.steps), batch_size=1, collate_fn=lambda items: items[0])
 
     def floating_point_ops(self, inputs: Any) -> int:
         """6 operations a parameter and token; what our batches need, not a padded estimate."""
-        tokens = sum(group.packed_tokens for group in inputs["groups"])
+        tokens: int = sum(group.packed_tokens for group in inputs["groups"])
+        assert self.model is not None
         return 6 * tokens * sum(p.numel() for p in self.model.parameters())
 
     def _batch(self, groups: Sequence[EncodedGroup]) -> MicroBatch:

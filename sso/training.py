@@ -6,6 +6,7 @@ fingerprint, so that a changed input starts afresh.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import math
@@ -258,10 +259,8 @@ class _PeakMemory:
             torch.cuda.reset_peak_memory_stats()
         elif os.access("/proc/self/clear_refs", os.W_OK):
             # "5" resets the high-water mark of this process's resident memory (proc(5))
-            try:
+            with contextlib.suppress(OSError):
                 Path("/proc/self/clear_refs").write_text("5")
-            except OSError:
-                pass
 
     def gigabytes(self) -> float:
         import resource
