@@ -14,6 +14,7 @@ import socket
 import sqlite3
 import threading
 import time
+import uuid
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -85,7 +86,8 @@ class VerdictStore:
 
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
-        self.owner = f"{socket.gethostname()}:{os.getpid()}:{_started(os.getpid())}"
+        pid = os.getpid()
+        self.owner = f"{uuid.uuid4().hex}:{socket.gethostname()}:{pid}:{_started(pid)}"
         self._lock = threading.RLock()
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -188,8 +190,8 @@ class VerdictStore:
 
     def stats(self) -> list[dict[str, Any]]:
         """One row per judge, served snapshot, protocol and origin: replies, tokens, dollars."""
-        names = ("judge", "served", "protocol", "origin", "replies", "reasked")
-        names += ("prompt_tokens", "completion_tokens", "cost_usd")
+        names = ["judge", "served", "protocol", "origin", "replies", "reasked"]
+        names += ["prompt_tokens", "completion_tokens", "cost_usd"]
         with self._lock:
             rows = self._db.execute(
                 "SELECT judge, served, protocol, origin, count(*), sum(attempt),"
@@ -312,7 +314,7 @@ def _started(pid: int) -> str:
 
 def _alive(owner: str) -> bool:
     """Whether a claim's process may still be at work (always true for another host)."""
-    host, pid, started = owner.rsplit(":", 2)
+    _, host, pid, started = owner.split(":")
     if host != socket.gethostname():
         return True
     try:

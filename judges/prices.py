@@ -1,0 +1,154 @@
+"""What judging costs: a table of prices that a user can replace, and a budget that holds."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from judges.errors import BudgetError, JudgeError
+from judges.requests import JudgeRequest
+
+DEFAULT_TABLE = Path(__file__).parent / "data" / "prices.yaml"
+CHARACTERS_PER_TOKEN = 3.0
+"""On the safe side for English (about 4) when a prompt's tokens are reserved before sending."""
+EXPECTED_COMPLETION_TOKENS = 200
+"""Of one explained verdict. GPT-4's published MT-Bench judgments of the two models in the shared
+data have 170 and 219 tokens on average (characters / 4)."""
+
+
+@dataclass(frozen=True)
+class Price:
+    """US dollars per million tokens. ``batch`` is the share that the batch API charges."""
+
+    input: float
+    output: float
+    batch: float = 1.0
+
+    def cost(self, prompt_tokens: int, completion_tokens: int, *, batch: bool = False) -> float:
+        """US dollars of one request."""
+        share = self.batch if batch else 1.0
+        tokens = prompt_tokens * self.input + completion_tokens * self.output
+        return share * tokens / 1_000_000
+
+
+@dataclass(frozen=True)
+class PriceTable:
+    """Prices by model name."""
+
+    path: Path
+    models: Mapping[str, Price]
+
+    def find(self, model: str) -> Price | None:
+        """The price of a model, ``None`` when the table lacks it."""
+        return self.models.get(model)
+
+    def need(self, model: str) -> Price:
+        """The price of a model.
+
+        Raises:
+            JudgeError: the table lacks the model; names the nearest one.
+        """
+        price = self.models.get(model)
+        if price is None:
+            near = difflib.get_close_matches(model, self.models, n=1)
+            hint = f" (nearest: {near[0]})" if near else ""
+            raise JudgeError(
+                f"{self.path}: no price of model {model!r}{hint}; add a line to a copy of the table"
+            )
+        return price
+
+
+def load_prices(path: Path | None = None) -> PriceTable:
+    """Read a price table.
+
+    Raises:
+        JudgeError: the file is unreadable or holds something else than prices.
+    """
+    import yaml
+
+    path = path or DEFAULT_TABLE
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        batch = float(content.get("batch", 1.0))
+        models = {str(name): _price(row, batch) for name, row in content["models"].items()}
+    except OSError as error:
+        raise JudgeError(f"{path}: {error.strerror}") from None
+    except (yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise JudgeError(f"{path}: no price table ({str(error).splitlines()[0]})") from None
+    return PriceTable(path, models)
+
+
+def _price(row: Mapping[str, Any], batch: float) -> Price:
+    price = Price(float(row["input"]), float(row["output"]), float(row.get("batch", batch)))
+    if min(price.input, price.output, price.batch) < 0:
+        raise ValueError(f"negative price in {dict(row)}")
+    return price
+
+
+class Budget:
+    """Dollars and calls that may still be spent, counting what is in flight.
+
+    ``reserve`` takes the most that a request can cost before it is sent; ``settle`` replaces that by
+    what it did cost. What was already spent under the same scope (a run that was killed and is
+    resumed) is passed in.
+    """
+
+    def __init__(
+        self,
+        price: Price | None,
+        *,
+        max_cost: float | None = None,
+        max_calls: int | None = None,
+        spent_calls: int = 0,
+        spent_cost: float = 0.0,
+    ) -> None:
+        self.price = price
+        self.max_cost = max_cost
+        self.max_calls = max_calls
+        self.calls = spent_calls
+        self.cost = spent_cost
+        self.reserved_calls = 0
+        self.reserved_cost = 0.0
+
+    def upper_bound(self, request: JudgeRequest) -> float:
+        """The most that one request can cost, in US dollars (0 without a price)."""
+        if self.price is None:
+            return 0.0
+        prompt = int(request.characters() / CHARACTERS_PER_TOKEN) + 8 * (len(request.messages) + 1)
+        return self.price.cost(prompt, int(request.params.get("max_tokens", 0)))
+
+    def reserve(self, request: JudgeRequest) -> float | None:
+        """Set the request's upper bound aside; ``None`` when the budget does not cover it now."""
+        bound = self.upper_bound(request)
+        calls = self.calls + self.reserved_calls
+        if self.max_calls is not None and calls + 1 > self.max_calls:
+            return None
+        if self.max_cost is not None and self.cost + self.reserved_cost + bound > self.max_cost:
+            return None
+        self.reserved_calls += 1
+        self.reserved_cost += bound
+        return bound
+
+    def settle(self, bound: float, cost: float | None) -> None:
+        """Replace a reservation by its cost; ``None``: nothing was answered, nothing is charged."""
+        self.reserved_calls -= 1
+        self.reserved_cost = max(0.0, self.reserved_cost - bound)
+        if cost is not None:
+            self.calls += 1
+            self.cost += cost
+
+    def exhausted(self, missing: int) -> BudgetError:
+        """The error that ends a run for want of budget."""
+        limits = []
+        if self.max_cost is not None:
+            limits.append(f"${self.max_cost:.2f}")
+        if self.max_calls is not None:
+            limits.append(f"{self.max_calls} calls")
+        return BudgetError(
+            f"the judging budget of {' and '.join(limits)} does not cover the next request "
+            f"(spent ${self.cost:.4f} in {self.calls} calls, at least {missing} to go); "
+            "verdicts so far are kept: raise the budget and run the same command again"
+        )

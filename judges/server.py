@@ -1,0 +1,378 @@
+"""A judge behind an OpenAI-compatible server."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+from judges.client import Answer, Client, ClientSettings, Failure, run_async
+from judges.credentials import OFFICIAL_URL, find_key, public_url
+from judges.errors import JudgeError
+from judges.kinds import pairwise, rating, weighted_preference
+from judges.prices import EXPECTED_COMPLETION_TOKENS, Budget, load_prices
+from judges.prompts import prompt_book
+from judges.records import Comparison, Rating, Verdict
+from judges.replies import Reading, Reply, read_reply
+from judges.requests import JudgeRequest
+from judges.store import StoredReply, VerdictStore
+
+Kind = Literal["preference", "rating", "pairwise"]
+Reader = Callable[[Reply], Reading]
+
+
+class ServerJudge:
+    """A model asked through the OpenAI API; see ``open_judge`` for the common settings.
+
+    Args:
+        letters: how weighted preferences are read. ``logprobs`` is AlpacaEval 2.0's way;
+            ``parsed`` reads the written letter of a judge without log-probabilities, under another
+            protocol id.
+        scope: label under which the spend counts against the budget, across restarts of a run.
+        prices: a price table in place of the shipped one.
+        offline: send nothing; a verdict that is not in the store is an error.
+        client: patience and back-off.
+        progress: called with (done, total) verdicts.
+    """
+
+    comparable = True
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        store: VerdictStore,
+        base_url: str | None = None,
+        max_cost: float | None = None,
+        max_calls: int | None = None,
+        concurrency: int = 64,
+        prompts: Path | None = None,
+        prices: Path | None = None,
+        letters: weighted_preference.Letters = "logprobs",
+        scope: str = "",
+        offline: bool = False,
+        client: ClientSettings | None = None,
+        progress: Callable[[int, int], None] = lambda done, total: None,
+    ) -> None:
+        base_url = base_url or os.environ.get("OPENAI_BASE_URL") or None
+        self.name = name
+        self.store = store
+        self.letters = letters
+        self.offline = offline
+        self._book = prompt_book(prompts)
+        self._progress = progress
+        self._url = public_url(base_url or OFFICIAL_URL)
+        official = self._url == OFFICIAL_URL
+        self.identity = name if official else f"{name}@{self._url.partition('://')[2]}"
+        table = load_prices(prices)
+        priced = not offline and (official or max_cost is not None)
+        price = table.need(name) if priced else table.find(name)
+        calls, cost = store.spent(scope) if scope else (0, 0.0)
+        self.budget = Budget(
+            price if official or max_cost is not None else None,
+            max_cost=max_cost,
+            max_calls=max_calls,
+            spent_calls=calls,
+            spent_cost=cost,
+        )
+        self._client = Client(
+            name,
+            base_url=base_url,
+            api_key="" if offline else find_key(base_url),
+            judge=self.identity,
+            store=store,
+            budget=self.budget,
+            concurrency=concurrency,
+            settings=client,
+            scope=scope,
+        )
+        self._states: dict[str, int] = {}
+        self.changed_from = ""
+        """The snapshot of earlier verdicts, when ``check`` found the server answering as another."""
+        self.snapshot = self.identity
+        self._note_served(store.fact(f"served:{self.identity}") or "")
+
+    # Asking
+
+    def preferences(self, comparisons: Sequence[Comparison], *, seed: int = 0) -> list[Verdict]:
+        """AlpacaEval 2.0 weighted preference, 1..2, order drawn from a seed on the instruction.
+
+        Equal outputs are a tie (1.5) without a call, as in alpaca_eval.
+        """
+        _distinct([c.item_id for c in comparisons])
+        alike = {i for i, c in enumerate(comparisons) if c.output_1 == c.output_2}
+        asked = [i for i in range(len(comparisons)) if i not in alike]
+        requests = [
+            weighted_preference.request(comparisons[i], seed=seed, letters=self.letters)
+            for i in asked
+        ]
+        answers = self._verdicts(
+            [comparisons[i].item_id for i in asked],
+            requests,
+            "preference",
+            lambda reply: weighted_preference.read(reply, letters=self.letters),
+            [weighted_preference.is_switched(comparisons[i].instruction, seed) for i in asked],
+        )
+        self._need_letters(answers)
+        verdicts = dict(zip(asked, answers, strict=True))
+        for i in alike:
+            verdicts[i] = Verdict(
+                item_id=comparisons[i].item_id,
+                kind="preference",
+                judge=self.snapshot,
+                protocol=weighted_preference.protocol(self.letters, seed),
+                state="ok",
+                value=1.5,
+                raw="equal outputs",
+            )
+        return [verdicts[i] for i in range(len(comparisons))]
+
+    def ratings(self, ratings: Sequence[Rating]) -> list[Verdict]:
+        """MT-Bench single-answer rating; one re-ask where the reply holds no rating."""
+        _distinct([r.item_id for r in ratings])
+        requests = [rating.request(r, self._book) for r in ratings]
+        return self._verdicts(
+            [r.item_id for r in ratings],
+            requests,
+            "rating",
+            rating.read,
+            [False] * len(requests),
+            reminder=rating.REMINDER,
+        )
+
+    def pairwise(self, comparisons: Sequence[Comparison]) -> list[tuple[Verdict, Verdict]]:
+        """Which output is better, asked in both orders; values are about the outputs as given."""
+        _distinct([c.item_id for c in comparisons])
+        requests = [r for c in comparisons for r in pairwise.requests(c, self._book)]
+        verdicts = self._verdicts(
+            [c.item_id for c in comparisons for _ in (0, 1)],
+            requests,
+            "pairwise",
+            pairwise.read,
+            [False, True] * len(comparisons),
+            reminder=pairwise.REMINDER,
+        )
+        return list(zip(verdicts[::2], verdicts[1::2], strict=True))
+
+    # Before and after
+
+    def check(self) -> None:
+        """One cheap request: is the server there, the key right, the model known, and does it
+        give the log-probabilities that weighted preferences need?
+
+        Raises:
+            JudgeError: one line saying what is wrong, before any money is spent.
+        """
+        if self.offline:
+            return
+        probe = weighted_preference.request(
+            Comparison(item_id="probe", instruction="Say hi.", output_1="Hi.", output_2="No."),
+            letters=self.letters,
+        )
+        probe = replace(probe, protocol=f"probe/{self.letters}")
+        patience = replace(self._client.settings, attempts=2, patience_s=20.0)
+        patient, self._client.settings = self._client.settings, patience
+        try:
+            answer = self._ask([probe], use_store=False)[0]
+        finally:
+            self._client.settings = patient
+        if isinstance(answer.outcome, Failure):
+            raise JudgeError(f"{self.identity} at {self._url}: {answer.outcome.error}")
+        reply = read_reply(answer.outcome.reply)
+        self._note_change(reply.model)
+        if self.letters == "logprobs" and not reply.top_logprobs:
+            raise self._no_logprobs()
+
+    def estimate(self, calls: int, prompt_tokens: int) -> float:
+        """US dollars of ``calls`` requests with ``prompt_tokens`` in all, each answered with the
+        usual length of an explained verdict; 0 for a server without a known price."""
+        price = self.budget.price
+        if price is None:
+            return 0.0
+        return price.cost(prompt_tokens, calls * EXPECTED_COMPLETION_TOKENS)
+
+    def spent(self) -> dict[str, Any]:
+        """Calls and dollars under this judge's scope, and how the verdicts were obtained."""
+        tally = self._client.tally
+        return {
+            "calls": self.budget.calls,
+            "cost_usd": self.budget.cost,
+            "answered": tally.answered,
+            "cached": tally.cached,
+            "retried": tally.retried,
+            "refused": tally.refused,
+            "failed": tally.failed,
+        }
+
+    def describe(self) -> dict[str, Any]:
+        """Judge, server, snapshot, protocols, price, spend and states of verdicts; no secrets."""
+        price = self.budget.price
+        return {
+            "judge": self.name,
+            "server": self._url,
+            "snapshot": self.snapshot,
+            "served": dict(self._client.tally.served),
+            "changed_from": self.changed_from,
+            "letters": self.letters,
+            "prompts": self._book.protocol,
+            "comparable": self.comparable,
+            "price_usd_per_million": None if price is None else [price.input, price.output],
+            "states": dict(self._states),
+            **self.spent(),
+        }
+
+    # Inside
+
+    def _verdicts(
+        self,
+        item_ids: Sequence[str],
+        requests: Sequence[JudgeRequest],
+        kind: Kind,
+        read: Reader,
+        swapped: Sequence[bool],
+        *,
+        reminder: str = "",
+    ) -> list[Verdict]:
+        """Verdicts of requests, in order, with one re-ask of those that could not be read."""
+        answers = self._ask(requests)
+        readings = [_reading(answer, read) for answer in answers]
+        unread = [i for i, found in enumerate(readings) if found.state == "unparsed"]
+        if unread:
+            again = self._ask([_reask(requests[i], answers[i], reminder) for i in unread])
+            for i, answer in zip(unread, again, strict=True):
+                second = _reading(answer, read)
+                if not isinstance(answer.outcome, Failure):
+                    answers[i], readings[i] = answer, second
+        verdicts = [
+            self._verdict(item_id, kind, request.protocol, answer, reading, switched)
+            for item_id, request, answer, reading, switched in zip(
+                item_ids, requests, answers, readings, swapped, strict=True
+            )
+        ]
+        for verdict in verdicts:
+            self._states[verdict.state] = self._states.get(verdict.state, 0) + 1
+        return verdicts
+
+    def _ask(self, requests: Sequence[JudgeRequest], *, use_store: bool = True) -> list[Answer]:
+        if self.offline:
+            return self._recall(requests)
+        answers: list[Answer | None] = [None] * len(requests)
+
+        async def collect() -> None:
+            done = 0
+            async for answer in self._client.ask(requests, use_store=use_store):
+                answers[answer.index] = answer
+                done += 1
+                self._progress(done, len(requests))
+
+        run_async(collect)
+        found = [answer for answer in answers if answer is not None]
+        for answer in found:
+            if isinstance(answer.outcome, StoredReply) and not answer.cached:
+                self._note_served(answer.outcome.served)
+                break
+        return found
+
+    def _recall(self, requests: Sequence[JudgeRequest]) -> list[Answer]:
+        keys = [request.key(self.identity) for request in requests]
+        rows = self.store.get(keys)
+        missing = sum(key not in rows for key in keys)
+        if missing:
+            raise JudgeError(
+                f"{missing} of {len(keys)} verdicts of {self.identity} are not in "
+                f"{self.store.path}, and nothing is sent offline"
+            )
+        return [Answer(i, rows[key], True) for i, key in enumerate(keys)]
+
+    def _verdict(
+        self,
+        item_id: str,
+        kind: Kind,
+        protocol: str,
+        answer: Answer,
+        reading: Reading,
+        swapped: bool,
+    ) -> Verdict:
+        common: dict[str, Any] = {
+            "item_id": item_id,
+            "kind": kind,
+            "judge": self.snapshot,
+            "protocol": protocol,
+            "state": reading.state,
+            "swapped": swapped,
+        }
+        outcome = answer.outcome
+        if isinstance(outcome, Failure):
+            return Verdict(**common, raw=outcome.error)
+        value = reading.value
+        if value is not None and swapped:
+            value = 3 - value
+        return Verdict(
+            **common,
+            value=value,
+            raw=read_reply(outcome.reply).text,
+            request_key=outcome.key,
+            prompt_tokens=outcome.prompt_tokens,
+            completion_tokens=outcome.completion_tokens,
+            cost_usd=0.0 if answer.cached else outcome.cost_usd,
+            cached=answer.cached,
+        )
+
+    def _note_served(self, served: str) -> None:
+        """Remember the name that the server first gave itself for this judge."""
+        if not served:
+            return
+        fact = f"served:{self.identity}"
+        if self.store.fact(fact) is None:
+            self.store.set_fact(fact, served)
+        self.snapshot = self.identity if served == self.name else f"{self.identity}={served}"
+
+    def _note_change(self, served: str) -> None:
+        """Keep verdicts of a silently changed judge apart from those in the store."""
+        known = self.store.fact(f"served:{self.identity}")
+        if known and served and served != known:
+            self.changed_from = known
+            self.identity = f"{self.identity}#{served}"
+            self._client.judge = self.identity
+        self._note_served(served)
+
+    def _need_letters(self, verdicts: Sequence[Verdict]) -> None:
+        """A server that sends no log-probabilities at all gives no weighted preference."""
+        if self.letters != "logprobs" or not verdicts:
+            return
+        if all(v.state == "unparsed" for v in verdicts):
+            rows = self.store.get([verdicts[0].request_key])
+            if not any(read_reply(row.reply).top_logprobs for row in rows.values()):
+                raise self._no_logprobs()
+
+    def _no_logprobs(self) -> JudgeError:
+        return JudgeError(
+            f"{self.identity} sends no log-probabilities, which a weighted preference is read "
+            "from: name another judge, or read its written letter (letters='parsed', another "
+            "protocol)"
+        )
+
+
+def _reading(answer: Answer, read: Reader) -> Reading:
+    if isinstance(answer.outcome, Failure):
+        return Reading("error")
+    return read(read_reply(answer.outcome.reply))
+
+
+def _reask(request: JudgeRequest, answer: Answer, reminder: str) -> JudgeRequest:
+    """The same request again; with a reminder, the judge's own reply is continued."""
+    messages = list(request.messages)
+    if reminder and isinstance(answer.outcome, StoredReply):
+        reply = read_reply(answer.outcome.reply).text
+        messages += [{"role": "assistant", "content": reply}, {"role": "user", "content": reminder}]
+    return replace(request, messages=messages, attempt=request.attempt + 1)
+
+
+def _distinct(item_ids: Sequence[str]) -> None:
+    seen: set[str] = set()
+    for item_id in item_ids:
+        if item_id in seen:
+            raise JudgeError(f"item {item_id!r} is to be judged twice")
+        seen.add(item_id)
