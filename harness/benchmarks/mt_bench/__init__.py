@@ -1,0 +1,1 @@
+"""MT-Bench: two-turn questions, each turn rated by a judge."""

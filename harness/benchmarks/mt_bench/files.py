@@ -1,0 +1,199 @@
+"""MT-Bench's files, in FastChat's own formats.
+
+Read from the data source: ``question.jsonl`` and ``reference_answer/NAME.jsonl``. Written into the
+evaluation's folder: ``model_answer/MODEL.jsonl`` (question_id, answer_id, model_id, choices, tstamp)
+and ``model_judgment/JUDGE_single.jsonl`` (question_id, model, judge, user_prompt, judgment, score,
+turn, tstamp; score -1 where there is none), which ``fastchat.llm_judge`` reads as they are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.errors import DataError
+
+TURNS = 2
+
+
+@dataclass(frozen=True)
+class Question:
+    """One two-turn question; ``references`` has one answer a turn where it is judged with them."""
+
+    question_id: str
+    category: str
+    turns: tuple[str, str]
+    references: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Judgment:
+    """One judged turn as saved: the judge's raw text and what was made of it."""
+
+    question_id: str
+    turn: int
+    judge: str
+    template: str
+    text: str
+    score: float | None
+
+
+def read_jsonl(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each line's place (``file:line``) and object; empty lines are skipped.
+
+    Raises:
+        DataError: unreadable, or a line that is not a JSON object.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: can't be read ({error})") from error
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise DataError(f"{path}:{number}: not JSON ({error})") from error
+        if not isinstance(row, dict):
+            raise DataError(f"{path}:{number}: expected an object")
+        yield f"{path}:{number}", row
+
+
+def read_questions(
+    path: Path, reference_file: Path | None, reference_categories: Sequence[str]
+) -> list[Question]:
+    """The questions in file order, with reference answers for the categories that need them.
+
+    Raises:
+        DataError: a missing field, other than two turns, a question that comes twice, or one
+            that is judged with a reference and has none.
+    """
+    references = _references(reference_file) if reference_file else {}
+    found: dict[str, Question] = {}
+    for where, row in read_jsonl(path):
+        for key in ("question_id", "category", "turns"):
+            if key not in row:
+                raise DataError(f"{where}: no {key!r}")
+        turns, key = row["turns"], str(row["question_id"])
+        if not _texts(turns) or len(turns) != TURNS:
+            raise DataError(f"{where}: question {key} needs two turns of text")
+        if key in found:
+            raise DataError(f"{where}: question {key} comes twice")
+        category, given = str(row["category"]), ()
+        if category in reference_categories:
+            given = references.get(key, ())
+            if not given:
+                raise DataError(
+                    f"{where}: question {key} ({category}) is judged with a reference answer and "
+                    f"{reference_file or 'the data source'} has none for it"
+                )
+        found[key] = Question(key, category, (turns[0], turns[1]), given)
+    if not found:
+        raise DataError(f"{path}: holds no question")
+    return list(found.values())
+
+
+def _references(path: Path) -> dict[str, tuple[str, ...]]:
+    found = {}
+    for where, row in read_jsonl(path):
+        try:
+            turns = row["choices"][0]["turns"]
+            key = str(row["question_id"])
+        except (KeyError, IndexError, TypeError):
+            raise DataError(f"{where}: not an answer in FastChat's format") from None
+        if not _texts(turns) or len(turns) != TURNS:
+            raise DataError(f"{where}: a reference answer needs two turns of text")
+        found[key] = tuple(turns)
+    return found
+
+
+def _texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(v, str) and v.strip() for v in value)
+
+
+def answer_row(
+    question_id: str, turns: Sequence[str], model: str, timestamp: float
+) -> dict[str, Any]:
+    """One line of ``model_answer``; the answer id is a hash of the answer."""
+    text = json.dumps([model, question_id, list(turns)])
+    return {
+        "question_id": _number(question_id),
+        "answer_id": hashlib.sha256(text.encode()).hexdigest()[:22],
+        "model_id": model,
+        "choices": [{"index": 0, "turns": list(turns)}],
+        "tstamp": timestamp,
+    }
+
+
+def judgment_row(judgment: Judgment, model: str, timestamp: float) -> dict[str, Any]:
+    """One line of ``model_judgment``. ``user_prompt`` is left empty: it is the template filled with
+    question and answers, which stand in the other files."""
+    return {
+        "question_id": _number(judgment.question_id),
+        "model": model,
+        "judge": [judgment.judge, judgment.template],
+        "user_prompt": "",
+        "judgment": judgment.text,
+        "score": -1 if judgment.score is None else judgment.score,
+        "turn": judgment.turn,
+        "tstamp": timestamp,
+    }
+
+
+def read_judgments(path: Path, model: str | None = None) -> tuple[str, list[Judgment]]:
+    """The model and its judgments in file order; ``model`` may be omitted where there is only one.
+
+    Raises:
+        DataError: a missing field, a turn judged twice, several models and none named, or none
+            of that name.
+    """
+    rows = list(read_jsonl(path))
+    for where, row in rows:
+        for key in ("question_id", "model", "judge", "judgment", "turn"):
+            if key not in row:
+                raise DataError(f"{where}: no {key!r}")
+        if row["turn"] not in (1, 2) or not isinstance(row["judgment"], str):
+            raise DataError(f"{where}: not a single-answer judgment of turn 1 or 2")
+    models = sorted({str(row["model"]) for _, row in rows})
+    if model is None and len(models) == 1:
+        model = models[0]
+    if model not in models:
+        asked = f"no judgment of {model}" if model else "several models, name one"
+        raise DataError(f"{path}: {asked} (there are: {', '.join(models) or 'none'})")
+    found: dict[tuple[str, int], Judgment] = {}
+    for where, row in rows:
+        key = (str(row["question_id"]), int(row["turn"]))
+        if str(row["model"]) != model:
+            continue
+        if key in found:
+            raise DataError(f"{where}: question {key[0]} turn {key[1]} is judged twice")
+        names = row["judge"] if isinstance(row["judge"], list) else [row["judge"], ""]
+        score = row.get("score")
+        given = float(score) if isinstance(score, int | float) and score != -1 else None
+        found[key] = Judgment(*key, str(names[0]), str(names[-1]), row["judgment"], given)
+    return model, list(found.values())
+
+
+def file_stem(name: str) -> str:
+    """A model's or judge's name as a file name."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "model"
+
+
+def write_jsonl(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """One object a line, put in place atomically."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.tmp")
+    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
+
+
+def _number(question_id: str) -> int | str:
+    """FastChat's question ids are integers; anything else stays text."""
+    return int(question_id) if question_id.isdigit() else question_id
