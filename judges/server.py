@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -171,11 +172,12 @@ class ServerJudge:
             Comparison(item_id="probe", instruction="Say hi.", output_1="Hi.", output_2="No."),
             letters=self.letters,
         )
-        probe = replace(probe, protocol=f"probe/{self.letters}")
+        # A protocol of its own each time: the answer must come from the server, not the store.
+        probe = replace(probe, protocol=f"probe/{self.letters}/{time.time_ns()}")
         patience = replace(self._client.settings, attempts=2, patience_s=20.0)
         patient, self._client.settings = self._client.settings, patience
         try:
-            answer = self._ask([probe], use_store=False)[0]
+            answer = self._ask([probe])[0]
         finally:
             self._client.settings = patient
         if isinstance(answer.outcome, Failure):
@@ -255,14 +257,14 @@ class ServerJudge:
             self._states[verdict.state] = self._states.get(verdict.state, 0) + 1
         return verdicts
 
-    def _ask(self, requests: Sequence[JudgeRequest], *, use_store: bool = True) -> list[Answer]:
+    def _ask(self, requests: Sequence[JudgeRequest]) -> list[Answer]:
         if self.offline:
             return self._recall(requests)
         answers: list[Answer | None] = [None] * len(requests)
 
         async def collect() -> None:
             done = 0
-            async for answer in self._client.ask(requests, use_store=use_store):
+            async for answer in self._client.ask(requests):
                 answers[answer.index] = answer
                 done += 1
                 self._progress(done, len(requests))

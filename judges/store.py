@@ -111,14 +111,23 @@ class VerdictStore:
 
     @contextmanager
     def _write(self) -> Iterator[sqlite3.Connection]:
-        with self._lock:
+        with self._lock, self._said_plainly():
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield self._db
+                self._db.execute("COMMIT")
             except BaseException:
-                self._db.execute("ROLLBACK")
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
                 raise
-            self._db.execute("COMMIT")
+
+    @contextmanager
+    def _said_plainly(self) -> Iterator[None]:
+        """An error of the file (full disk, read-only, damaged) as one line that names it."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise JudgeError(f"{self.path}: verdict store: {error}") from None
 
     def close(self) -> None:
         """Close the file; claims of this process are given up."""
@@ -135,7 +144,7 @@ class VerdictStore:
         for start in range(0, len(keys), LOOKUP_CHUNK):
             chunk = list(keys[start : start + LOOKUP_CHUNK])
             marks = ",".join("?" * len(chunk))
-            with self._lock:
+            with self._lock, self._said_plainly():
                 rows = self._db.execute(
                     f"SELECT {_COLUMNS} FROM replies WHERE key IN ({marks})", chunk
                 ).fetchall()

@@ -1,0 +1,190 @@
+"""One request's way to a reply: tries, back-off, and what an error of the server means."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any
+
+from judges.client.records import Failure, HopelessError, Job
+from judges.replies import read_reply
+from judges.store import StoredReply
+
+if TYPE_CHECKING:
+    from judges.client import Client
+
+MENDS = {408, 409, 425, 429}
+LOAD = {429, 503, 529}
+FATAL = {401, 403, 404, 405}
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """A try that may go better next time."""
+
+    error: str
+    load: bool = False
+    retry_after: float | None = None
+
+
+class Sender:
+    """Sends one client's requests through an open ``openai.AsyncOpenAI``."""
+
+    def __init__(self, client: Client, api: Any) -> None:
+        self.client = client
+        self.api = api
+        self.store = client.store
+        self.limiter = client.limiter
+        self.stopping = False
+        self.rejected = 0
+
+    async def obtain(self, job: Job, ticket: int) -> StoredReply | Failure:
+        """Send one request until it is answered or given up.
+
+        Raises:
+            HopelessError: the server will answer no request at all.
+        """
+        settings, limiter = self.client.settings, self.limiter
+        tries, refusals, began = 0, 0, time.monotonic()
+        while True:
+            result = await self._send(job, ticket)
+            if not isinstance(result, Trouble):
+                return result
+            if self.stopping:
+                return Failure(result.error)
+            waited = time.monotonic() - began
+            tries, refusals = tries + (not result.load), refusals + result.load
+            if tries >= settings.attempts or waited > settings.patience_s:
+                if not self.client.proven:
+                    raise HopelessError(f"{self.client.judge}: {result.error}")
+                return Failure(f"given up after {tries} tries: {result.error}")
+            self.client.tally.retried += 1
+            exponent = min(refusals if result.load else tries, 16) - 1
+            delay = min(settings.backoff_max_s, settings.backoff_s * 2**exponent)
+            delay *= random.uniform(0.0 if result.load else 0.5, 1.0)
+            await asyncio.sleep(delay + (result.retry_after or 0.0))
+            if self.stopping:
+                return Failure(result.error)
+            ticket = await limiter.acquire()
+            if job.key not in self.store.claim([job.key], settings.lease_s):
+                limiter.failed()
+                found = self.store.get([job.key]).get(job.key)
+                return found or Failure("another process took this request over")
+
+    async def _send(self, job: Job, ticket: int) -> StoredReply | Failure | Trouble:
+        """One try. The slot is handed back with what came of it."""
+        import openai
+
+        client, limiter = self.client, self.limiter
+        client.tally.sent += 1
+        try:
+            raw = await self.api.chat.completions.with_raw_response.create(
+                model=client.model,
+                messages=list(job.request.messages),
+                extra_headers={"Idempotency-Key": job.key},
+                **job.request.params,
+            )
+            body = json.loads(raw.http_response.content)
+            reply = read_reply(body)
+        except openai.APIStatusError as error:
+            return self._status(job, error, ticket)
+        except openai.APIConnectionError as error:
+            limiter.failed()
+            cause = f" ({error.__cause__})" if error.__cause__ and str(error.__cause__) else ""
+            return Trouble(client.scrub(f"{error}{cause}"))
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            limiter.failed()
+            return Trouble(client.scrub(f"unreadable reply: {error}"))
+        except BaseException:
+            limiter.failed()
+            raise
+        row = self._row(job, body, reply.model, reply.prompt_tokens, reply.completion_tokens)
+        self.store.put([row])
+        limiter.succeeded()
+        self.client.proven = True
+        return row
+
+    def _status(self, job: Job, error: Any, ticket: int) -> StoredReply | Failure | Trouble:
+        client, limiter = self.client, self.limiter
+        code = error.status_code
+        line = client.scrub(f"HTTP {code}: {_server_message(error)}")
+        spent_up = getattr(error, "code", None) == "insufficient_quota"
+        if (code in MENDS or code >= 500) and not spent_up:
+            retry_after = retry_after_seconds(error.response.headers)
+            if code in LOAD:
+                client.tally.refused += 1
+                limiter.limited(ticket, retry_after)
+            else:
+                limiter.failed()
+            return Trouble(line, load=code in LOAD, retry_after=retry_after)
+        limiter.failed()
+        if spent_up or code == 401 or (code in FATAL and not client.proven):
+            raise HopelessError(f"{client.judge}: {_advice(code, client.model)}{line}")
+        if "content_filter" in line or getattr(error, "code", None) == "content_filter":
+            body = {"choices": [{"message": {}, "finish_reason": "content_filter"}], "error": line}
+            row = self._row(job, body, "", 0, 0)
+            self.store.put([row])
+            return row
+        self.rejected += 1
+        if not client.proven and self.rejected >= 3:
+            raise HopelessError(f"{client.judge}: the server rejects every request: {line}")
+        return Failure(line)
+
+    def _row(
+        self, job: Job, body: dict[str, Any], served: str, prompt: int, completion: int
+    ) -> StoredReply:
+        price = self.client.budget.price
+        return StoredReply(
+            key=job.key,
+            judge=self.client.judge,
+            served=served,
+            protocol=job.request.protocol,
+            attempt=job.request.attempt,
+            request={"messages": list(job.request.messages), "params": dict(job.request.params)},
+            reply=body,
+            scope=self.client.scope,
+            cost_usd=price.cost(prompt, completion) if price else 0.0,
+            prompt_tokens=prompt,
+            completion_tokens=completion,
+            tags=job.request.tags,
+        )
+
+
+def retry_after_seconds(headers: Any) -> float | None:
+    """Seconds a server asks to wait: ``retry-after-ms``, else ``Retry-After`` (number or date)."""
+    try:
+        return max(0.0, float(headers.get("retry-after-ms")) / 1000)
+    except (TypeError, ValueError):
+        pass
+    value = headers.get("retry-after")
+    if not value:
+        return None
+    try:
+        return max(0.0, float(value))
+    except ValueError:
+        pass
+    try:
+        when = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    return max(0.0, (when - datetime.now(UTC)).total_seconds())
+
+
+def _server_message(error: Any) -> str:
+    body = error.body
+    if isinstance(body, dict):
+        return str(body.get("message") or body)
+    return str(error)
+
+
+def _advice(code: int, model: str) -> str:
+    return {
+        401: "the server does not accept the key; ",
+        403: f"the key may not use model {model!r}; ",
+        404: f"the server knows no model {model!r} (or no such address); ",
+    }.get(code, "")
