@@ -67,10 +67,12 @@ def parse_features(reply: str, features: Sequence[Feature], count: int) -> list[
         if close:
             hits.setdefault(by_lower[close[0]], word.start())
     adjectives = {feature.positive.lower(): feature.name for feature in features}
-    for item in re.finditer(r"(?:(?!\band\b)[^,;/|\n&])+", reply):
-        word_only = re.sub(r"^[\s\d.)*#\-:\"']+|[\s.*:\"'!]+$", "", item.group()).lower()
+    start = 0
+    for item in re.split(r"(\band\b|[,;/|\n&])", reply):
+        word_only = re.sub(r"^[\s\d.)*#\-:\"']+|[\s.*:\"'!]+$", "", item).lower()
         if word_only in adjectives:
-            hits.setdefault(adjectives[word_only], item.start())
+            hits.setdefault(adjectives[word_only], start)
+        start += len(item)
     return sorted(hits, key=lambda name: hits[name])[:count]
 
 

@@ -25,8 +25,8 @@ MAX_WORDS = 150
 _KIND = r"(?:\s+(?:guidelines?|principles?|responses?|answers?|one))?"
 _NUMBER = r"(?:\s*#?\d+)?"
 _LABEL = re.compile(
-    rf"^[\s>*#_\-\d.)(\"]*(?P<line>good|bad){_KIND}{_NUMBER}[\s*_\")]*[:\-–—=][\s*_]*"
-    rf"|(?<=[.!?*]\s)[*_]*(?P<inline>Good|Bad){_KIND}{_NUMBER}[*_]*:[\s*_]*",
+    rf"^[\s>*#_\-\d.)(\"]*(?P<line>good|bad){_KIND}{_NUMBER}(?:[*_\")]*\s*:|[*_\")]*\s[\-–—](?=\s))[\s*_]*"
+    rf"|(?<=[.!?*]\s)[*_]*(?P<inline>(?-i:Good|Bad)){_KIND}{_NUMBER}[*_]*:[\s*_]*",
     re.IGNORECASE | re.MULTILINE,
 )
 _PLACEHOLDER = re.compile(
@@ -117,7 +117,7 @@ def _from_labels(reply: str) -> tuple[str, str]:
     labels = list(_LABEL.finditer(reply))
     ends = [label.start() for label in labels[1:]] + [len(reply)]
     found = {"good": "", "bad": ""}
-    for label, end in zip(labels, ends, strict=True):
+    for label, end in zip(labels, ends, strict=False):  # no label: one end and nothing to read
         side = (label["line"] or label["inline"]).lower()
         if not found[side]:
             found[side] = reply[label.end() : end].strip().split("\n\n")[0]
