@@ -66,6 +66,7 @@ class PreferencePair(Record):
 
     ``kind`` tells which prompt it belongs to: ``policy`` is the plain query x, ``generator-good``
     is x+ and ``generator-bad`` is x-; ``annotated`` pairs come from a preference data set.
+    ``truncated`` names the sides that were cut at the token limit: they have no end of turn.
     """
 
     id: str
@@ -74,3 +75,4 @@ class PreferencePair(Record):
     chosen: str
     rejected: str
     kind: Literal["policy", "generator-good", "generator-bad", "annotated"] = "policy"
+    truncated: tuple[Literal["chosen", "rejected"], ...] = ()

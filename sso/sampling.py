@@ -118,18 +118,25 @@ def bad_pair(contrast: Contrast, book: PrincipleBook, chosen: Role) -> Preferenc
 def _pair(
     contrast: Contrast, kind: PairKind, prompt: tuple[Message, ...], chosen: Role, rejected: Role
 ) -> PreferencePair:
+    better, worse = _response(contrast, chosen), _response(contrast, rejected)
+    cut: list[Literal["chosen", "rejected"]] = []
+    if better.truncated:
+        cut.append("chosen")
+    if worse.truncated:
+        cut.append("rejected")
     return PreferencePair(
         id=f"{contrast.query.id}/{kind}",
         query_id=contrast.query.id,
         prompt=prompt,
-        chosen=_text(contrast, chosen),
-        rejected=_text(contrast, rejected),
+        chosen=better.text,
+        rejected=worse.text,
         kind=kind,
+        truncated=tuple(cut),
     )
 
 
-def _text(contrast: Contrast, role: Role) -> str:
+def _response(contrast: Contrast, role: Role) -> Response:
     response: Response | None = getattr(contrast, role)
     if response is None:
         raise ValueError(f"query {contrast.query.id!r} has no {role} response")
-    return response.text
+    return response

@@ -155,8 +155,7 @@ def annotated_pairs_step(ctx: StepContext) -> StepResult:
             seed=ctx.seed,
             progress=progress,
         )
-    whole = {"chosen": [False] * len(pairs), "rejected": [False] * len(pairs)}
-    measures = write_pairs(ctx, pairs, whole, originals, engine)
+    measures = write_pairs(ctx, pairs, originals, engine)
     return StepResult(
         counts={"pairs": len(pairs), "repeated_pairs": repeated, **drop_counts(dropped)},
         measures={**_dropped_rate(pairs, dropped), **measures},
@@ -209,25 +208,21 @@ def write_contrast_pairs(
     policy: TextEngine,
 ) -> dict[str, float]:
     """Write the policy pairs of the contrasts and their quality; returns the measures."""
-    truncated = {
-        "chosen": [c.good.truncated for c in contrasts],
-        "rejected": [c.bad.truncated for c in contrasts],
-    }
     tokens = {
         "chosen": [c.good.tokens for c in contrasts],
         "rejected": [c.bad.tokens for c in contrasts],
     }
     pairs = [policy_pair(c) for c in contrasts]
-    measures = write_pairs(ctx, pairs, truncated, originals, policy, tokens)
-    for side, cuts in truncated.items():
-        measures[f"{side}_truncated_rate"] = sum(cuts) / len(cuts)
+    measures = write_pairs(ctx, pairs, originals, policy, tokens)
+    for side in ("chosen", "rejected"):
+        cut = sum(side in pair.truncated for pair in pairs)
+        measures[f"{side}_truncated_rate"] = cut / len(pairs)
     return measures
 
 
 def write_pairs(
     ctx: StepContext,
     pairs: Sequence[PreferencePair],
-    truncated: Mapping[str, Sequence[bool]],
     originals: Mapping[str, Response],
     policy: TextEngine,
     tokens: Mapping[str, Sequence[int]] | None = None,
@@ -235,7 +230,7 @@ def write_pairs(
     """Write ``pairs.jsonl`` and ``quality.jsonl``; returns the measures of the pairs."""
     quality = measure_pairs(pairs)
     if ctx.settings.sampling.on_policyness:
-        quality = _with_logprobs(policy, pairs, quality, truncated, originals)
+        quality = _with_logprobs(policy, pairs, quality, originals)
     write_records(ctx.folder / QUALITY, quality)
     write_records(ctx.folder / PAIRS, pairs)
     return summarize(pairs, quality, tokens)
@@ -245,7 +240,6 @@ def _with_logprobs(
     policy: TextEngine,
     pairs: Sequence[PreferencePair],
     quality: Sequence[PairQuality],
-    truncated: Mapping[str, Sequence[bool]],
     originals: Mapping[str, Response],
 ) -> list[PairQuality]:
     """Quality with the average log-probabilities of both sides and yo under the policy."""
@@ -255,7 +249,11 @@ def _with_logprobs(
         policy,
         [p.prompt for p in pairs] * 2 + [pairs[i].prompt for i in known],
         [p.chosen for p in pairs] + [p.rejected for p in pairs] + [r.text for r in yo],
-        [*truncated["chosen"], *truncated["rejected"], *(r.truncated for r in yo)],
+        [
+            *("chosen" in p.truncated for p in pairs),
+            *("rejected" in p.truncated for p in pairs),
+            *(r.truncated for r in yo),
+        ],
     )
     n = len(pairs)
     original = dict(zip(known, scored[2 * n :], strict=True))

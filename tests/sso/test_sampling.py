@@ -100,5 +100,9 @@ def test_which_side_each_pair_takes() -> None:
     assert "Be rash." in bad.prompt[0]["content"]
     assert bad_pair(contrast, BOOK, "bad").chosen == "minus"
     bare = contrast.model_copy(update={"original": None})
+    cut = contrast.model_copy(update={"good": contrast.good.model_copy(update={"truncated": True})})
+    assert policy_pair(contrast).truncated == ()
+    assert policy_pair(cut).truncated == ("chosen",)
+    assert bad_pair(cut, BOOK, "original").truncated == ("rejected",)
     with pytest.raises(ValueError, match="'q0' has no original"):
         bad_pair(bare, BOOK, "original")
