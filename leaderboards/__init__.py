@@ -24,6 +24,12 @@ _LAZY: dict[str, str] = {
     "build_table": "leaderboards.build",
     "iteration_table": "leaderboards.build",
     "render": "leaderboards.show",
+    "check": "leaderboards.gate.check",
+    "GateResult": "leaderboards.gate.check",
+    "save_baseline": "leaderboards.gate.baseline",
+    "load_baseline": "leaderboards.gate.baseline",
+    "gate_text": "leaderboards.gate.outputs",
+    "write_outputs": "leaderboards.gate.outputs",
 }
 
 __all__ = ["ItemScore", "LeaderboardError", "Score", *_LAZY]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -22,7 +22,8 @@ class Comparison:
 
     ``method``: "mcnemar" (exact), "paired t", "clustered t", "correlated z" (a model-based figure:
     the two standard errors with the correlation of the items' raw values), "unpaired z" (no items
-    in common), each with "+ seeds" where several seeds were averaged.
+    in common), each with "+ seeds" where several seeds were averaged. ``counts`` are the items lost
+    and gained (right or wrong answers only); ``span`` is the range of the items' values.
     """
 
     difference: float
@@ -31,6 +32,8 @@ class Comparison:
     p_value: float
     n: int
     method: str
+    counts: tuple[int, int] | None = None
+    span: float = 0.0
 
     @property
     def paired(self) -> bool:
@@ -38,10 +41,19 @@ class Comparison:
 
 
 class ItemStore:
-    """Loads the items of evaluation folders once and keeps the last ones."""
+    """Loads the items of evaluation folders once and keeps the last ones.
 
-    def __init__(self, size: int = 256) -> None:
-        self.load = lru_cache(maxsize=size)(load_items)
+    ``known`` holds items that come from elsewhere (a baseline file), by the name that stands in
+    their record's ``folder``.
+    """
+
+    def __init__(self, known: Mapping[str, Items] | None = None, size: int = 256) -> None:
+        self._known = dict(known or {})
+        self._load = lru_cache(maxsize=size)(load_items)
+
+    def load(self, folder: str) -> Items | None:
+        """The items behind a record's ``folder``; None when there are none."""
+        return self._known[folder] if folder in self._known else self._load(folder)
 
 
 def compare_rows(
@@ -99,15 +111,30 @@ def _paired(first: Side, second: Side) -> Comparison:
     data = match(items, other_items, name, other_name)
     if data.first.size < 2:
         return _unpaired(row, other)
-    scale = SCALES[row["unit"]]
     if not is_mean(row, items, name):
         return _correlated(row, other, data)
+    return compare_items(data, SCALES[row["unit"]])
+
+
+def compare_items(data: Matched, scale: float = 1.0) -> Comparison:
+    """Compare two checkpoints whose figure is ``scale`` times the mean of their items."""
     labels = None if data.clusters is None else data.clusters.tolist()
     test = paired_t(data.first, data.second, labels)
-    p, method = test.p_value, "paired t" if labels is None else "clustered t"
-    if labels is None and is_binary(data.first) and is_binary(data.second):
-        p, method = mcnemar(data.first, data.second).p_value, "mcnemar"
-    return Comparison(test.difference * scale, test.stderr * scale, test.df, p, test.n, method)
+    values = np.concatenate([data.first, data.second])
+    found = Comparison(
+        test.difference * scale,
+        test.stderr * scale,
+        test.df,
+        test.p_value,
+        test.n,
+        "paired t" if labels is None else "clustered t",
+        span=float(values.max() - values.min()) * scale,
+    )
+    if labels is None and is_binary(values):
+        exact = mcnemar(data.first, data.second)
+        counts = (exact.only_first, exact.only_second)
+        found = replace(found, p_value=exact.p_value, method="mcnemar", counts=counts, span=scale)
+    return found
 
 
 def is_mean(row: Mapping[str, Any], items: Items, name: str) -> bool:

@@ -103,7 +103,7 @@ def _rows(run: Run) -> list[dict[str, Any]]:
 
 def _is_offline(run: Run) -> bool:
     config = run.info.get("config")
-    return isinstance(config, dict) and config.get("setting") == "offline"
+    return isinstance(config, dict) and config.get("mode") == "offline"
 
 
 def over_seeds(frame: pd.DataFrame) -> list[dict[str, Any]]:

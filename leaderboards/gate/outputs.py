@@ -1,0 +1,123 @@
+"""What the gate leaves behind: JUnit XML, a Markdown summary, JSON, lines for the terminal."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from xml.sax.saxutils import escape, quoteattr
+
+from leaderboards.errors import LeaderboardError
+from leaderboards.formats.markdown import escape as escape_markdown
+from leaderboards.gate.check import GateCheck, GateResult
+
+_ICONS = {"pass": "✅", "fail": "❌", "cannot tell": "❔"}
+
+
+def gate_text(result: GateResult) -> str:
+    """One line a benchmark, and the verdict."""
+    rows = [["", "benchmark", "before", "after", "change", "loss up to", "matters from", "why"]]
+    rows += [
+        [check.status, _name(check), *_figures(check), check.reason] for check in result.checks
+    ]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = [
+        "  ".join(t.ljust(w) for t, w in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]
+    return "\n".join([*lines, *result.remarks, f"gate: {result.status}"]) + "\n"
+
+
+def to_markdown(result: GateResult) -> str:
+    """A summary for a pull request or a job page."""
+    lines = [
+        f"### {_ICONS[result.status]} Evaluation gate: {result.status}",
+        "",
+        f"{escape_markdown(result.run)} against {escape_markdown(result.baseline)}",
+        "",
+        "| | benchmark | before | after | change | loss up to (95 %) | matters from | why |",
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: | --- |",
+    ]
+    for check in result.checks:
+        cells = [_ICONS[check.status], _name(check), *_figures(check), check.reason]
+        lines.append("| " + " | ".join(map(escape_markdown, cells)) + " |")
+    lines += ["", *map(escape_markdown, result.remarks)]
+    lines.append(
+        "A benchmark fails when a paired test, corrected over all benchmarks, finds a loss and the "
+        "loss is as large as matters; it passes when a loss that large is ruled out."
+    )
+    return "\n".join(lines) + "\n"
+
+
+def to_junit(result: GateResult) -> str:
+    """JUnit XML: a test case a benchmark; cannot tell is skipped, or an error where it must fail."""
+    cases = [_case(check, result.inconclusive) for check in result.checks]
+    failed = sum("<failure" in case for case in cases)
+    skipped = sum("<skipped" in case for case in cases)
+    head = f'tests="{len(cases)}" failures="{failed}" skipped="{skipped}" errors="0"'
+    return (
+        '<?xml version="1.0" encoding="UTF-8"?>\n'
+        f'<testsuites><testsuite name="sso-bench check" {head}>\n'
+        + "\n".join(cases)
+        + "\n</testsuite></testsuites>\n"
+    )
+
+
+def write_outputs(
+    result: GateResult,
+    *,
+    junit: Path | None = None,
+    summary: Path | None = None,
+    json: Path | None = None,
+) -> list[Path]:
+    """Write the files asked for, and append the summary to $GITHUB_STEP_SUMMARY where it is set.
+
+    Returns the paths written; raises LeaderboardError when one can't be.
+    """
+    wanted = [(junit, to_junit(result)), (summary, to_markdown(result)), (json, result.to_json())]
+    written = []
+    for path, text in wanted:
+        if path is not None:
+            _write(path, text, "w")
+            written.append(path)
+    if step := os.environ.get("GITHUB_STEP_SUMMARY"):
+        _write(Path(step), to_markdown(result), "a")
+        written.append(Path(step))
+    return written
+
+
+def _write(path: Path, text: str, mode: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open(mode, encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise LeaderboardError(f"can't write {path}: {error.strerror}") from None
+
+
+def _name(check: GateCheck) -> str:
+    point = "" if check.arm == "base" else f" ({check.arm} {check.iteration})"
+    return check.benchmark + point
+
+
+def _figures(check: GateCheck) -> list[str]:
+    figures = [check.before, check.after, check.difference, check.largest_loss]
+    texts = ["-" if figure is None else f"{figure:.2f}" for figure in figures]
+    if check.difference is not None:
+        texts[2] = f"{check.difference:+.2f}"
+    return [*texts, f"{check.minimum_effect:g}"]
+
+
+def _case(check: GateCheck, inconclusive: str) -> str:
+    name, reason = quoteattr(_name(check)), quoteattr(_printable(check.reason))
+    figures = dict(zip(("before", "after", "change", "loss_up_to", "matters_from"), _figures(check), strict=True))  # fmt: skip
+    details = escape(", ".join(f"{key} {value}" for key, value in figures.items()))
+    inner = f"<system-out>{details}</system-out>"
+    if check.status == "fail" or (check.status == "cannot tell" and inconclusive == "fail"):
+        inner = f"<failure message={reason}>{details}</failure>"
+    elif check.status == "cannot tell" and inconclusive == "report":
+        inner = f"<skipped message={reason}/>"
+    return f'<testcase classname="sso-bench.check" name={name}>{inner}</testcase>'
+
+
+def _printable(text: str) -> str:
+    """Text without the control characters that XML can't hold."""
+    return "".join(character for character in text if character >= " " or character in "\t\n")
