@@ -66,7 +66,9 @@ def synthetic(rng: np.random.Generator, level: float, rows: int = 40_000) -> Com
     difficulty = rng.normal(0.0, 1.3, rows)
     delta = 400 * rng.standard_t(5, rows) + 300
     scaled = np.tanh(delta / delta.std())
-    chance = 1 / (1 + np.exp(-(level - 1.6 * scaled + 0.9 * difficulty - 0.3 * scaled * difficulty)))
+    chance = 1 / (
+        1 + np.exp(-(level - 1.6 * scaled + 0.9 * difficulty - 0.3 * scaled * difficulty))
+    )
     sharp = 0.15
     return Comparisons(
         rng.beta(np.maximum(chance * sharp, 1e-3), np.maximum((1 - chance) * sharp, 1e-3)),
@@ -127,9 +129,9 @@ def measure(
     )
 
 
-def populations(data: Path | None, rng: np.random.Generator) -> Iterator[
-    tuple[str, Comparisons, GamedRows]
-]:
+def populations(
+    data: Path | None, rng: np.random.Generator
+) -> Iterator[tuple[str, Comparisons, GamedRows]]:
     """Name, rows and gamed rows of each population."""
     gamed = synthetic_gamed(rng)
     for level, label in ((-2.0, "weak"), (0.0, "even")):

@@ -46,7 +46,7 @@ def length_controlled_winrate(
         keep = ("preference", "output_1", "output_2", "generator_1", "generator_2", "index")
         frame = pd.DataFrame([{k: row[k] for k in keep if k in row} for row in annotations])
         frame["preference"] = frame["preference"].astype(float)
-        with mock.patch.object(glm_winrate, "hf_hub_download", lambda **_: str(gamed_file)):
+        with mock.patch.object(glm_winrate, "hf_hub_download", return_value=str(gamed_file)):
             metrics = glm_winrate.get_length_controlled_winrate(
                 frame,
                 save_weights_dir=None,

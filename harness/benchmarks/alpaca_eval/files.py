@@ -8,8 +8,6 @@ as they are.
 
 from __future__ import annotations
 
-import csv
-import gzip
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -21,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from harness.benchmarks.alpaca_eval.lc import GamedRows
+from harness.data.source import read_bytes, read_rows
 from harness.errors import DataError
 
 BASELINE_FILES = (
@@ -49,22 +48,6 @@ class Instruction:
         return f"alpaca_eval/{self.index}"
 
 
-def read_list(path: Path) -> list[dict[str, Any]]:
-    """A JSON list of objects, plain or gzip.
-
-    Raises:
-        DataError: unreadable, not JSON, or not a list of objects.
-    """
-    try:
-        raw = path.read_bytes()
-        rows = json.loads(gzip.decompress(raw) if path.suffix == ".gz" else raw)
-    except (OSError, EOFError, ValueError) as error:
-        raise DataError(f"{path}: can't be read as JSON ({error})") from error
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise DataError(f"{path}: expected a JSON list of objects")
-    return rows
-
-
 def read_instructions(path: Path) -> list[Instruction]:
     """The instructions of a baseline's ``model_outputs.json``.
 
@@ -73,7 +56,7 @@ def read_instructions(path: Path) -> list[Instruction]:
     """
     found: list[Instruction] = []
     seen: dict[str, int] = {}
-    for index, row in enumerate(read_list(path)):
+    for index, row in enumerate(read_rows(path)):
         for key in ("instruction", "output"):
             if not isinstance(row.get(key), str) or not row[key]:
                 raise DataError(f"{path}: entry {index} has no {key!r}")
@@ -114,25 +97,21 @@ def read_length_control(path: Path) -> LengthControl:
     columns = ("preference", "std_delta_len", "instruction_difficulty")
     values: dict[str, list[float]] = {name: [] for name in columns}
     difficulty: dict[int, float] = {}
-    with path.open(encoding="utf-8", newline="") as handle:
-        for row in (reader := csv.DictReader(handle)):
-            where = f"{path}:{reader.line_num}"
-            try:
-                numbers = {name: float(row[name]) for name in columns}
-                index = int(row["index"])
-            except KeyError as error:
-                raise DataError(f"{where}: no column {error}") from None
-            except (TypeError, ValueError):
-                raise DataError(f"{where}: a cell is not a number") from None
-            if not 0 <= numbers["preference"] <= 1:
-                raise DataError(f"{where}: preference {numbers['preference']} is outside 0..1")
-            for name, number in numbers.items():
-                values[name].append(number)
-            difficulty.setdefault(index, numbers["instruction_difficulty"])
+    for line, row in enumerate(read_rows(path, required=(*columns, "index")), start=2):
+        try:
+            numbers = {name: float(row[name]) for name in columns}
+            index = int(row["index"])
+        except ValueError:
+            raise DataError(f"{path}:{line}: a cell is not a number") from None
+        if not 0 <= numbers["preference"] <= 1:
+            raise DataError(f"{path}:{line}: preference {numbers['preference']} is outside 0..1")
+        for name, number in numbers.items():
+            values[name].append(number)
+        difficulty.setdefault(index, numbers["instruction_difficulty"])
     if not difficulty:
         raise DataError(f"{path}: holds no row")
     gamed = GamedRows(*(np.array(values[name], dtype=np.float64) for name in columns))
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+    digest = hashlib.sha256(read_bytes(path)).hexdigest()[:12]
     return LengthControl(gamed, difficulty, f"{path.name}@{digest}")
 
 
@@ -142,7 +121,7 @@ def read_annotations(path: Path) -> list[dict[str, Any]]:
     Raises:
         DataError: a missing field or a preference that is neither null, 0 nor 1..2 (entry named).
     """
-    rows = read_list(path)
+    rows = read_rows(path)
     for number, row in enumerate(rows):
         for key in ("instruction", "output_1", "output_2"):
             if not isinstance(row.get(key), str):

@@ -23,6 +23,7 @@ from harness.benchmarks.alpaca_eval.lc import (
     Floats,
     GamedRows,
     LcFit,
+    LcUnavailableError,
     at_equal_length,
     scale,
     terms,
@@ -62,11 +63,18 @@ def bootstrap_interval(
 
     The replicates depend on ``seed`` and the number of instructions alone, so two checkpoints
     judged on the same items are resampled alike.
+
+    Raises:
+        LcUnavailableError: all preferences are equal (resampling shows no spread, and an interval
+            of no width would be a lie), or more than half of the refits failed.
     """
+    known = data.preference[~np.isnan(data.preference)]
+    if np.ptp(known) == 0:
+        raise LcUnavailableError("all preferences are equal, so resampling shows no spread")
     values = bootstrap_win_rates(data, fit, gamed, replicates=replicates, seed=seed)
     usable = values[~np.isnan(values)]
     if len(usable) < replicates / 2:
-        raise ArithmeticError(f"{replicates - len(usable)} of {replicates} refits failed")
+        raise LcUnavailableError(f"{replicates - len(usable)} of {replicates} refits failed")
     low, high = np.quantile(usable, [(1 - level) / 2, (1 + level) / 2])
     return LcInterval(
         float(usable.std(ddof=1)), float(low), float(high), replicates, replicates - len(usable)
@@ -124,7 +132,9 @@ class _Problem:
             self.gamed = terms(fit.glm, np.tanh(gamed.std_delta_len), gamed.difficulty, constant=0)
             self.gamed_target = gamed.preference
             k = self.gamed.shape[1]
-            self.gamed_products = (self.gamed[:, :, None] * self.gamed[:, None, :]).reshape(-1, k**2)
+            self.gamed_products = (self.gamed[:, :, None] * self.gamed[:, None, :]).reshape(
+                -1, k**2
+            )
 
     def derivatives(self, beta: Floats) -> tuple[Floats, Floats]:
         """Gradient (b, k) and Hessian (b, k, k) of the unpenalised loss at ``beta`` (b, k)."""

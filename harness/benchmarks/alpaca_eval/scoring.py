@@ -51,7 +51,7 @@ class Judged:
 
 @dataclass(frozen=True)
 class LcResult:
-    """The length control of one model, or why there is none."""
+    """The length control of one model; ``withheld`` says why a part of it is not there."""
 
     fit: LcFit | None
     interval: LcInterval | None
@@ -82,10 +82,13 @@ def length_control(
         return LcResult(None, None, None, "an instruction has no known difficulty")
     try:
         fit = fit_lc(data, gamed, GLMS[glm_name])
-        interval = bootstrap_interval(data, fit, gamed)
-        return LcResult(fit, interval, pseudo_values(data, fit, gamed))
-    except (LcUnavailableError, ArithmeticError) as error:
+    except LcUnavailableError as error:
         return LcResult(None, None, None, str(error))
+    values = pseudo_values(data, fit, gamed)
+    try:
+        return LcResult(fit, bootstrap_interval(data, fit, gamed), values)
+    except LcUnavailableError as error:
+        return LcResult(fit, None, values, str(error))
 
 
 @dataclass(frozen=True)
@@ -132,15 +135,15 @@ def outcome(
 
 
 def _lc_score(result: LcResult, make: Callable[..., Score]) -> Score:
-    if result.fit is None or result.interval is None:
-        return make(metric="lc_win_rate", value=None, headline=True, withheld=result.withheld)
+    interval = result.interval
     return make(
         metric="lc_win_rate",
-        value=result.fit.win_rate,
-        stderr=result.interval.stderr,
-        ci_low=result.interval.low,
-        ci_high=result.interval.high,
+        value=None if result.fit is None else result.fit.win_rate,
+        stderr=None if interval is None else interval.stderr,
+        ci_low=None if interval is None else interval.low,
+        ci_high=None if interval is None else interval.high,
         headline=True,
+        withheld=result.withheld,
     )
 
 

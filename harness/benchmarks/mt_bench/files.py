@@ -11,11 +11,12 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.data.source import read_rows
 from harness.errors import DataError
 
 TURNS = 2
@@ -43,28 +44,6 @@ class Judgment:
     score: float | None
 
 
-def read_jsonl(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Each line's place (``file:line``) and object; empty lines are skipped.
-
-    Raises:
-        DataError: unreadable, or a line that is not a JSON object.
-    """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: can't be read ({error})") from error
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except ValueError as error:
-            raise DataError(f"{path}:{number}: not JSON ({error})") from error
-        if not isinstance(row, dict):
-            raise DataError(f"{path}:{number}: expected an object")
-        yield f"{path}:{number}", row
-
-
 def read_questions(
     path: Path, reference_file: Path | None, reference_categories: Sequence[str]
 ) -> list[Question]:
@@ -76,23 +55,19 @@ def read_questions(
     """
     references = _references(reference_file) if reference_file else {}
     found: dict[str, Question] = {}
-    for where, row in read_jsonl(path):
-        for key in ("question_id", "category", "turns"):
-            if key not in row:
-                raise DataError(f"{where}: no {key!r}")
-        turns, key = row["turns"], str(row["question_id"])
+    for row in read_rows(path, required=("question_id", "category", "turns")):
+        turns, key, category = row["turns"], str(row["question_id"]), str(row["category"])
+        where = f"{path}: question {key}"
         if not _texts(turns) or len(turns) != TURNS:
-            raise DataError(f"{where}: question {key} needs two turns of text")
+            raise DataError(f"{where} needs two turns of text")
         if key in found:
-            raise DataError(f"{where}: question {key} comes twice")
-        category, given = str(row["category"]), ()
-        if category in reference_categories:
-            given = references.get(key, ())
-            if not given:
-                raise DataError(
-                    f"{where}: question {key} ({category}) is judged with a reference answer and "
-                    f"{reference_file or 'the data source'} has none for it"
-                )
+            raise DataError(f"{where} comes twice")
+        given = references.get(key, ()) if category in reference_categories else ()
+        if category in reference_categories and not given:
+            raise DataError(
+                f"{where} ({category}) is judged with a reference answer and "
+                f"{reference_file or 'the data source'} has none for it"
+            )
         found[key] = Question(key, category, (turns[0], turns[1]), given)
     if not found:
         raise DataError(f"{path}: holds no question")
@@ -101,16 +76,21 @@ def read_questions(
 
 def _references(path: Path) -> dict[str, tuple[str, ...]]:
     found = {}
-    for where, row in read_jsonl(path):
-        try:
-            turns = row["choices"][0]["turns"]
-            key = str(row["question_id"])
-        except (KeyError, IndexError, TypeError):
-            raise DataError(f"{where}: not an answer in FastChat's format") from None
-        if not _texts(turns) or len(turns) != TURNS:
-            raise DataError(f"{where}: a reference answer needs two turns of text")
-        found[key] = tuple(turns)
+    for row in read_rows(path, required=("question_id", "choices")):
+        turns = _turns(row)
+        if turns is None:
+            raise DataError(f"{path}: question {row['question_id']}: no answer in both turns")
+        found[str(row["question_id"])] = turns
     return found
+
+
+def _turns(row: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """The turns of an answer in FastChat's format, ``None`` where there are not two of text."""
+    try:
+        turns = row["choices"][0]["turns"]
+    except (KeyError, IndexError, TypeError):
+        return None
+    return tuple(turns) if _texts(turns) and len(turns) == TURNS else None
 
 
 def _texts(value: Any) -> bool:
@@ -153,26 +133,23 @@ def read_judgments(path: Path, model: str | None = None) -> tuple[str, list[Judg
         DataError: a missing field, a turn judged twice, several models and none named, or none
             of that name.
     """
-    rows = list(read_jsonl(path))
-    for where, row in rows:
-        for key in ("question_id", "model", "judge", "judgment", "turn"):
-            if key not in row:
-                raise DataError(f"{where}: no {key!r}")
+    rows = read_rows(path, required=("question_id", "model", "judge", "judgment", "turn"))
+    for row in rows:
         if row["turn"] not in (1, 2) or not isinstance(row["judgment"], str):
-            raise DataError(f"{where}: not a single-answer judgment of turn 1 or 2")
-    models = sorted({str(row["model"]) for _, row in rows})
+            raise DataError(f"{path}: question {row['question_id']}: not a judgment of turn 1 or 2")
+    models = sorted({str(row["model"]) for row in rows})
     if model is None and len(models) == 1:
         model = models[0]
     if model not in models:
         asked = f"no judgment of {model}" if model else "several models, name one"
         raise DataError(f"{path}: {asked} (there are: {', '.join(models) or 'none'})")
     found: dict[tuple[str, int], Judgment] = {}
-    for where, row in rows:
+    for row in rows:
         key = (str(row["question_id"]), int(row["turn"]))
         if str(row["model"]) != model:
             continue
         if key in found:
-            raise DataError(f"{where}: question {key[0]} turn {key[1]} is judged twice")
+            raise DataError(f"{path}: question {key[0]} turn {key[1]} is judged twice")
         names = row["judge"] if isinstance(row["judge"], list) else [row["judge"], ""]
         score = row.get("score")
         given = float(score) if isinstance(score, int | float) and score != -1 else None
