@@ -14,9 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sso import kernels
 from sso.batches import MicroBatch
 
-CHUNK_BYTES = 64 * 2**20
+CHUNK_BYTES = 128 * 2**20
 """Bytes of the logits of one chunk."""
 
 
@@ -54,26 +55,36 @@ class _ChunkedLogprobs(torch.autograd.Function):
         kept = rest.pop(0) if rest else None
         need_hidden, need_weight, need_bias = ctx.needs_input_grad[:3]
         d_hidden = torch.empty_like(hidden) if need_hidden else None
-        d_weight = torch.zeros_like(weight) if need_weight else None
+        d_weight: Tensor | None = None
         d_bias = torch.zeros_like(bias) if bias is not None and need_bias else None
         for at in range(0, hidden.shape[0], ctx.rows):
             part = slice(at, at + ctx.rows)
-            logits = kept.clone() if kept is not None else _logits(hidden[part], weight, bias)
+            # a kept chunk is used up: a second backward pass is torch's version error, never wrong
+            logits = kept if kept is not None else _logits(hidden[part], weight, bias)
             # d logp / d logits = onehot(target) - softmax(logits)
             d_logits = logits.sub_(lse[part, None]).exp_().mul_(-grad[part, None])
             d_logits.scatter_add_(1, targets[part, None], grad[part, None])
             d_logits = d_logits.to(hidden.dtype)
             if d_hidden is not None:
-                torch.mm(d_logits, weight, out=d_hidden[part])
-            if d_weight is not None:
-                d_weight.addmm_(d_logits.t(), hidden[part])
+                d_hidden[part] = _product(d_logits, weight.t())
+            if need_weight:
+                increment = _product(d_logits.t(), hidden[part].t())
+                d_weight = increment if d_weight is None else d_weight.add_(increment)
             if d_bias is not None:
                 d_bias += d_logits.sum(0)
         return d_hidden, d_weight, d_bias, None, None
 
 
 def _logits(hidden: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    return torch.nn.functional.linear(hidden, weight, bias).float()
+    logits = _product(hidden, weight)
+    return (logits if bias is None else logits + bias).float()
+
+
+def _product(a: Tensor, b: Tensor) -> Tensor:
+    """a @ b.T by the fastest kernel at hand; a and b of one type, any strides."""
+    if kernels.available() and kernels.usable(a, b):
+        return kernels.product(a, b)
+    return a @ b.t()
 
 
 def token_logprobs(

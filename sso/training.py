@@ -63,6 +63,7 @@ def train(
     from sso.checkpoints import add_lora, load_policy, load_tokenizer, weights_fingerprint
     from sso.encoding import encode_groups
     from sso.forms import drive, find_form, set_shared_attention
+    from sso.kernels import speed_up
 
     objective, options = as_objective(objective), settings.training
     tokenizer = load_tokenizer(model)
@@ -76,6 +77,7 @@ def train(
     form = find_form(policy, encoded.groups)
     if options.lora.rank:
         policy = add_lora(policy, options.lora)
+    speed_up(policy)
     drive(policy, form)
     trainer = _trainer(policy, encoded, objective, settings, form, work, seed, resume, progress)
     trainer.train(resume_from_checkpoint=resume)
