@@ -96,7 +96,7 @@ def select_features(
     if engine is not None:
         replies = engine.chat(
             [selection_prompt(book, query.text, count) for query in queries],
-            max_new_tokens=8 + 8 * count,
+            max_new_tokens=min(settings.max_new_tokens, 8 + 8 * count),
         )
         named = [parse_features(reply.text, book.features, count) for reply in replies]
         tokens = sum(reply.completion_tokens for reply in replies)
