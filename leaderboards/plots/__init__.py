@@ -1,0 +1,21 @@
+"""Paper-ready plots, drawn without a display; every function returns a matplotlib figure.
+
+save(iterations_figure(load_runs(["runs/first"])), Path("scores.pdf"))
+"""
+
+from __future__ import annotations
+
+from leaderboards.plots.scores import history_figure, iterations_figure, length_figure
+from leaderboards.plots.style import save, svg
+from leaderboards.plots.training import cost_figure, curves_figure, policyness_figure
+
+__all__ = [
+    "cost_figure",
+    "curves_figure",
+    "history_figure",
+    "iterations_figure",
+    "length_figure",
+    "policyness_figure",
+    "save",
+    "svg",
+]
