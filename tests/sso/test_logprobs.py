@@ -1,0 +1,102 @@
+"""The chunked output layer against torch's log-softmax, and the registered attention."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from sso import kernels
+from sso.attention import packed_attention
+from sso.batches import BranchLayout, PackedLayout
+from sso.logprobs import completion_sums, token_logprobs, whole_logprobs
+from tests.sso.training_examples import load
+
+
+@pytest.mark.parametrize("chunk_bytes", [4 * 50, 4 * 50 * 3, 4 * 50 * 7, 10**9])
+@pytest.mark.parametrize("with_bias", [False, True])
+def test_chunked_equals_whole(chunk_bytes: int, with_bias: bool) -> None:
+    torch.manual_seed(0)
+    hidden = torch.randn(17, 8, requires_grad=True)
+    weight = torch.randn(50, 8, requires_grad=True)
+    bias = torch.randn(50, requires_grad=True) if with_bias else None
+    targets = torch.randint(0, 50, (17,))
+    upstream = torch.randn(17)
+    inputs = [hidden, weight] + ([bias] if bias is not None else [])
+    whole = whole_logprobs(torch.nn.functional.linear(hidden, weight, bias), targets)
+    expected = torch.autograd.grad(whole @ upstream, inputs)
+    chunked = token_logprobs(hidden, weight, targets, bias, chunk_bytes)
+    found = torch.autograd.grad(chunked @ upstream, inputs)
+    torch.testing.assert_close(chunked, whole, atol=1e-5, rtol=1e-5)
+    for ours, theirs in zip(found, expected, strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-5)
+
+
+def test_repeated_rows_and_frozen_weight() -> None:
+    """The last prompt token predicts the first token of two completions: its row comes twice."""
+    torch.manual_seed(0)
+    hidden = torch.randn(3, 4, requires_grad=True)
+    weight = torch.randn(9, 4)
+    rows, targets = torch.tensor([0, 1, 0, 2]), torch.tensor([3, 4, 5, 6])
+    found = token_logprobs(hidden[rows], weight, targets, chunk_bytes=72)
+    whole = torch.log_softmax(hidden @ weight.t(), -1)[rows, targets]
+    torch.testing.assert_close(found, whole)
+    ours = torch.autograd.grad(found.sum(), hidden)[0]
+    torch.testing.assert_close(ours, torch.autograd.grad(whole.sum(), hidden)[0])
+
+
+def test_sums_by_completion() -> None:
+    sums = completion_sums(torch.tensor([1.0, 2.0, 4.0, 8.0]), [1, 3])
+    assert sums.tolist() == [1.0, 14.0]
+
+
+def test_packed_attention_equals_the_dense_mask() -> None:
+    torch.manual_seed(0)
+    layout = PackedLayout((BranchLayout(0, 5, (3, 0, 4)), BranchLayout(12, 2, (6,))), 20)
+    query = torch.randn(1, 4, 20, 8, requires_grad=True)
+    key = torch.randn(1, 2, 20, 8, requires_grad=True)
+    value = torch.randn(1, 2, 20, 8, requires_grad=True)
+    found = packed_attention(query, key, value, layout)
+    dense = torch.nn.functional.scaled_dot_product_attention(
+        query,
+        key.repeat_interleave(2, 1),
+        value.repeat_interleave(2, 1),
+        attn_mask=layout.mask(),
+    )
+    torch.testing.assert_close(found, dense)
+    upstream = torch.randn_like(found)
+    ours = torch.autograd.grad((found * upstream).sum(), (query, key, value))
+    theirs = torch.autograd.grad((dense * upstream).sum(), (query, key, value))
+    for a, b in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-4)
+
+
+def test_mask_by_hand() -> None:
+    """Prompt of 2, completions of 1 and 2: nobody sees the other completion or the future."""
+    mask = PackedLayout((BranchLayout(0, 2, (1, 2)),), 5).mask()
+    assert mask.int().tolist() == [
+        [1, 0, 0, 0, 0],
+        [1, 1, 0, 0, 0],
+        [1, 1, 1, 0, 0],
+        [1, 1, 0, 1, 0],
+        [1, 1, 0, 1, 1],
+    ]
+
+
+@pytest.mark.skipif(not kernels.available(), reason="no AVX-512 oneDNN on this CPU")
+def test_faster_kernels_compute_the_same(tiny_model_dir: Path) -> None:
+    model, _ = load(tiny_model_dir)
+    ids = torch.arange(3, 40)[None]
+
+    def run() -> tuple[torch.Tensor, torch.Tensor]:
+        model.zero_grad()
+        logits = model(ids).logits
+        (logits * torch.linspace(-1, 1, logits.numel()).view_as(logits)).sum().backward()
+        return logits.detach(), torch.cat([p.grad.flatten() for p in model.parameters()])
+
+    logits, gradient = run()
+    assert kernels.speed_up(model) > 0
+    fast_logits, fast_gradient = run()
+    torch.testing.assert_close(fast_logits, logits, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(fast_gradient, gradient, atol=2e-4, rtol=1e-3)
