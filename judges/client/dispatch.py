@@ -99,6 +99,10 @@ class Dispatch:
     async def _launch(self) -> None:
         """Start as many queued requests as there are slots, at least one."""
         tickets = [await self.limiter.acquire()]
+        if self.sender.stopping:
+            self.limiter.failed()
+            await self._wait_for_change(POLL_S)
+            return
         while len(tickets) < min(len(self.pending), CLAIM):
             ticket = self.limiter.try_acquire()
             if ticket is None:
@@ -107,10 +111,9 @@ class Dispatch:
         jobs = [self.pending.popleft() for _ in tickets]
         mine = self.store.claim([job.key for job in jobs], self.client.settings.lease_s)
         for i, (job, ticket) in enumerate(zip(jobs, tickets, strict=True)):
-            if self.error is not None or job.key not in mine:
+            if job.key not in mine:
                 self.limiter.failed()
-                if job.key not in mine:
-                    self.elsewhere[job.key] = job
+                self.elsewhere[job.key] = job
                 continue
             bound = self.client.budget.reserve(job.request)
             if bound is None:

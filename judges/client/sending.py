@@ -61,7 +61,7 @@ class Sender:
             tries, refusals = tries + (not result.load), refusals + result.load
             if tries >= settings.attempts or waited > settings.patience_s:
                 if not self.client.proven:
-                    raise HopelessError(f"{self.client.judge}: {result.error}")
+                    raise self._hopeless(result.error)
                 return Failure(f"given up after {tries} tries: {result.error}")
             self.client.tally.retried += 1
             exponent = min(refusals if result.load else tries, 16) - 1
@@ -124,7 +124,7 @@ class Sender:
             return Trouble(line, load=code in LOAD, retry_after=retry_after)
         limiter.failed()
         if spent_up or code == 401 or (code in FATAL and not client.proven):
-            raise HopelessError(f"{client.judge}: {_advice(code, client.model)}{line}")
+            raise self._hopeless(f"{_advice(code, client.model)}{line}")
         if "content_filter" in line or getattr(error, "code", None) == "content_filter":
             body = {"choices": [{"message": {}, "finish_reason": "content_filter"}], "error": line}
             row = self._row(job, body, "", 0, 0)
@@ -132,8 +132,12 @@ class Sender:
             return row
         self.rejected += 1
         if not client.proven and self.rejected >= 3:
-            raise HopelessError(f"{client.judge}: the server rejects every request: {line}")
+            raise self._hopeless(f"the server rejects every request: {line}")
         return Failure(line)
+
+    def _hopeless(self, reason: str) -> HopelessError:
+        self.stopping = True
+        return HopelessError(f"{self.client.judge}: {reason}")
 
     def _row(
         self, job: Job, body: dict[str, Any], served: str, prompt: int, completion: int
