@@ -310,7 +310,7 @@ def convert_gguf(gguf: Path, target: Path) -> None:
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
     where: dict[str, Any] = {"gguf_file": gguf.name}
-    with _quiet_transformers(), contextlib.redirect_stderr(io.StringIO()):
+    with quiet_transformers(), contextlib.redirect_stderr(io.StringIO()):
         tokenizer = AutoTokenizer.from_pretrained(gguf.parent, **where)
         read = AutoModelForCausalLM.from_pretrained(gguf.parent, dtype=torch.float32, **where)
         settings = read.config.to_dict()
@@ -328,7 +328,8 @@ def convert_gguf(gguf: Path, target: Path) -> None:
 
 
 @contextlib.contextmanager
-def _quiet_transformers() -> Iterator[None]:
+def quiet_transformers() -> Iterator[None]:
+    """Keep transformers' notices and progress bars off the terminal for a while."""
     from transformers.utils import logging
 
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()

@@ -1,0 +1,262 @@
+"""Attention over rows of different lengths that share prefixes: what the decode loop runs on.
+
+Transformers' own cache pads all rows to one length, copies a shared prefix into every row and, for
+grouped-query models, repeats keys and values for every query head at every step. Here each prefix
+is stored once, each row holds only its own tokens from slot 0, and query heads that read the same
+keys are computed together. A model calls ``attend`` through transformers' attention interface;
+what to do with keys and values is decided by the *pass* handed to the forward call as ``rows``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import torch
+from torch.nn.functional import scaled_dot_product_attention
+
+ATTENTION = "sso_bench_rows"
+
+
+class Pass(Protocol):
+    """One forward call: where its keys and values go, and what its queries see."""
+
+    def attend(
+        self,
+        layer: int,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        value: torch.Tensor,
+        scale: float | None,
+    ) -> torch.Tensor:
+        """Attention output (batch, heads, queries, head size) of one layer."""
+
+
+def register() -> None:
+    """Make ``attend`` known to transformers under the name ``ATTENTION``."""
+    from transformers import AttentionInterface
+
+    AttentionInterface.register(ATTENTION, attend)
+
+
+def attend(
+    module: Any,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: Any,
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    *,
+    rows: Pass,
+    **_: Any,
+) -> tuple[torch.Tensor, None]:
+    """Transformers' attention interface: (batch, heads, queries, size) in, heads swapped out."""
+    out = rows.attend(module.layer_idx, query, key, value, scaling)
+    return out.transpose(1, 2).contiguous(), None
+
+
+@dataclass
+class RowGroup:
+    """Rows ``first`` up to ``first + count`` of a batch, and the length of their shared prefix.
+
+    ``keys[layer]`` and ``values[layer]`` of the prefix: (1, key heads, prefix, head size).
+    """
+
+    prefix: int
+    first: int
+    count: int
+    keys: list[torch.Tensor] = field(default_factory=list)
+    values: list[torch.Tensor] = field(default_factory=list)
+
+
+@dataclass
+class PrefixPass:
+    """Runs a prefix (batch 1) through the model, keeping its keys and values in the group."""
+
+    group: RowGroup
+
+    def attend(
+        self,
+        layer: int,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        value: torch.Tensor,
+        scale: float | None,
+    ) -> torch.Tensor:
+        """Causal attention of the prefix over itself."""
+        assert layer == len(self.group.keys)
+        self.group.keys.append(key)
+        self.group.values.append(value)
+        return _causal(query, key, value, scale)
+
+
+class OwnPass:
+    """Runs the own tokens of some rows of one group, padded on the right, behind their prefix.
+
+    Keys and values are written to ``store`` from row ``first`` on, unless ``store`` is ``None``.
+    """
+
+    def __init__(self, group: RowGroup, store: OwnStore | None = None, first: int = 0) -> None:
+        self.group, self.store, self.first = group, store, first
+        self._mask: torch.Tensor | None = None
+
+    def attend(
+        self,
+        layer: int,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        value: torch.Tensor,
+        scale: float | None,
+    ) -> torch.Tensor:
+        """Causal attention over prefix and own tokens (padding comes after all real tokens)."""
+        if self.store is not None:
+            self.store.write(layer, self.first, key, value)
+        prefix = self.group.prefix
+        if not prefix:
+            return _causal(query, key, value, scale)
+        count, length = query.shape[0], query.shape[2]
+        if self._mask is None:
+            shape = (length, prefix + length)
+            self._mask = torch.ones(shape, dtype=torch.bool, device=query.device).tril(prefix)
+        keys = torch.cat([self.group.keys[layer].expand(count, -1, -1, -1), key], dim=2)
+        values = torch.cat([self.group.values[layer].expand(count, -1, -1, -1), value], dim=2)
+        return scaled_dot_product_attention(
+            query, keys, values, attn_mask=self._mask, scale=scale, enable_gqa=True
+        )
+
+
+class OwnStore:
+    """Keys and values of each row's own tokens: per layer (rows, key heads, slots, head size).
+
+    Slots that a mask hides are read all the same, so they must hold finite numbers: the first
+    ``cleared`` slots start as zeros, a later one is cleared when the first row reaches it.
+    """
+
+    def __init__(self, rows: int, slots: int, cleared: int) -> None:
+        self.rows, self.slots, self.cleared = rows, slots, cleared
+        self.keys: list[torch.Tensor] = []
+        self.values: list[torch.Tensor] = []
+
+    def layer(self, index: int, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The slots of one layer, made on first use (untouched memory is never resident)."""
+        while len(self.keys) <= index:
+            shape = (self.rows, like.shape[1], self.slots, like.shape[3])
+            for tensors in (self.keys, self.values):
+                tensors.append(torch.empty(shape, dtype=like.dtype, device=like.device))
+                tensors[-1][:, :, : self.cleared] = 0
+        return self.keys[index][: self.rows], self.values[index][: self.rows]
+
+    def write(self, layer: int, first: int, key: torch.Tensor, value: torch.Tensor) -> None:
+        """Put (count, heads, length, size) at slots 0.. of rows ``first``.."""
+        keys, values = self.layer(layer, key)
+        count, length = key.shape[0], key.shape[2]
+        keys[first : first + count, :, :length] = key
+        values[first : first + count, :, :length] = value
+
+    def keep(self, rows: torch.Tensor, used: int) -> None:
+        """Move the rows with these ascending numbers (and their first ``used`` slots) to the front."""
+        count = len(rows)
+        for tensor in (*self.keys, *self.values):
+            tensor[:count, :, :used] = tensor[rows, :, :used]
+        self.rows = count
+
+
+class StepPass:
+    """One new token for every row; ``lengths`` (rows,) own tokens are stored already."""
+
+    def __init__(
+        self, store: OwnStore, groups: Sequence[RowGroup], lengths: torch.Tensor, longest: int
+    ) -> None:
+        self.store, self.groups, self.lengths = store, groups, lengths
+        self.width = longest + 1
+        self.numbers = torch.arange(len(lengths), device=lengths.device)
+        self._mask: torch.Tensor | None = None
+
+    def attend(
+        self,
+        layer: int,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        value: torch.Tensor,
+        scale: float | None,
+    ) -> torch.Tensor:
+        """Write the new keys and values, then attend over own tokens and the group's prefix."""
+        keys, values = self.store.layer(layer, key)
+        if self.width > self.store.cleared:
+            keys[:, :, self.width - 1] = 0
+            values[:, :, self.width - 1] = 0
+        keys[self.numbers, :, self.lengths] = key[:, :, 0]
+        values[self.numbers, :, self.lengths] = value[:, :, 0]
+        keys, values = keys[:, :, : self.width], values[:, :, : self.width]
+        mask = self._blocked(query)
+        if not any(group.prefix for group in self.groups):
+            return scaled_dot_product_attention(
+                query, keys, values, attn_mask=mask, scale=scale, enable_gqa=True
+            )
+        out = torch.empty_like(query)
+        for group in self.groups:
+            part = slice(group.first, group.first + group.count)
+            if group.prefix:
+                out[part] = _with_prefix(
+                    query[part], keys[part], values[part], mask[part], group, layer, scale
+                )
+            else:
+                out[part] = scaled_dot_product_attention(
+                    query[part],
+                    keys[part],
+                    values[part],
+                    attn_mask=mask[part],
+                    scale=scale,
+                    enable_gqa=True,
+                )
+        return out
+
+    def _blocked(self, query: torch.Tensor) -> torch.Tensor:
+        """Additive mask (rows, 1, 1, width): minus infinity behind each row's newest token."""
+        if self._mask is None:
+            slots = torch.arange(self.width, device=query.device)
+            beyond = slots[None, :] > self.lengths[:, None]
+            mask = torch.zeros(beyond.shape, dtype=query.dtype, device=query.device)
+            self._mask = mask.masked_fill_(beyond, float("-inf"))[:, None, None]
+        return self._mask
+
+
+def _causal(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float | None
+) -> torch.Tensor:
+    return scaled_dot_product_attention(
+        query, key, value, is_causal=query.shape[2] > 1, scale=scale, enable_gqa=True
+    )
+
+
+def _with_prefix(
+    query: torch.Tensor,
+    keys: torch.Tensor,
+    values: torch.Tensor,
+    mask: torch.Tensor,
+    group: RowGroup,
+    layer: int,
+    scale: float | None,
+) -> torch.Tensor:
+    """One softmax over a prefix that all rows share (one matrix product) and each row's own slots."""
+    rows, heads, _, size = query.shape
+    shared = group.keys[layer][0]
+    key_heads = shared.shape[0]
+    fold = heads // key_heads
+    scale = size**-0.5 if scale is None else scale
+    folded = query.view(rows, key_heads, fold, size) * scale
+    # (key heads, rows * fold, size): every query of the group against the prefix at once.
+    across = folded.transpose(0, 1).reshape(key_heads, rows * fold, size)
+    over_prefix = torch.matmul(across, shared.transpose(1, 2))
+    over_prefix = over_prefix.view(key_heads, rows, fold, group.prefix).transpose(0, 1)
+    over_own = torch.matmul(folded, keys.transpose(2, 3)) + mask
+    weights = torch.cat([over_prefix, over_own], dim=-1).softmax(dim=-1, dtype=torch.float32)
+    weights = weights.to(values.dtype)
+    first = weights[..., : group.prefix].transpose(0, 1)
+    first = first.reshape(key_heads, rows * fold, group.prefix)
+    out = torch.matmul(first, group.values[layer][0])
+    out = out.view(key_heads, rows, fold, size).transpose(0, 1)
+    out = out + torch.matmul(weights[..., group.prefix :], values)
+    return out.reshape(rows, heads, 1, size)

@@ -1,0 +1,20 @@
+"""What can go wrong between a caller and an engine."""
+
+from __future__ import annotations
+
+from harness.errors import HarnessError
+
+
+class EngineError(HarnessError):
+    """An engine that can't be opened, or that died."""
+
+
+class ContextTooLong(EngineError):  # noqa: N818 (names the finding, as callers branch on it)
+    """A prompt that leaves no room: ``needed`` and ``available`` in tokens, ``index`` of the item."""
+
+    def __init__(self, needed: int, available: int, index: int = 0) -> None:
+        self.needed, self.available, self.index = needed, available, index
+        super().__init__(
+            f"prompt {index} needs {needed} tokens of context, the model has {available}: "
+            "use fewer shots or a shorter prompt"
+        )

@@ -1,0 +1,234 @@
+"""The in-process engine: a transformers model, batched, deterministic, seeded per item."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+from typing import Any
+
+from harness.engines.base import Completion, ContinuationLogprob, Message, Prompt
+from harness.engines.codec import Codec
+from harness.engines.errors import ContextTooLong, EngineError
+from harness.engines.schedule import Batch, plan_batches
+from harness.models import check_model_folder, model_fingerprint, quiet_transformers
+
+CPU_ROWS, CUDA_ROWS = 128, 256
+CPU_CACHE_BYTES = 2 << 30
+CPU_PIECE_TOKENS, CUDA_PIECE_TOKENS = 1024, 8192
+
+
+class HfEngine:
+    """A model folder loaded by transformers. See ``harness.engines.base.Engine``.
+
+    The same request list always runs in the same batches, and a row's random numbers come from its
+    own seed, so the same call gives the same texts, on the same machine, after any restart.
+    """
+
+    name = "hf"
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        device: str = "auto",
+        dtype: str = "auto",
+        batch_size: int | None = None,
+        max_length: int | None = None,
+    ) -> None:
+        check_model_folder(folder)
+        self.device = pick_device(device)
+        self.dtype = pick_dtype(dtype, self.device)
+        self.codec = Codec(folder)
+        self.model_hash = model_fingerprint(folder)
+        self._model: Any = _load(folder, self.device, self.dtype)
+        self.max_length = context_length(self._model.config, max_length)
+        cuda = self.device.startswith("cuda")
+        self.rows = batch_size or (CUDA_ROWS if cuda else CPU_ROWS)
+        self.slots = max(1, _cache_bytes(self.device) // _token_bytes(self._model))
+        from harness.engines.decode import Decoder
+
+        self._decoder: Any = Decoder(
+            self._model,
+            self.codec,
+            max_length=self.max_length,
+            piece_tokens=CUDA_PIECE_TOKENS if cuda else CPU_PIECE_TOKENS,
+        )
+
+    def render(self, messages: Sequence[Message], *, add_generation_prompt: bool = True) -> str:
+        """The chat as the model reads it."""
+        return self.codec.render(messages, add_generation_prompt=add_generation_prompt)
+
+    def count_tokens(self, text: str) -> int:
+        """Number of tokens of ``text``, no special tokens added."""
+        return len(self.codec.encode([text])[0])
+
+    def chat(
+        self,
+        prompts: Sequence[Prompt],
+        *,
+        max_new_tokens: int,
+        temperature: float = 0.0,
+        top_p: float = 1.0,
+        seeds: Sequence[int] | None = None,
+        stop: Sequence[str] = (),
+        on_done: Callable[[int, Completion], None] | None = None,
+        finished: Collection[int] = (),
+    ) -> list[Completion]:
+        """One completion a prompt, in order (see the base contract).
+
+        ``finished`` names items whose result the caller has already: a batch of only such items is
+        skipped (they come back empty), any other batch is generated whole, so that every text is
+        what an uninterrupted call gives. Without ``seeds`` item i has seed i.
+
+        Raises:
+            ContextTooLong: a prompt fills the model's context; nothing has been generated yet.
+        """
+        from harness.engines.decode import Decoding
+
+        ids = self.codec.encode([self.codec.text(prompt) for prompt in prompts])
+        self._check_room(ids)
+        seeds = list(seeds) if seeds is not None else list(range(len(prompts)))
+        how = Decoding(max_new_tokens, temperature, top_p, tuple(s for s in stop if s))
+        results = [Completion("", len(row), 0, False) for row in ids]
+
+        def done(item: int, completion: Completion) -> None:
+            results[item] = completion
+            if on_done is not None:
+                on_done(item, completion)
+
+        for batch in self._batches(ids, max_new_tokens):
+            if not set(batch.items) <= set(finished):
+                self._decoder.generate(batch, ids, seeds, how, done)
+        return results
+
+    def logprobs(
+        self,
+        prompts: Sequence[Prompt],
+        continuations: Sequence[str],
+        *,
+        on_done: Callable[[int, ContinuationLogprob], None] | None = None,
+        finished: Collection[int] = (),
+    ) -> list[ContinuationLogprob]:
+        """Log-probability of each continuation after its prompt.
+
+        Tokenised as lm-eval does (see ``Codec.encode_pairs``). ``finished`` as in ``chat``.
+        """
+        pairs = self.codec.encode_pairs([self.codec.text(p) for p in prompts], continuations)
+        results = [ContinuationLogprob(0.0, 0, True) for _ in pairs]
+        # Items that feed the model the same tokens (one context, options of one token) share a row.
+        rows: dict[tuple[tuple[int, ...], int], list[int]] = {}
+        for item, (context, rest) in enumerate(pairs):
+            if rest:
+                rows.setdefault(((*context, *rest[:-1]), len(rest)), []).append(item)
+            elif on_done is not None:
+                on_done(item, results[item])
+        inputs = [list(tokens) for tokens, _ in rows]
+        members = list(rows.values())
+        self._check_room(inputs, [group[0] for group in members])
+        tails = [count for _, count in rows]
+        batches = plan_batches(inputs, 0, rows=1024, slots=1 << 20, open_tail=tails)
+        skip = set(finished)
+
+        def done(item: int, result: ContinuationLogprob) -> None:
+            results[item] = result
+            if on_done is not None:
+                on_done(item, result)
+
+        for batch in batches:
+            if not {item for row in batch.items for item in members[row]} <= skip:
+                targets = [[pairs[item][1] for item in group] for group in members]
+                self._decoder.score(batch, inputs, targets, members, done)
+        return results
+
+    def close(self) -> None:
+        """Free the model's memory."""
+        self._model = self._decoder = None
+        gc.collect()
+        if self.device.startswith("cuda"):
+            import torch
+
+            torch.cuda.empty_cache()
+
+    def _batches(self, ids: Sequence[Sequence[int]], new_tokens: int) -> list[Batch]:
+        return plan_batches(ids, new_tokens, rows=self.rows, slots=self.slots)
+
+    def _check_room(
+        self, ids: Sequence[Sequence[int]], numbers: Sequence[int] | None = None
+    ) -> None:
+        for number, row in enumerate(ids):
+            index = numbers[number] if numbers is not None else number
+            if not row:
+                raise EngineError(f"prompt {index} is empty (no tokens)")
+            if len(row) >= self.max_length:
+                raise ContextTooLong(len(row) + 1, self.max_length, index)
+
+
+def pick_device(device: str) -> str:
+    """``auto`` is CUDA where there is one, else the CPU."""
+    import torch
+
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise EngineError(f"device {device}: no CUDA device here (use cpu or auto)")
+    return device
+
+
+def pick_dtype(dtype: str, device: str) -> str:
+    """``auto`` is float32 on the CPU (exactness) and bfloat16 elsewhere."""
+    names = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
+    if dtype == "auto":
+        return "float32" if device == "cpu" else "bfloat16"
+    name = names.get(dtype, dtype)
+    if name not in names.values():
+        raise EngineError(f"dtype {dtype}: use auto, {', '.join(names)}")
+    return name
+
+
+def context_length(config: Any, asked: int | None) -> int:
+    """The model's context in tokens, or the smaller one that was asked for."""
+    text = config.get_text_config() if hasattr(config, "get_text_config") else config
+    own = int(getattr(text, "max_position_embeddings", 0) or 0)
+    if asked is not None and own and asked > own:
+        raise EngineError(f"max_length {asked} is more than the model's context of {own} tokens")
+    return asked or own or 2048
+
+
+def _load(folder: Path, device: str, dtype: str) -> Any:
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    from harness.engines import attention
+
+    attention.register()
+    try:
+        with quiet_transformers():
+            model: Any = AutoModelForCausalLM.from_pretrained(
+                folder,
+                dtype=getattr(torch, dtype),
+                attn_implementation=attention.ATTENTION,
+                use_safetensors=True,
+            )
+    except (OSError, ValueError, RuntimeError) as error:
+        first = str(error).strip().splitlines()[0]
+        raise EngineError(f"model folder {folder} can't be loaded: {first}") from None
+    return model.to(device).eval()
+
+
+def _token_bytes(model: Any) -> int:
+    """Bytes of keys and values of one token over all layers."""
+    config = model.config.get_text_config()
+    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+    size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    return int(2 * config.num_hidden_layers * heads * size * model.dtype.itemsize)
+
+
+def _cache_bytes(device: str) -> int:
+    """What keys and values of a batch may take: fixed on the CPU, half of a GPU's free memory."""
+    if not device.startswith("cuda"):
+        return CPU_CACHE_BYTES
+    import torch
+
+    _, total = torch.cuda.mem_get_info(device)
+    return max(1 << 30, (total - torch.cuda.memory_allocated(device)) // 2)

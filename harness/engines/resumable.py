@@ -1,0 +1,287 @@
+"""An engine that remembers: finished items go to a journal and are never generated twice."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import time
+import zlib
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol
+
+from harness.engines.base import Completion, ContinuationLogprob, Engine, Message, Prompt
+
+SYNC_SECONDS = 1.0
+SEAL = b"sso-bench journal of a gated benchmark, format 1"
+
+
+class BatchEngine(Engine, Protocol):
+    """An engine that can leave out finished items, as all engines of this package can.
+
+    It may generate a finished item again when its batch mates need it, and says so by ``on_done``;
+    what it returns for an item that it left out has no meaning.
+    """
+
+    def chat(
+        self,
+        prompts: Sequence[Prompt],
+        *,
+        max_new_tokens: int,
+        temperature: float = 0.0,
+        top_p: float = 1.0,
+        seeds: Sequence[int] | None = None,
+        stop: Sequence[str] = (),
+        on_done: Callable[[int, Completion], None] | None = None,
+        finished: Collection[int] = (),
+    ) -> list[Completion]:
+        """As ``Engine.chat``, without the items of ``finished`` where that changes nothing else."""
+
+    def logprobs(
+        self,
+        prompts: Sequence[Prompt],
+        continuations: Sequence[str],
+        *,
+        on_done: Callable[[int, ContinuationLogprob], None] | None = None,
+        finished: Collection[int] = (),
+    ) -> list[ContinuationLogprob]:
+        """As ``Engine.logprobs``, without the items of ``finished``."""
+
+
+class ResumableEngine:
+    """Wraps an engine; the n-th call with the same request gives the journalled answer.
+
+    An entry's key hashes the model, the rendered prompt, the sampling settings, the seed and how
+    often the same request came before in its call. Lines are appended as items finish and fsynced
+    about once a second; a torn last line is dropped. With ``private`` the answers are stored
+    scrambled, so that the text of a gated benchmark never lies on disk in the clear.
+
+    ``tokens`` counts the tokens that this object had the engine generate or score.
+    """
+
+    def __init__(self, engine: BatchEngine, journal: Path, private: bool = False) -> None:
+        self.engine = engine
+        self.tokens = 0
+        self._journal = Journal(journal, private)
+
+    @property
+    def name(self) -> str:
+        """The wrapped engine's name."""
+        return self.engine.name
+
+    @property
+    def model_hash(self) -> str:
+        """The wrapped engine's fingerprint of weights and tokenizer."""
+        return self.engine.model_hash
+
+    @property
+    def max_length(self) -> int:
+        """Context length in tokens."""
+        return self.engine.max_length
+
+    def render(self, messages: Sequence[Message], *, add_generation_prompt: bool = True) -> str:
+        """The chat as the model reads it."""
+        return self.engine.render(messages, add_generation_prompt=add_generation_prompt)
+
+    def count_tokens(self, text: str) -> int:
+        """Number of tokens of ``text``."""
+        return self.engine.count_tokens(text)
+
+    def chat(
+        self,
+        prompts: Sequence[Prompt],
+        *,
+        max_new_tokens: int,
+        temperature: float = 0.0,
+        top_p: float = 1.0,
+        seeds: Sequence[int] | None = None,
+        stop: Sequence[str] = (),
+        on_done: Callable[[int, Completion], None] | None = None,
+    ) -> list[Completion]:
+        """As ``Engine.chat``; only batches with an unfinished item are generated."""
+        seeds = list(seeds) if seeds is not None else list(range(len(prompts)))
+        sampled = temperature > 0
+        common = ["chat", self.model_hash, max_new_tokens, float(temperature)]
+        common += [float(top_p) if sampled else 1.0, list(stop)]
+        requests = [
+            [*common, self._text(prompt), seed if sampled else 0]
+            for prompt, seed in zip(prompts, seeds, strict=True)
+        ]
+
+        def run(finished: Collection[int], done: Callable[[int, Completion], None]) -> None:
+            self.engine.chat(
+                prompts,
+                max_new_tokens=max_new_tokens,
+                temperature=temperature,
+                top_p=top_p,
+                seeds=seeds,
+                stop=stop,
+                on_done=done,
+                finished=finished,
+            )
+
+        return self._through(requests, run, on_done, lambda row: Completion(**row))
+
+    def logprobs(
+        self, prompts: Sequence[Prompt], continuations: Sequence[str]
+    ) -> list[ContinuationLogprob]:
+        """As ``Engine.logprobs``, journalled too."""
+        requests = [
+            ["logprobs", self.model_hash, self._text(prompt), rest]
+            for prompt, rest in zip(prompts, continuations, strict=True)
+        ]
+
+        def run(
+            finished: Collection[int], done: Callable[[int, ContinuationLogprob], None]
+        ) -> None:
+            self.engine.logprobs(prompts, continuations, on_done=done, finished=finished)
+
+        return self._through(requests, run, None, lambda row: ContinuationLogprob(**row))
+
+    def close(self) -> None:
+        """Close the journal and the wrapped engine."""
+        self._journal.close()
+        self.engine.close()
+
+    def __enter__(self) -> ResumableEngine:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._journal.close()
+
+    def _text(self, prompt: Prompt) -> str:
+        return prompt if isinstance(prompt, str) else self.engine.render(prompt)
+
+    def _through(
+        self,
+        requests: Sequence[list[Any]],
+        run: Callable[[Collection[int], Callable[[int, Any], None]], None],
+        on_done: Callable[[int, Any], None] | None,
+        make: Callable[[dict[str, Any]], Any],
+    ) -> list[Any]:
+        """Answers from the journal, the rest from ``run``, which is told what is finished."""
+        keys = _keys(requests)
+        results: dict[int, Any] = {}
+
+        def accept(index: int, result: Any) -> None:
+            results[index] = result
+            if on_done is not None:
+                on_done(index, result)
+
+        for index, key in enumerate(keys):
+            known = self._journal.get(key)
+            if known is not None:
+                accept(index, make(known))
+        if len(results) == len(keys):
+            return [results[index] for index in range(len(keys))]
+        finished = frozenset(results)
+
+        def done(index: int, result: Any) -> None:
+            # A finished item can come again with its batch mates: the journalled answer stays.
+            if index not in finished:
+                self._journal.add(keys[index], asdict(result))
+                self.tokens += getattr(result, "completion_tokens", getattr(result, "tokens", 0))
+                accept(index, result)
+
+        try:
+            run(finished, done)
+        finally:
+            self._journal.sync()
+        return [results[index] for index in range(len(keys))]
+
+
+def _keys(requests: Sequence[list[Any]]) -> list[str]:
+    """A key a request; equal requests of one call are numbered, since their batches may differ."""
+    keys, seen = [], Counter[str]()
+    for request in requests:
+        digest = hashlib.sha256(json.dumps(request).encode()).hexdigest()[:32]
+        keys.append(f"{digest}-{seen[digest]}")
+        seen[digest] += 1
+    return keys
+
+
+class Journal:
+    """An append-only file of finished items: one JSON object a line, ``key`` and the answer."""
+
+    def __init__(self, path: Path, private: bool = False) -> None:
+        self.path, self.private = path, private
+        self._rows = self._read()
+        self._file: Any = None
+        self._synced = time.monotonic()
+
+    def get(self, key: str) -> dict[str, Any] | None:
+        """The answer of a key, ``None`` when it isn't finished."""
+        return self._rows.get(key)
+
+    def add(self, key: str, row: dict[str, Any]) -> None:
+        """Append an answer; on the disk within about a second."""
+        self._rows[key] = row
+        line: dict[str, Any] = {"key": key}
+        if self.private:
+            line["sealed"] = seal(json.dumps(row), key)
+        else:
+            line.update(row)
+        if self._file is None:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = self.path.open("ab")
+        self._file.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
+        self._file.flush()
+        if time.monotonic() - self._synced > SYNC_SECONDS:
+            self.sync()
+
+    def sync(self) -> None:
+        """Wait until everything added is on the disk."""
+        if self._file is not None:
+            os.fsync(self._file.fileno())
+        self._synced = time.monotonic()
+
+    def close(self) -> None:
+        """Sync and close; ``add`` opens the file again."""
+        if self._file is not None:
+            self.sync()
+            self._file.close()
+            self._file = None
+
+    def _read(self) -> dict[str, dict[str, Any]]:
+        """The rows on disk; a torn end (killed while writing) is cut off, so appending stays clean."""
+        if not self.path.is_file():
+            return {}
+        data = self.path.read_bytes()
+        whole = data.rfind(b"\n") + 1
+        if whole < len(data):
+            os.truncate(self.path, whole)
+        rows: dict[str, dict[str, Any]] = {}
+        for line in data[:whole].splitlines():
+            try:
+                row = json.loads(line)
+                key = row.pop("key")
+                rows[key] = json.loads(unseal(row["sealed"], key)) if "sealed" in row else row
+            except (ValueError, KeyError, TypeError, AttributeError, zlib.error):
+                continue  # an unreadable line: its item is generated again
+        return rows
+
+
+def seal(text: str, key: str) -> str:
+    """Scramble text so that no search or crawler meets it; not encryption, the key is public."""
+    packed = zlib.compress(text.encode())
+    return base64.b64encode(_mask(packed, key)).decode("ascii")
+
+
+def unseal(sealed: str, key: str) -> str:
+    """Undo ``seal``."""
+    return zlib.decompress(_mask(base64.b64decode(sealed), key)).decode()
+
+
+def _mask(data: bytes, key: str) -> bytes:
+    stream = hashlib.shake_256(SEAL + key.encode()).digest(len(data))
+    return bytes(a ^ b for a, b in zip(data, stream, strict=True))
