@@ -12,10 +12,19 @@ from sso.principles import PrincipleBook
 from sso.records import Contrast, Principle, Record, Response
 
 Reason = Literal[
-    "empty", "identical", "equals_original", "truncated", "leaks_role", "leaks_guidelines"
+    "no_room",
+    "empty",
+    "identical",
+    "equals_original",
+    "truncated",
+    "leaks_role",
+    "leaks_guidelines",
 ]
 REASONS: tuple[Reason, ...] = get_args(Reason)
-"""In the order in which they are looked for; a contrast counts under the first that fits."""
+"""In the order in which they are looked for; a contrast counts under the first that fits.
+
+``no_room`` is found before sampling: a prompt that fills the engine's context.
+"""
 
 QUOTE_CHARS = 40
 """A response that repeats a guideline sentence at least this long is taken to quote it."""
@@ -101,15 +110,19 @@ def drop_reason(
 
 
 def filter_contrasts(
-    contrasts: Sequence[Contrast], leaks: LeakDetector, *, keep_truncated: bool
+    contrasts: Sequence[Contrast],
+    leaks: LeakDetector,
+    *,
+    keep_truncated: bool,
+    already: Sequence[Dropped] = (),
 ) -> tuple[list[Contrast], list[Dropped]]:
-    """The contrasts to train on, and a record of each one that is not.
+    """The contrasts to train on, and a record of each one that is not, after those ``already`` dropped.
 
     Raises:
         SsoError: none is left; the message holds the counts by reason.
     """
     kept: list[Contrast] = []
-    dropped: list[Dropped] = []
+    dropped: list[Dropped] = [*already]
     for contrast in contrasts:
         found = drop_reason(contrast, leaks, keep_truncated=keep_truncated)
         if found is None:
@@ -129,6 +142,7 @@ def require_some(kept: Sequence[object], dropped: Sequence[Dropped]) -> None:
         ", ".join(f"{count} {reason}" for reason, count in counts.most_common()) or "none given"
     )
     advice = {
+        "no_room": "shorten the queries or use a model with a longer context",
         "truncated": "raise sampling.max_new_tokens or set sampling.keep_truncated=true",
         "identical": "raise sampling.temperature",
         "equals_original": "raise sampling.temperature",

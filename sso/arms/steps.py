@@ -14,12 +14,12 @@ from sso.arms.base import StepContext, StepResult, TextEngine
 from sso.errors import SsoError
 from sso.filters import Dropped, LeakDetector, drop_counts, filter_contrasts, require_some
 from sso.jsonl import read_records, write_records
-from sso.measures import PairQuality, average_logprobs, measure_pairs, summarize
+from sso.measures import PairQuality, average_logprobs, fits_context, measure_pairs, summarize
 from sso.objectives import Objective, group_pairs
 from sso.preferences import read_preferences
-from sso.principle_writing import make_principles
-from sso.principles import load_principles, plain_prompt
-from sso.records import Contrast, PreferencePair, Query, Response
+from sso.principle_writing import PrincipleReport, make_principles
+from sso.principles import PrincipleBook, contrast_prompt, load_principles, plain_prompt
+from sso.records import Contrast, Message, PreferencePair, Principle, Query, Response
 from sso.sampling import Role, bad_pair, good_pair, policy_pair, sample_contrasts, sample_originals
 from sso.seeds import item_seed
 from sso.training import train
@@ -55,38 +55,17 @@ def contrastive_step(
     chosen side under x- of the generator's pairs, which are written where it is given.
     """
     settings = ctx.settings
-    queries, repeated = unique_queries(ctx.queries)
+    given, repeated = unique_queries(ctx.queries)
     engine = ctx.engine(ctx.inputs["policy"])
     book = load_principles(settings.principles.file)
     asked = (settings.principles.select == "policy") + (settings.principles.source == "generated")
     with_original = trains_on_original or settings.sampling.measure_original
-    progress = _Progress(ctx, len(queries) * (asked + 2 + with_original))
-    made = make_principles(
-        ctx.writer or engine,
-        queries,
-        book,
-        settings.principles,
-        settings.sampling,
-        iteration=ctx.iteration,
-        seed=ctx.seed,
-        progress=progress,
-    )
-    write_records(ctx.folder / PRINCIPLES, made.principles)
-    originals: dict[str, Response] = {}
-    if trains_on_original:
-        originals = _originals(ctx, engine, queries, progress)
-    contrasts = sample_contrasts(
-        engine,
-        queries,
-        made.principles,
-        book,
-        settings.sampling,
-        iteration=ctx.iteration,
-        seed=ctx.seed,
-        originals=originals,
-        progress=progress,
-    )
-    kept, dropped = _filtered(ctx, contrasts, LeakDetector(book))
+    progress = _Progress(ctx, len(given) * (asked + 2 + with_original))
+    made = _principles(ctx, engine, given, book, progress)
+    queries, principles, crowded = _with_room(engine, given, made.principles, book)
+    originals = _originals(ctx, engine, queries, progress) if trains_on_original else {}
+    contrasts = _contrasts(ctx, engine, queries, principles, book, originals, progress)
+    kept, dropped = _filtered(ctx, contrasts, LeakDetector(book), crowded)
     if bad_chosen is not None:
         both = [p for c in kept for p in (good_pair(c, book), bad_pair(c, book, bad_chosen))]
         write_records(ctx.folder / GENERATOR_PAIRS, both)
@@ -95,7 +74,7 @@ def contrastive_step(
     measures = write_contrast_pairs(ctx, kept, originals, engine)
     return StepResult(
         counts={
-            "queries": len(queries),
+            "queries": len(given),
             "repeated_queries": repeated,
             "pairs": len(kept),
             **drop_counts(dropped),
@@ -112,22 +91,20 @@ def fresh_pairs_step(ctx: StepContext) -> StepResult:
     Reads the step ``sample``; yo of that step takes part in the filters and measures, which look at
     the pairs from the policy's side.
     """
-    settings = ctx.settings
-    book = load_principles(settings.principles.file)
+    book = load_principles(ctx.settings.principles.file)
     first = read_records(ctx.inputs["sample"] / CONTRASTS, Contrast)
     originals = {c.query.id: c.original for c in first if c.original is not None}
     progress = _Progress(ctx, 2 * len(first))
-    contrasts = sample_contrasts(
+    queries, principles = [c.query for c in first], [c.principle for c in first]
+    contrasts = _contrasts(
+        ctx,
         ctx.engine(ctx.inputs["generator"]),
-        [c.query for c in first],
-        [c.principle for c in first],
+        queries,
+        principles,
         book,
-        settings.sampling,
-        iteration=ctx.iteration,
-        seed=ctx.seed,
+        originals,
+        progress,
         round_name="fresh",
-        originals=originals,
-        progress=progress,
     )
     kept, dropped = _filtered(ctx, contrasts, LeakDetector(book))
     measures = write_contrast_pairs(ctx, kept, originals, ctx.engine(ctx.inputs["policy"]))
@@ -141,9 +118,16 @@ def fresh_pairs_step(ctx: StepContext) -> StepResult:
 def annotated_pairs_step(ctx: StepContext) -> StepResult:
     """This iteration's share of an annotated preference set, as pairs to train on."""
     pairs, dropped, repeated = read_preferences(ctx.inputs["preferences"] / PREFERENCES)
+    engine = ctx.engine(ctx.inputs["policy"])
+    roomy = _leaves_room(engine, [[pair.prompt] for pair in pairs])
+    dropped += [
+        Dropped(query_id=pair.id, reason="no_room")
+        for pair, fits in zip(pairs, roomy, strict=True)
+        if not fits
+    ]
+    pairs = [pair for pair, fits in zip(pairs, roomy, strict=True) if fits]
     require_some(pairs, dropped)
     write_records(ctx.folder / DROPPED, dropped)
-    engine = ctx.engine(ctx.inputs["policy"])
     originals: dict[str, Response] = {}
     if ctx.settings.sampling.measure_original:
         progress = _Progress(ctx, len(pairs))
@@ -269,6 +253,86 @@ def _with_logprobs(
     ]
 
 
+def _principles(
+    ctx: StepContext,
+    engine: TextEngine,
+    queries: Sequence[Query],
+    book: PrincipleBook,
+    progress: _Progress,
+) -> PrincipleReport:
+    made = make_principles(
+        ctx.writer or engine,
+        queries,
+        book,
+        ctx.settings.principles,
+        ctx.settings.sampling,
+        iteration=ctx.iteration,
+        seed=ctx.seed,
+        progress=progress,
+    )
+    write_records(ctx.folder / PRINCIPLES, made.principles)
+    return made
+
+
+def _with_room(
+    engine: TextEngine,
+    queries: Sequence[Query],
+    principles: Sequence[Principle],
+    book: PrincipleBook,
+) -> tuple[list[Query], list[Principle], list[Dropped]]:
+    """The queries whose prompts leave room for a response, and a record of each of the others."""
+    prompts = [
+        [contrast_prompt(book, p.good, q.text), contrast_prompt(book, p.bad, q.text)]
+        for q, p in zip(queries, principles, strict=True)
+    ]
+    fits = _leaves_room(engine, prompts)
+    kept = [i for i, fit in enumerate(fits) if fit]
+    crowded = [
+        Dropped(query_id=query.id, reason="no_room")
+        for query, fit in zip(queries, fits, strict=True)
+        if not fit
+    ]
+    return [queries[i] for i in kept], [principles[i] for i in kept], crowded
+
+
+def _leaves_room(engine: TextEngine, prompts: Sequence[Sequence[Sequence[Message]]]) -> list[bool]:
+    """For each item, whether all of its prompts fit the engine's context with a token to spare."""
+    render = getattr(engine, "render", None)
+    if render is None:
+        return [True] * len(prompts)
+    return [
+        all(fits_context(engine, [render(list(p), add_generation_prompt=True) for p in several]))
+        for several in prompts
+    ]
+
+
+def _contrasts(
+    ctx: StepContext,
+    engine: TextEngine,
+    queries: Sequence[Query],
+    principles: Sequence[Principle],
+    book: PrincipleBook,
+    originals: Mapping[str, Response],
+    progress: _Progress,
+    round_name: str = "contrast",
+) -> list[Contrast]:
+    """Sampled contrasts, all of them written to ``contrasts.jsonl``."""
+    contrasts = sample_contrasts(
+        engine,
+        queries,
+        principles,
+        book,
+        ctx.settings.sampling,
+        iteration=ctx.iteration,
+        seed=ctx.seed,
+        round_name=round_name,
+        originals=originals,
+        progress=progress,
+    )
+    write_records(ctx.folder / CONTRASTS, contrasts)
+    return contrasts
+
+
 def _originals(
     ctx: StepContext, engine: TextEngine, queries: Sequence[Query], progress: _Progress
 ) -> dict[str, Response]:
@@ -283,11 +347,13 @@ def _originals(
 
 
 def _filtered(
-    ctx: StepContext, contrasts: Sequence[Contrast], leaks: LeakDetector
+    ctx: StepContext,
+    contrasts: Sequence[Contrast],
+    leaks: LeakDetector,
+    already: Sequence[Dropped] = (),
 ) -> tuple[list[Contrast], list[Dropped]]:
-    write_records(ctx.folder / CONTRASTS, contrasts)
     keep = ctx.settings.sampling.keep_truncated
-    kept, dropped = filter_contrasts(contrasts, leaks, keep_truncated=keep)
+    kept, dropped = filter_contrasts(contrasts, leaks, keep_truncated=keep, already=already)
     write_records(ctx.folder / DROPPED, dropped)
     return kept, dropped
 

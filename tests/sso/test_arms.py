@@ -301,6 +301,26 @@ def test_dropped_contrasts_are_kept_on_file_but_not_trained_on(
     assert result.measures["dropped_rate"] == 0.25
 
 
+def test_queries_that_fill_the_context_are_left_out(
+    loop: Loop, trainings: list[dict[str, Any]]
+) -> None:
+    class Small(FakeEngine):
+        max_length = 1200
+
+        def render(self, messages: Any, *, add_generation_prompt: bool = True) -> str:
+            return "\n".join(m["content"] for m in messages)
+
+        def count_tokens(self, text: str) -> int:
+            return len(text)
+
+    loop.engines["policy"] = Small(speaking("policy").reply)
+    loop.queries = [*QUERIES, Query(id="long", text="x" * 1200)]
+    loop.run(get_arm("pbaa"))
+    assert [d["reason"] for d in loop.lines("sample/dropped.jsonl")] == ["no_room"]
+    assert loop.results["sample"].counts["dropped_no_room"] == 1
+    assert [g.id for g in trainings[0]["groups"]] == [q.id for q in QUERIES]
+
+
 def test_nothing_left_stops_the_step(loop: Loop, trainings: list[dict[str, Any]]) -> None:
     loop.engines["policy"] = FakeEngine(lambda p, s, t: "always the same")
     with pytest.raises(SsoError, match=r"all 4 dropped \(4 identical\)"):

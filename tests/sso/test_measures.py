@@ -10,6 +10,7 @@ from sso.measures import (
     PairQuality,
     average_logprobs,
     distinct_n,
+    fits_context,
     measure_pairs,
     overlap,
     summarize,
@@ -80,6 +81,41 @@ def test_average_logprob_counts_the_end_of_turn_of_a_whole_response() -> None:
     found = average_logprobs(engine, [USER, USER], ["a b", "a b"], [False, True])  # type: ignore[arg-type]
     assert engine.seen == ["a b <end>", "a b"]
     assert found == [pytest.approx(-(1 + 2 + 3) / 3), pytest.approx(-(1 + 2) / 2)]
+
+
+def test_white_space_of_the_template_is_no_part_of_the_completion() -> None:
+    class Lines(Chatty):
+        """Ends the prompt with a line break; a token is a character, a break costs 100 nats."""
+
+        def render(self, messages: Sequence[dict[str, str]], *, add_generation_prompt: bool) -> str:
+            text = "".join(f"<{m['role']}>\n{m['content']}$\n" for m in messages)
+            return text + "<assistant>\n" if add_generation_prompt else text
+
+        def logprobs(self, prompts: Sequence[object], texts: Sequence[str]) -> list[FakeLogprob]:
+            self.seen = [f"{p}|{t}" for p, t in zip(prompts, texts, strict=True)]
+            return [
+                FakeLogprob(-sum(100.0 if c == "\n" else 2.0 for c in t), len(t)) for t in texts
+            ]
+
+    engine = Lines()
+    found = average_logprobs(engine, [USER, USER], ["abc", "ab\nc"], [False, True])  # type: ignore[arg-type]
+    stem = "<user>\nx$\n<assistant>"
+    assert engine.seen == [f"{stem}|\nabc$", f"{stem}|\nab\nc", f"{stem}|\n"]
+    assert found == [-2.0, -(3 * 2.0 + 100.0) / 4]
+
+
+def test_what_does_not_fit_the_context_is_left_open() -> None:
+    class Short(Chatty):
+        max_length = 30
+
+        def count_tokens(self, text: str) -> int:
+            return len(text)
+
+    # "<|user|>x <end>\n<|assistant|>" has 29 characters; " <end>" 6 more
+    engine = Short()
+    assert fits_context(engine, ["x" * 29, "x" * 30, "é" * 15]) == [True, False, True]  # type: ignore[arg-type]
+    assert average_logprobs(engine, [USER], ["a b"], [False]) == [None]  # type: ignore[arg-type]
+    assert average_logprobs(Chatty(), [USER], ["a b"], [False]) == [-2.0]  # type: ignore[arg-type]
 
 
 def test_a_template_that_changes_the_text_leaves_the_text_as_it_is() -> None:
