@@ -111,18 +111,21 @@ def _trainer(
     steps = [[encoded.groups[i] for i in batch] for batch in order]
     references = load_references(work / "references.safetensors", encoded.groups)
     os.environ["TENSORBOARD_LOGGING_DIR"] = str(work / "tensorboard")
-    trainer = PreferenceTrainer(
-        model=policy,
-        args=_arguments(options, len(steps), seed, work),
-        steps=steps,
-        objective=objective,
-        loss=settings.loss,
-        micro_tokens=options.micro_tokens,
-        form=form,
-        work=work,
-        references=references,
-        progress=progress,
-    )
+    try:
+        trainer = PreferenceTrainer(
+            model=policy,
+            args=_arguments(options, len(steps), seed, work),
+            steps=steps,
+            objective=objective,
+            loss=settings.loss,
+            micro_tokens=options.micro_tokens,
+            form=form,
+            work=work,
+            references=references,
+            progress=progress,
+        )
+    except (ValueError, ImportError, RuntimeError) as error:
+        raise SsoError(f"training settings: {' '.join(str(error).split())}") from error
     trainer.remove_callback(PrinterCallback)
     return trainer
 
@@ -132,34 +135,31 @@ def _arguments(options: TrainingSettings, steps: int, seed: int, work: Path) -> 
     import torch
     from transformers import TrainingArguments
 
-    try:
-        arguments = TrainingArguments(
-            output_dir=str(work / "checkpoints"),
-            max_steps=steps,
-            per_device_train_batch_size=1,
-            learning_rate=options.learning_rate,
-            lr_scheduler_type=options.schedule,
-            warmup_steps=math.ceil(options.warmup_ratio * steps),
-            weight_decay=options.weight_decay,
-            max_grad_norm=options.max_grad_norm,
-            optim="adamw_torch_fused",
-            bf16=options.precision == "bf16",
-            gradient_checkpointing=options.gradient_checkpointing,
-            gradient_checkpointing_kwargs={"use_reentrant": False},
-            logging_steps=1,
-            logging_nan_inf_filter=False,
-            save_strategy="steps" if options.checkpoint_every else "no",
-            save_steps=max(1, options.checkpoint_every),
-            save_total_limit=2,
-            report_to=list(options.report_to) or "none",
-            seed=seed,
-            use_cpu=not torch.cuda.is_available(),
-            ddp_find_unused_parameters=False,
-            disable_tqdm=True,
-            remove_unused_columns=False,
-        )
-    except (ValueError, ImportError) as error:
-        raise SsoError(f"training settings: {error}") from error
+    arguments = TrainingArguments(
+        output_dir=str(work / "checkpoints"),
+        max_steps=steps,
+        per_device_train_batch_size=1,
+        learning_rate=options.learning_rate,
+        lr_scheduler_type=options.schedule,
+        warmup_steps=math.ceil(options.warmup_ratio * steps),
+        weight_decay=options.weight_decay,
+        max_grad_norm=options.max_grad_norm,
+        optim="adamw_torch_fused",
+        bf16=options.precision == "bf16",
+        gradient_checkpointing=options.gradient_checkpointing,
+        gradient_checkpointing_kwargs={"use_reentrant": False},
+        logging_steps=1,
+        logging_nan_inf_filter=False,
+        save_strategy="steps" if options.checkpoint_every else "no",
+        save_steps=max(1, options.checkpoint_every),
+        save_total_limit=2,
+        report_to=list(options.report_to) or "none",
+        seed=seed,
+        use_cpu=not torch.cuda.is_available(),
+        ddp_find_unused_parameters=False,
+        disable_tqdm=True,
+        remove_unused_columns=False,
+    )
     if arguments.n_gpu > 1:
         # one process drives one device; several are for ``accelerate launch``
         arguments._n_gpu = 1

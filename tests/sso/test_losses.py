@@ -100,7 +100,9 @@ def test_a_sample_does_not_depend_on_its_batch_mates(kind: str) -> None:
     settings = LossSettings(kind=kind)  # type: ignore[arg-type]
 
     def stack(a: PairLogps, b: PairLogps) -> PairLogps:
-        return PairLogps(*(torch.cat(v) for v in zip(vars(a).values(), vars(b).values())))
+        return PairLogps(
+            *(torch.cat(v) for v in zip(vars(a).values(), vars(b).values(), strict=True))
+        )
 
     both = {"policy": stack(QUERY, GOOD), "generator-good": stack(GOOD, BAD)}
     both["generator-bad"] = stack(BAD, QUERY)

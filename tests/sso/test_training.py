@@ -1,0 +1,345 @@
+"""Whole trainings of the tiny model: overfitting, resume, guards, references, LoRA, fall-backs."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from sso.errors import SsoError
+from sso.objectives import Objective, PromptGroup
+from sso.settings import LoraSettings, LossSettings, MethodSettings, TrainingSettings
+from sso.training import TrainingReport, train
+from tests.sso.training_examples import make_groups
+
+FAST = TrainingSettings(
+    learning_rate=1e-3, schedule="constant", batch_size=4, micro_tokens=400, report_to=()
+)
+
+
+def settings_of(loss: dict[str, Any] | None = None, **training: Any) -> MethodSettings:
+    return MethodSettings(
+        loss=LossSettings(**(loss or {})), training=FAST.model_copy(update=training)
+    )
+
+
+def run(model: Path, folder: Path, settings: MethodSettings, **options: Any) -> TrainingReport:
+    examples = options.pop("examples", None) or make_groups(8)
+    return train(
+        model,
+        examples,
+        options.pop("objective", "pair"),
+        settings,
+        folder / "model",
+        seed=3,
+        work=folder / "work",
+        **options,
+    )
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / "model" / "model.safetensors")
+
+
+@pytest.mark.parametrize("kind", ["ipo", "dpo"])
+@pytest.mark.parametrize("objective", ["pair", "generator", "joint"])
+def test_overfitting_eight_groups(
+    tiny_model_dir: Path, tmp_path: Path, objective: str, kind: str
+) -> None:
+    # beta_g 1: the generator pairs of the joint loss share y+ as chosen and as rejected
+    loss = {"kind": kind, "gamma": 0.0, "beta_g": 1.0}
+    settings = settings_of(loss, epochs=25, learning_rate=5e-3, batch_size=8)
+    report = run(tiny_model_dir, tmp_path, settings, objective=objective)
+    roles = Objective(objective).kinds  # type: ignore[arg-type]
+    for role in roles:
+        assert report.measures[f"final_accuracy/{role}"] == 1.0, report.measures
+        assert report.measures[f"final_margin/{role}"] > 0
+    assert report.counts["groups"] == 8
+    assert report.counts["pairs"] == 8 * len(roles)
+    assert report.counts["steps"] == 25
+    assert report.measures["final_loss"] < report.measures["loss"]
+
+
+def test_first_step_is_at_the_reference(tiny_model_dir: Path, tmp_path: Path) -> None:
+    """Before the first update policy and reference agree: margin 0, KL 0, DPO loss log 2."""
+    seen: list[tuple[int, int]] = []
+    report = run(
+        tiny_model_dir,
+        tmp_path,
+        settings_of({"kind": "dpo"}),
+        progress=lambda done, total: seen.append((done, total)),
+    )
+    lines = [json.loads(line) for line in (tmp_path / "work" / "curve.jsonl").open()]
+    assert [line["step"] for line in lines] == [1, 2]
+    assert lines[0]["loss"] == pytest.approx(0.6931472, abs=1e-5)
+    assert lines[0]["kl_to_ref"] == pytest.approx(0, abs=1e-6)
+    assert lines[0]["margin/policy"] == pytest.approx(0, abs=1e-4)
+    assert lines[1]["kl_to_ref"] > 0
+    assert lines[0]["grad_norm"] > 0
+    assert report.tokens == sum(line["tokens"] for line in lines)
+    assert report.measures["tokens_per_second"] > 0
+    assert report.measures["peak_memory_gb"] > 0
+    assert seen[-1] == (16, 16)
+    assert [done for done, _ in seen] == sorted(done for done, _ in seen)
+
+
+def test_checkpoint_is_complete_and_loads(tiny_model_dir: Path, tmp_path: Path) -> None:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    run(tiny_model_dir, tmp_path, settings_of())
+    out = tmp_path / "model"
+    assert not list(out.glob("*.bin"))
+    model = AutoModelForCausalLM.from_pretrained(out)
+    assert model.config.use_cache is True
+    assert model.config._attn_implementation == "sdpa"
+    assert model.dtype == torch.float32
+    assert model.generation_config.eos_token_id == 2
+    tokenizer = AutoTokenizer.from_pretrained(out)
+    source = AutoTokenizer.from_pretrained(tiny_model_dir)
+    assert tokenizer.chat_template == source.chat_template
+    before = load_file(tiny_model_dir / "model.safetensors")
+    after = weights(tmp_path)
+    assert before.keys() == after.keys()
+    assert any(not torch.equal(before[k], after[k]) for k in before)
+    assert not (tmp_path / "work" / "checkpoints").exists()
+
+
+class _KilledError(Exception):
+    pass
+
+
+def test_killed_in_the_middle_resumes_to_the_same_weights(
+    tiny_model_dir: Path, tmp_path: Path
+) -> None:
+    settings = settings_of(epochs=3, checkpoint_every=2, learning_rate=3e-3, schedule="cosine")
+    whole = run(tiny_model_dir, tmp_path / "whole", settings)
+
+    def kill(done: int, total: int) -> None:
+        if done >= 8 + 5 * 4:  # references of 8 groups, then five of six steps
+            raise _KilledError
+
+    with pytest.raises(_KilledError):
+        run(tiny_model_dir, tmp_path / "killed", settings, progress=kill)
+    killed = tmp_path / "killed" / "work"
+    assert (killed / "checkpoints" / "checkpoint-4").is_dir()
+    # a checkpoint that was being written when the process died has no trainer state yet
+    torn = shutil.copytree(
+        killed / "checkpoints" / "checkpoint-4", killed / "checkpoints" / "checkpoint-5"
+    )
+    (torn / "trainer_state.json").write_text('{"global_step": ')
+    starts: list[int] = []
+    resumed = run(
+        tiny_model_dir,
+        tmp_path / "killed",
+        settings,
+        progress=lambda done, total: starts.append(done),
+    )
+    assert starts[0] == 8 + 5 * 4, "must go on after step 4"
+    expected, found = weights(tmp_path / "whole"), weights(tmp_path / "killed")
+    assert all(torch.equal(expected[k], found[k]) for k in expected)
+    assert resumed.counts == whole.counts
+    assert resumed.measures["loss"] == whole.measures["loss"]
+
+
+def test_changed_inputs_start_afresh(tiny_model_dir: Path, tmp_path: Path) -> None:
+    def kill(done: int, total: int) -> None:
+        if done >= 8 + 8:
+            raise _KilledError
+
+    with pytest.raises(_KilledError):
+        run(tiny_model_dir, tmp_path, settings_of(epochs=2, checkpoint_every=1), progress=kill)
+    other = settings_of({"beta": 0.3}, epochs=2, checkpoint_every=1)
+    done: list[int] = []
+    run(tiny_model_dir, tmp_path, other, progress=lambda d, t: done.append(d))
+    assert min(done) <= 8, "the references are computed again"
+    run(tiny_model_dir, tmp_path / "fresh", other)
+    a, b = weights(tmp_path), weights(tmp_path / "fresh")
+    assert all(torch.equal(a[k], b[k]) for k in a)
+
+
+def test_micro_batches_do_not_change_the_training(tiny_model_dir: Path, tmp_path: Path) -> None:
+    for budget in (64, 100_000):
+        run(tiny_model_dir, tmp_path / str(budget), settings_of(micro_tokens=budget))
+    a, b = weights(tmp_path / "64"), weights(tmp_path / "100000")
+    assert max(float((a[k] - b[k]).abs().max()) for k in a) < 2e-4
+
+
+def test_loss_that_is_not_finite_names_its_pairs(
+    tiny_model_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import sso.references
+
+    original = sso.references.split_by_group
+
+    def broken(logps: torch.Tensor, groups: Any) -> dict[str, torch.Tensor]:
+        found = original(logps, groups)
+        if "q2" in found:
+            found["q2"][0] = float("inf")
+        return found
+
+    monkeypatch.setattr(sso.references, "split_by_group", broken)
+    with pytest.raises(SsoError, match=r"step 1: the loss is not finite for pairs 'q2/policy'$"):
+        run(tiny_model_dir, tmp_path, settings_of(batch_size=8))
+    assert not (tmp_path / "model").exists()
+
+
+def test_gradient_that_is_not_finite_names_its_pairs(
+    tiny_model_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sso import steps
+    from sso.trainer import PreferenceTrainer
+
+    original = steps.micro_result
+
+    class Explode(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, losses: torch.Tensor) -> torch.Tensor:
+            return losses.clone()
+
+        @staticmethod
+        def backward(ctx: Any, *grads: torch.Tensor) -> torch.Tensor:
+            return grads[0] * float("inf")
+
+    def broken(logps: Any, batch: Any, *rest: Any) -> Any:
+        result = original(logps, batch, *rest)
+        if any(g.id == "q5" for g in batch.groups):
+            return steps.MicroResult(Explode.apply(result.losses), result.sums)
+        return result
+
+    monkeypatch.setattr("sso.trainer.micro_result", broken)
+    assert PreferenceTrainer is not None
+    with pytest.raises(SsoError, match=r"the gradient is not finite for pairs 'q5/policy'$"):
+        run(tiny_model_dir, tmp_path, settings_of(batch_size=8, micro_tokens=64))
+
+
+def test_dropped_groups_are_in_the_report(tiny_model_dir: Path, tmp_path: Path) -> None:
+    groups = [*make_groups(4), PromptGroup("filtered", ())]
+    report = run(tiny_model_dir, tmp_path, settings_of(), examples=groups)
+    assert report.counts["dropped_no_pairs"] == 1
+    assert report.counts["groups"] == 4
+
+
+def test_lora_is_merged_into_a_plain_checkpoint(tiny_model_dir: Path, tmp_path: Path) -> None:
+    settings = settings_of(lora=LoraSettings(rank=4), learning_rate=1e-2, epochs=30)
+    report = run(tiny_model_dir, tmp_path, settings)
+    assert report.measures["final_accuracy/policy"] == 1.0
+    before, after = load_file(tiny_model_dir / "model.safetensors"), weights(tmp_path)
+    assert before.keys() == after.keys()
+    moved = {k for k in before if not torch.equal(before[k], after[k])}
+    assert moved
+    assert all(k.endswith("proj.weight") for k in moved), "only linear layers carry adapters"
+
+
+def test_merged_lora_scores_like_the_trained_model(tiny_model_dir: Path, tmp_path: Path) -> None:
+    """A second training of the merged result starts where the first ended (its reference)."""
+    settings = settings_of({"kind": "dpo"}, lora=LoraSettings(rank=4), learning_rate=1e-2)
+    run(tiny_model_dir, tmp_path / "a", settings)
+    report = run(tmp_path / "a" / "model", tmp_path / "b", settings)
+    lines = [json.loads(line) for line in (tmp_path / "b" / "work" / "curve.jsonl").open()]
+    assert lines[0]["loss"] == pytest.approx(0.6931472, abs=1e-5)
+    assert report.counts["steps"] == 2
+
+
+def test_quantized_lora_says_what_it_needs(tiny_model_dir: Path, tmp_path: Path) -> None:
+    with pytest.raises(SsoError, match=r"set lora\.rank"):
+        run(tiny_model_dir, tmp_path, settings_of(lora=LoraSettings(quantize_4bit=True)))
+    if not torch.cuda.is_available():
+        with pytest.raises(SsoError, match="needs a CUDA GPU"):
+            run(
+                tiny_model_dir, tmp_path, settings_of(lora=LoraSettings(rank=4, quantize_4bit=True))
+            )
+
+
+@pytest.mark.parametrize("option", [{"precision": "bf16"}, {"gradient_checkpointing": True}])
+def test_bf16_and_gradient_checkpointing_train(
+    tiny_model_dir: Path, tmp_path: Path, option: dict[str, Any]
+) -> None:
+    run(tiny_model_dir, tmp_path / "plain", settings_of({"kind": "dpo"}))
+    run(tiny_model_dir, tmp_path / "option", settings_of({"kind": "dpo"}, **option))
+    plain, other = weights(tmp_path / "plain"), weights(tmp_path / "option")
+    if "precision" in option:
+        assert {v.dtype for v in other.values()} == {torch.bfloat16}
+    else:
+        assert max(float((plain[k] - other[k]).abs().max()) for k in plain) < 1e-4
+
+
+def test_tensorboard_gets_every_measure(tiny_model_dir: Path, tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    run(tiny_model_dir, tmp_path, settings_of(report_to=("tensorboard",)))
+    (file,) = (tmp_path / "work" / "tensorboard").rglob("events.*")
+    events = EventAccumulator(str(file))
+    events.Reload()
+    tags = set(events.Tags()["scalars"])
+    assert {"train/loss", "train/margin/policy", "train/accuracy/policy", "train/kl_to_ref"} <= tags
+    assert {"train/tokens_per_second", "train/grad_norm"} <= tags
+
+
+def test_unknown_tracker_is_one_line(tiny_model_dir: Path, tmp_path: Path) -> None:
+    with pytest.raises(SsoError, match="training settings"):
+        run(tiny_model_dir, tmp_path, settings_of(report_to=("nowhere",)))
+
+
+def _mistral(folder: Path, tiny: Path, window: int) -> Path:
+    from transformers import AutoTokenizer, MistralConfig, MistralForCausalLM
+
+    config = MistralConfig(
+        vocab_size=259,
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        sliding_window=window,
+        eos_token_id=2,
+        pad_token_id=0,
+    )
+    torch.manual_seed(0)
+    MistralForCausalLM(config).save_pretrained(folder)
+    AutoTokenizer.from_pretrained(tiny).save_pretrained(folder)
+    return folder
+
+
+def test_sliding_window_falls_back_and_says_so(tiny_model_dir: Path, tmp_path: Path) -> None:
+    narrow = run(_mistral(tmp_path / "m", tiny_model_dir, 40), tmp_path / "narrow", settings_of())
+    assert any("looks back 40 tokens" in note for note in narrow.notes)
+    wide = run(_mistral(tmp_path / "w", tiny_model_dir, 4096), tmp_path / "wide", settings_of())
+    assert wide.notes == ()
+
+
+def test_recurrent_model_falls_back_and_says_so(tiny_model_dir: Path, tmp_path: Path) -> None:
+    from transformers import AutoTokenizer, MambaConfig, MambaForCausalLM
+
+    config = MambaConfig(vocab_size=259, hidden_size=32, num_hidden_layers=1, state_size=4)
+    torch.manual_seed(0)
+    MambaForCausalLM(config).save_pretrained(tmp_path / "mamba")
+    AutoTokenizer.from_pretrained(tiny_model_dir).save_pretrained(tmp_path / "mamba")
+    report = run(tmp_path / "mamba", tmp_path, settings_of({"kind": "dpo"}))
+    assert any("plain batches instead of shared prefixes" in note for note in report.notes)
+
+
+def test_model_with_its_own_output_scaling(tiny_model_dir: Path, tmp_path: Path) -> None:
+    """Granite divides its logits by a constant: the probe must notice, the head must be its own."""
+    from transformers import AutoTokenizer, GraniteConfig, GraniteForCausalLM
+
+    config = GraniteConfig(
+        vocab_size=259,
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        logits_scaling=0.05,
+        eos_token_id=2,
+        pad_token_id=0,
+    )
+    torch.manual_seed(0)
+    GraniteForCausalLM(config).save_pretrained(tmp_path / "granite")
+    AutoTokenizer.from_pretrained(tiny_model_dir).save_pretrained(tmp_path / "granite")
+    report = run(tmp_path / "granite", tmp_path, settings_of({"kind": "dpo"}))
+    assert any("own output layer" in note for note in report.notes)
+    assert not any("plain batches" in note for note in report.notes)
