@@ -7,8 +7,8 @@ preference keeps its item, is counted, and is left out of the means; it is never
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -28,6 +28,7 @@ from harness.benchmarks.alpaca_eval.lc_interval import (
     pseudo_values,
 )
 from harness.benchmarks.base import Outcome
+from harness.benchmarks.judged import Header
 from leaderboards.records import ItemScore, Score
 from leaderboards.statistics.errors import standard_error
 
@@ -89,17 +90,6 @@ def length_control(
         return LcResult(fit, bootstrap_interval(data, fit, gamed), values)
     except LcUnavailableError as error:
         return LcResult(fit, None, values, str(error))
-
-
-@dataclass(frozen=True)
-class Header:
-    """What all scores of an evaluation share."""
-
-    protocol: str
-    settings: Mapping[str, str] = field(default_factory=dict)
-    judge: str = ""
-    data: str = ""
-    marks: tuple[str, ...] = ()
 
 
 def outcome(

@@ -8,11 +8,12 @@ counted, and the standard error treats the two turns of a question as one draw.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from harness.benchmarks.base import Outcome
+from harness.benchmarks.judged import Header
 from harness.benchmarks.mt_bench.files import TURNS, Question
 from leaderboards.records import ItemScore, Score
 from leaderboards.statistics.errors import clustered_standard_error
@@ -40,17 +41,6 @@ class RatedTurn:
 def item_id(question: Question, turn: int) -> str:
     """Name of one answer: ``mt_bench/81/turn-1``."""
     return f"{NAME}/{question.question_id}/turn-{turn}"
-
-
-@dataclass(frozen=True)
-class Header:
-    """What all scores of an evaluation share."""
-
-    protocol: str
-    settings: Mapping[str, str] = field(default_factory=dict)
-    judge: str = ""
-    data: str = ""
-    marks: tuple[str, ...] = ()
 
 
 def outcome(rated: Sequence[RatedTurn], questions: Sequence[Question], header: Header) -> Outcome:

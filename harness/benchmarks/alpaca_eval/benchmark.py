@@ -1,0 +1,283 @@
+"""AlpacaEval 2.0 as a benchmark: one answer an instruction, judged against the baseline's answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.benchmarks.alpaca_eval.files import (
+    BASELINE_FILES,
+    GAMED_FILES,
+    Instruction,
+    LengthControl,
+    read_instructions,
+    read_length_control,
+    write_rows,
+)
+from harness.benchmarks.alpaca_eval.lc import GLMS
+from harness.benchmarks.alpaca_eval.scoring import NAME, Judged, outcome
+from harness.benchmarks.base import EvalRequest, Outcome, Workload
+from harness.benchmarks.judged import (
+    Header,
+    JudgedBy,
+    aligned,
+    data_marks,
+    draw,
+    flat,
+    item_seed,
+    judged_by,
+    protocol_id,
+    read_outputs,
+    text_hash,
+    write_outputs,
+)
+from harness.data.source import DataSource
+from harness.errors import DataError, ProtocolError
+
+if TYPE_CHECKING:
+    from harness.engines.base import Engine, Message
+    from judges import Judge, Verdict
+
+MODEL_OUTPUTS = "model_outputs.json"
+ANNOTATIONS = "annotations.json"
+SAMPLE_GLM = "length_controlled_minimal_fixed"
+"""The sample data have no gamed baselines and no difficulties: a reduced model of length."""
+PUBLISHED_JUDGES = ("gpt-4-1106-preview",)
+PUBLISHED_ANNOTATOR = "weighted_alpaca_eval_gpt4_turbo"
+_CHARACTERS_A_TOKEN = 4
+
+
+@dataclass(frozen=True)
+class Task:
+    """A request with its data read: the drawn instructions and the settings in force."""
+
+    instructions: Sequence[Instruction]
+    available: int
+    control: LengthControl | None
+    settings: Mapping[str, Any]
+
+
+def prepare(request: EvalRequest) -> Task:
+    """Read the data and settle the settings.
+
+    Raises:
+        DataError: no instructions, or no gamed rows for a model of length that needs them.
+        ProtocolError: an unknown model of length.
+    """
+    everything = read_instructions(request.data.path(*BASELINE_FILES))
+    settings = {**request.protocol.settings, **request.overrides}
+    if request.data.kind == "sample" and "glm" not in request.overrides:
+        settings["glm"] = SAMPLE_GLM
+    settings["baseline"] = everything[0].baseline
+    control = load_control(request.data, settings["glm"])
+    if control is not None:
+        settings["gamed_rows"] = control.origin
+    drawn = draw(everything, lambda i: i.dataset, request.limit, request.seed)
+    return Task(drawn, len(everything), control, settings)
+
+
+def load_control(data: DataSource, glm_name: str) -> LengthControl | None:
+    """The gamed rows where the model of length needs them.
+
+    Raises:
+        ProtocolError: no such model of length.
+        DataError: the file is missing.
+    """
+    if glm_name not in GLMS:
+        raise ProtocolError(f"no length-control model {glm_name!r} (there are: {', '.join(GLMS)})")
+    glm = GLMS[glm_name]
+    if not (glm.gamed or glm.difficulty):
+        return None
+    found = data.find(*GAMED_FILES)
+    if found is None:
+        raise DataError(
+            f"{glm_name} needs {GAMED_FILES[0]} (on the hub: dataset tatsu-lab/alpaca_eval) and "
+            f"{data.root} has none; a reduced model needs nothing: override glm={SAMPLE_GLM}"
+        )
+    return read_length_control(found)
+
+
+class AlpacaEval:
+    """See the module; the folder's README has protocol, reference points and changelog."""
+
+    name = NAME
+    title = "AlpacaEval 2.0"
+    needs_judge = True
+    gated = False
+
+    def fingerprint(self, request: EvalRequest) -> str:
+        """Hash of the data that this request reads."""
+        task = prepare(request)
+        return text_hash(
+            request.data.fingerprint(*BASELINE_FILES) + str(task.settings.get("gamed_rows", ""))
+        )
+
+    def workload(self, request: EvalRequest) -> Workload:
+        """One answer and one judge call an instruction; prompt tokens are an estimate."""
+        task = prepare(request)
+        characters = sum(len(i.instruction) for i in task.instructions)
+        return Workload(
+            items=len(task.instructions),
+            prompt_tokens=characters // _CHARACTERS_A_TOKEN,
+            new_tokens=len(task.instructions) * int(task.settings["max_new_tokens"]),
+            judge_calls=len(task.instructions),
+        )
+
+    def generate(
+        self,
+        request: EvalRequest,
+        engine: Engine,
+        folder: Path,
+        progress: Callable[[int, int], None] = lambda done, total: None,
+    ) -> None:
+        """Write ``outputs.jsonl`` and ``model_outputs.json``."""
+        task = prepare(request)
+        prompts: list[list[Message]] = [
+            [{"role": "user", "content": i.instruction}] for i in task.instructions
+        ]
+        finished = count(1)
+
+        def done(index: int, completion: object) -> None:
+            progress(next(finished), len(prompts))
+
+        completions = engine.chat(
+            prompts,
+            max_new_tokens=int(task.settings["max_new_tokens"]),
+            temperature=float(task.settings["temperature"]),
+            top_p=float(task.settings["top_p"]),
+            seeds=[item_seed(request.seed, i.item_id) for i in task.instructions],
+            on_done=done,
+        )
+        rows = [
+            {
+                "item_id": instruction.item_id,
+                "prompt_hash": text_hash(engine.render(prompt)),
+                "output": completion.text,
+                "truncated": completion.truncated,
+                "prompt_tokens": completion.prompt_tokens,
+                "completion_tokens": completion.completion_tokens,
+                "generator": engine.name,
+            }
+            for instruction, prompt, completion in zip(
+                task.instructions, prompts, completions, strict=True
+            )
+        ]
+        write_outputs(folder, rows)
+        write_rows(folder / MODEL_OUTPUTS, model_outputs(task.instructions, rows))
+
+    def score(self, request: EvalRequest, folder: Path, judge: Judge | None = None) -> Outcome:
+        """Judge the saved answers, write ``annotations.json``, score.
+
+        Raises:
+            HarnessError: no judge, or no saved answers for these items.
+        """
+        if judge is None:
+            raise ProtocolError("AlpacaEval needs a judge")
+        task = prepare(request)
+        rows = read_outputs(folder, [i.item_id for i in task.instructions])
+        verdicts = ask(judge, task.instructions, rows)
+        by = judged_by(judge, verdicts)
+        annotations = [
+            annotation(*both, by) for both in zip(task.instructions, rows, verdicts, strict=True)
+        ]
+        write_rows(folder / ANNOTATIONS, annotations)
+        judged = [
+            Judged(
+                instruction=instruction,
+                output=_answer(row),
+                preference=verdict.value if verdict.state == "ok" else None,
+                state=verdict.state,
+                truncated=bool(row.get("truncated")),
+                prompt_hash=str(row.get("prompt_hash", "")),
+            )
+            for instruction, row, verdict in zip(task.instructions, rows, verdicts, strict=True)
+        ]
+        header = make_header(request, task, by)
+        return outcome(judged, len(judged), task.control, task.settings["glm"], header)
+
+
+def make_header(request: EvalRequest, task: Task, by: JudgedBy, n: int | None = None) -> Header:
+    """Protocol id, settings and marks; the judge and how it was asked are part of the id."""
+    settings = {**task.settings, "judge": by.snapshot, "judge_protocol": by.asked}
+    drawn = len(task.instructions) if n is None else n
+    return Header(
+        protocol=protocol_id(request, settings),
+        settings=flat(settings),
+        judge=by.snapshot,
+        data=request.data.label,
+        marks=data_marks(request, drawn, task.available) + by.mark(PUBLISHED_JUDGES),
+    )
+
+
+def _answer(row: Mapping[str, Any]) -> str:
+    """The answer as it is judged and measured: without white space round it."""
+    return str(row["output"]).strip()
+
+
+def model_outputs(
+    instructions: Sequence[Instruction], rows: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """The answers as ``alpaca_eval`` reads them."""
+    return [
+        {
+            "dataset": instruction.dataset,
+            "instruction": instruction.instruction,
+            "output": _answer(row),
+            "generator": row["generator"],
+        }
+        for instruction, row in zip(instructions, rows, strict=True)
+    ]
+
+
+def ask(
+    judge: Judge, instructions: Sequence[Instruction], rows: Sequence[Mapping[str, Any]]
+) -> list[Verdict]:
+    """One weighted preference an instruction; the model's answer is ``output_2``."""
+    from judges import Comparison
+
+    comparisons = [
+        Comparison(
+            item_id=instruction.item_id,
+            instruction=instruction.instruction,
+            output_1=instruction.baseline_output,
+            output_2=_answer(row),
+        )
+        for instruction, row in zip(instructions, rows, strict=True)
+    ]
+    return aligned(judge.preferences(comparisons), [c.item_id for c in comparisons])
+
+
+def annotation(
+    instruction: Instruction, row: Mapping[str, Any], verdict: Verdict, by: JudgedBy
+) -> dict[str, Any]:
+    """One judged row in alpaca_eval's format; ``index`` and what follows are additions.
+
+    ``index`` (the position in the full set) makes the package itself pair a row with the right
+    difficulty when other rows are missing.
+    """
+    return {
+        "instruction": instruction.instruction,
+        "output_1": instruction.baseline_output,
+        "generator_1": instruction.baseline,
+        "dataset": instruction.dataset,
+        "output_2": _answer(row),
+        "generator_2": row["generator"],
+        "annotator": annotator(by),
+        "preference": verdict.value if verdict.state == "ok" else None,
+        "price_per_example": verdict.cost_usd,
+        "raw_completion": verdict.raw,
+        "index": instruction.index,
+        "judge": by.snapshot,
+        "judge_protocol": verdict.protocol,
+        "state": verdict.state,
+        "truncated": bool(row.get("truncated")),
+    }
+
+
+def annotator(by: JudgedBy) -> str:
+    """The package's name for this way of judging, else the judge's own name."""
+    published = not by.mark(PUBLISHED_JUDGES) and by.asked.endswith("/top5")
+    return PUBLISHED_ANNOTATOR if published else by.name

@@ -1,0 +1,273 @@
+"""MT-Bench as a benchmark: two turns a question, each rated by a judge."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.benchmarks.base import EvalRequest, Outcome, Workload
+from harness.benchmarks.judged import (
+    Header,
+    JudgedBy,
+    aligned,
+    data_marks,
+    draw,
+    flat,
+    item_seed,
+    judged_by,
+    protocol_id,
+    read_outputs,
+    text_hash,
+    write_outputs,
+)
+from harness.benchmarks.mt_bench.files import (
+    TURNS,
+    Judgment,
+    Question,
+    answer_row,
+    file_stem,
+    judgment_row,
+    read_questions,
+    write_jsonl,
+)
+from harness.benchmarks.mt_bench.scoring import NAME, RatedTurn, item_id, outcome
+from harness.errors import ProtocolError
+
+if TYPE_CHECKING:
+    from harness.engines.base import Completion, Engine, Message
+    from judges import Judge, Verdict
+
+QUESTIONS = "mt_bench/question.jsonl"
+ANSWERS_FOLDER = "model_answer"
+JUDGMENTS_FOLDER = "model_judgment"
+PUBLISHED_JUDGES = ("gpt-4", "gpt-4-0613")
+_CHARACTERS_A_TOKEN = 4
+
+
+@dataclass(frozen=True)
+class Task:
+    """A request with its data read: the drawn questions and the settings in force."""
+
+    questions: Sequence[Question]
+    available: int
+    settings: Mapping[str, Any]
+
+    def temperature(self, question: Question) -> float:
+        """The sampling temperature of the question's category."""
+        by_category = self.settings["temperatures"]
+        return float(by_category.get(question.category, self.settings["other_temperature"]))
+
+
+def prepare(request: EvalRequest) -> Task:
+    """Read the questions and references and settle the settings; ``limit`` counts questions.
+
+    Raises:
+        DataError: no questions, or no reference answer where the category needs one.
+    """
+    settings = {**request.protocol.settings, **request.overrides}
+    everything = read_questions(
+        request.data.path(QUESTIONS),
+        request.data.find(reference_file(settings)),
+        settings["reference_categories"],
+    )
+    drawn = draw(everything, lambda q: q.category, request.limit, request.seed)
+    return Task(drawn, len(everything), settings)
+
+
+def reference_file(settings: Mapping[str, Any]) -> str:
+    """Where the reference answers of this protocol lie in the data."""
+    return f"mt_bench/reference_answer/{settings['references']}.jsonl"
+
+
+class MtBench:
+    """See the module; the folder's README has protocol, reference points and changelog."""
+
+    name = NAME
+    title = "MT-Bench"
+    needs_judge = True
+    gated = False
+
+    def fingerprint(self, request: EvalRequest) -> str:
+        """Hash of the data that this request reads."""
+        task = prepare(request)
+        references = reference_file(task.settings)
+        parts = [request.data.fingerprint(QUESTIONS)]
+        if request.data.find(references):
+            parts.append(request.data.fingerprint(references))
+        return text_hash(" ".join(parts))
+
+    def workload(self, request: EvalRequest) -> Workload:
+        """Two answers and two judge calls a question; the prompt of turn 2 holds answer 1."""
+        task = prepare(request)
+        longest = int(task.settings["max_new_tokens"])
+        characters = sum(2 * len(q.turns[0]) + len(q.turns[1]) for q in task.questions)
+        n = len(task.questions)
+        return Workload(
+            items=TURNS * n,
+            prompt_tokens=characters // _CHARACTERS_A_TOKEN + n * longest // 2,
+            new_tokens=TURNS * n * longest,
+            judge_calls=TURNS * n,
+        )
+
+    def generate(
+        self,
+        request: EvalRequest,
+        engine: Engine,
+        folder: Path,
+        progress: Callable[[int, int], None] = lambda done, total: None,
+    ) -> None:
+        """Write ``outputs.jsonl`` and ``model_answer/MODEL.jsonl``."""
+        task = prepare(request)
+        total, finished = TURNS * len(task.questions), count(1)
+
+        def done(index: int, completion: object) -> None:
+            progress(next(finished), total)
+
+        chats: list[list[Message]] = [[] for _ in task.questions]
+        rows: list[list[dict[str, Any]]] = [[] for _ in task.questions]
+        for turn in range(TURNS):
+            for question, chat in zip(task.questions, chats, strict=True):
+                chat.append({"role": "user", "content": question.turns[turn]})
+            completions = _one_turn(task, engine, chats, turn, request.seed, done)
+            for k, completion in enumerate(completions):
+                rows[k].append(_row(task.questions[k], turn, chats[k], completion, engine))
+                chats[k].append({"role": "assistant", "content": completion.text.strip()})
+        write_outputs(folder, [row for both in rows for row in both])
+        model_answers = [
+            answer_row(q.question_id, [_answer(row) for row in both], engine.name, time.time())
+            for q, both in zip(task.questions, rows, strict=True)
+        ]
+        write_jsonl(folder / ANSWERS_FOLDER / f"{file_stem(engine.name)}.jsonl", model_answers)
+
+    def score(self, request: EvalRequest, folder: Path, judge: Judge | None = None) -> Outcome:
+        """Rate the saved answers, write ``model_judgment/JUDGE_single.jsonl``, score.
+
+        Raises:
+            HarnessError: no judge, or no saved answers for these questions.
+        """
+        if judge is None:
+            raise ProtocolError("MT-Bench needs a judge")
+        task = prepare(request)
+        places = [(q, turn) for q in task.questions for turn in (1, 2)]
+        rows = read_outputs(folder, [item_id(q, turn) for q, turn in places])
+        verdicts = ask(judge, places, rows)
+        by = judged_by(judge, verdicts)
+        judgments = [
+            _judgment(question, turn, verdict, by)
+            for (question, turn), verdict in zip(places, verdicts, strict=True)
+        ]
+        model = str(rows[0]["generator"])
+        write_jsonl(
+            folder / JUDGMENTS_FOLDER / f"{file_stem(by.name)}_single.jsonl",
+            [judgment_row(judgment, model, time.time()) for judgment in judgments],
+        )
+        rated = [
+            RatedTurn(
+                question=question,
+                turn=turn,
+                rating=verdict.value if verdict.state == "ok" else None,
+                state=verdict.state,
+                truncated=bool(row.get("truncated")),
+                prompt_hash=str(row.get("prompt_hash", "")),
+            )
+            for (question, turn), row, verdict in zip(places, rows, verdicts, strict=True)
+        ]
+        return outcome(rated, task.questions, make_header(request, task, by))
+
+
+def _one_turn(
+    task: Task,
+    engine: Engine,
+    chats: Sequence[Sequence[Message]],
+    turn: int,
+    seed: int,
+    done: Callable[[int, object], None],
+) -> list[Completion]:
+    """One turn of every question: one call of the engine for each temperature."""
+    answers: dict[int, Completion] = {}
+    by_temperature: dict[float, list[int]] = {}
+    for k, question in enumerate(task.questions):
+        by_temperature.setdefault(task.temperature(question), []).append(k)
+    for temperature, members in by_temperature.items():
+        completions = engine.chat(
+            [list(chats[k]) for k in members],
+            max_new_tokens=int(task.settings["max_new_tokens"]),
+            temperature=temperature,
+            top_p=float(task.settings["top_p"]),
+            seeds=[item_seed(seed, item_id(task.questions[k], turn + 1)) for k in members],
+            on_done=done,
+        )
+        answers.update(zip(members, completions, strict=True))
+    return [answers[k] for k in range(len(task.questions))]
+
+
+def _row(
+    question: Question,
+    turn: int,
+    chat: Sequence[Message],
+    completion: Completion,
+    engine: Engine,
+) -> dict[str, Any]:
+    """One line of ``outputs.jsonl``."""
+    return {
+        "item_id": item_id(question, turn + 1),
+        "prompt_hash": text_hash(engine.render(chat)),
+        "output": completion.text,
+        "truncated": completion.truncated,
+        "prompt_tokens": completion.prompt_tokens,
+        "completion_tokens": completion.completion_tokens,
+        "generator": engine.name,
+    }
+
+
+def _answer(row: Mapping[str, Any]) -> str:
+    """The answer as it is judged and as turn 2 sees it: without white space round it."""
+    return str(row["output"]).strip()
+
+
+def ask(
+    judge: Judge, places: Sequence[tuple[Question, int]], rows: Sequence[Mapping[str, Any]]
+) -> list[Verdict]:
+    """One rating an answer; a second turn is shown with the whole conversation."""
+    from judges import Rating
+
+    answers = {
+        (q.question_id, turn): _answer(row) for (q, turn), row in zip(places, rows, strict=True)
+    }
+    ratings = []
+    for question, turn in places:
+        turns: list[str] = []
+        for t in range(1, turn + 1):
+            turns += [question.turns[t - 1], answers[question.question_id, t]]
+        ratings.append(
+            Rating(
+                item_id=item_id(question, turn),
+                category=question.category,
+                turns=tuple(turns),
+                references=question.references[:turn],
+            )
+        )
+    return aligned(judge.ratings(ratings), [rating.item_id for rating in ratings])
+
+
+def _judgment(question: Question, turn: int, verdict: Verdict, by: JudgedBy) -> Judgment:
+    """The verdict as FastChat saves it; the template is the last part of the protocol id."""
+    template = verdict.protocol.rsplit("/", 1)[-1]
+    score = verdict.value if verdict.state == "ok" else None
+    return Judgment(question.question_id, turn, by.name, template, verdict.raw, score)
+
+
+def make_header(request: EvalRequest, task: Task, by: JudgedBy) -> Header:
+    """Protocol id, settings and marks; the judge and how it was asked are part of the id."""
+    settings = {**task.settings, "judge": by.snapshot, "judge_protocol": by.asked}
+    return Header(
+        protocol=protocol_id(request, settings),
+        settings=flat(settings),
+        judge=by.snapshot,
+        data=request.data.label,
+        marks=data_marks(request, len(task.questions), task.available) + by.mark(PUBLISHED_JUDGES),
+    )
