@@ -272,4 +272,7 @@ def _span(benchmark: str, records: list[Record], name: str) -> str:
 
 def _unfinished(frame: pd.DataFrame) -> list[str]:
     parts = frame.attrs.get("unfinished")
-    return ["Not finished and left out: " + ", ".join(parts) + "."] if parts else []
+    if not parts:
+        return []
+    more = f" and {len(parts) - 4} more" if len(parts) > 4 else ""
+    return ["Not finished and left out: " + ", ".join(parts[:4]) + more + "."]

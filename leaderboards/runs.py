@@ -112,7 +112,7 @@ def read_run(path: Path) -> Run:
     evaluations, stages, unfinished = [], [], []
     for folder, names in _folders(path):
         stage = _read_stage(folder) if "stage.json" in names else None
-        if stage is not None:
+        if stage is not None and stage.get("status", "done") == "done":
             stages.append(stage)
         if "scores.json" not in names:
             continue
@@ -121,7 +121,21 @@ def read_run(path: Path) -> Run:
             continue
         evaluations.append(Evaluation(folder, read_scores(folder / "scores.json"), stage))
     stages.sort(key=lambda stage: str(stage.get("started", "")))
-    return Run(path, info, tuple(evaluations), tuple(stages), tuple(unfinished))
+    left = [name for name in _left(info, stages) if name not in unfinished]
+    return Run(path, info, tuple(evaluations), tuple(stages), (*unfinished, *left))
+
+
+def _left(info: dict[str, Any], stages: Sequence[dict[str, Any]]) -> list[str]:
+    """Planned evaluation stages (``run.json`` lists the plan) that are not done."""
+    planned = info.get("stages")
+    done = {stage.get("stage") for stage in stages}
+    names = planned if isinstance(planned, list) else []
+    return [
+        str(name)
+        for name in names
+        if name not in done
+        and ("eval" in str(name).split("/") or str(name).endswith("pair_accuracy"))
+    ]
 
 
 def read_scores(path: Path) -> tuple[Score, ...]:

@@ -110,3 +110,107 @@ def coin_flips(n: int, share: float, seed: int) -> list[float]:
     values = np.zeros(n)
     values[: round(n * share)] = 1.0
     return np.random.default_rng(seed).permutation(values).tolist()
+
+
+BENCHMARKS: dict[str, tuple[str, str]] = {
+    "gsm8k": ("accuracy", "percent"),
+    "math": ("accuracy", "percent"),
+    "gpqa": ("accuracy", "percent"),
+    "mmlu_pro": ("accuracy", "percent"),
+    "mt_bench": ("average", "points"),
+    "alpaca_eval": ("lc_win_rate", "percent"),
+}
+
+
+def demo_run(
+    root: Path,
+    name: str = "demo",
+    *,
+    arms: Sequence[str] = ("sso", "pbaa", "ultrafeedback"),
+    iterations: int = 3,
+    n: int = 24,
+    seed: int = 0,
+    text: str = "The answer follows from the steps above.",
+    marks: tuple[str, ...] = ("sample-data", "item-limit"),
+    **info: Any,
+) -> Path:
+    """A whole experiment as the harness leaves it: sampling, training, evaluation, pairs, judge.
+
+    Scores are random around a slow rise; ``text`` is put into every prompt and answer.
+    """
+    rng = np.random.default_rng(seed)
+    judge = {"name": "local", "agreement": 0.71, "position_bias": 0.12}
+    run = start_run(
+        root,
+        name,
+        created="2026-01-02T03:04:05+00:00",
+        iterations=iterations,
+        arms=list(arms),
+        versions={"torch": "2.13.0", "transformers": "5.19.0"},
+        git={"commit": "0123456789abcdef", "dirty": False},
+        judge=judge,
+        **info,
+    )
+    _demo_evals(run, "base", 0, n, rng, text, marks)
+    for arm in arms:
+        for iteration in range(1, iterations + 1):
+            _demo_training(run, arm, iteration, rng)
+            _demo_evals(run, arm, iteration, n, rng, text, marks)
+            wins = (rng.random(n) < 0.55 + 0.05 * iteration).astype(float).tolist()
+            at = {"arm": arm, "iteration": iteration, "marks": marks}
+            add_eval(run, "pair_accuracy", wins, folder=".", **at)
+    return run
+
+
+def _demo_evals(
+    run: Path,
+    arm: str,
+    iteration: int,
+    n: int,
+    rng: np.random.Generator,
+    text: str,
+    marks: tuple[str, ...],
+) -> None:
+    for benchmark, (metric, unit) in BENCHMARKS.items():
+        values = (rng.random(n) < 0.35 + 0.06 * iteration).astype(float)
+        if unit == "points":
+            values = np.round(rng.normal(5 + 0.3 * iteration, 1.5, n).clip(1, 10))
+        outputs = [
+            {
+                "item_id": f"item-{i}",
+                "prompt": f"Question {i} of {benchmark}: how many? {text}",
+                "output": f"{arm} {iteration} says {rng.integers(100)}. {text} " * 3,
+            }
+            for i in range(n)
+        ]
+        if benchmark == "gpqa":
+            outputs = [{**row, "output": "GATED-TEXT", "prompt": "GATED-TEXT"} for row in outputs]
+        at = {"arm": arm, "iteration": iteration, "marks": marks, "n_truncated": iteration}
+        folder = add_eval(
+            run, benchmark, values.tolist(), metric=metric, unit=unit, outputs=outputs, **at
+        )
+        write_stage(run, folder, kind="eval", seconds=9.5, tokens=2000, peak_memory_gb=1.5)
+        if benchmark == "alpaca_eval":
+            for extra, value, of in (
+                ("win_rate", 30.0, "percent"),
+                ("length", 900 + 200 * iteration, "characters"),
+            ):
+                add_score(folder, benchmark=benchmark, metric=extra, value=value, unit=of, n=n,
+                          n_expected=n, protocol="alpaca_eval@1", arm=arm, iteration=iteration)  # fmt: skip
+
+
+def _demo_training(run: Path, arm: str, iteration: int, rng: np.random.Generator) -> None:
+    base = run / arm / f"iter-{iteration}"
+    measures = {"chosen_gap": -0.1 * iteration, "rejected_gap": -0.3 * iteration}
+    for kind, step, seconds in (("sample", "sample", 40.0), ("train", "policy", 60.0)):
+        (base / step).mkdir(parents=True, exist_ok=True)
+        shown = measures if kind == "sample" else {"loss": 0.5}
+        write_stage(run, base / step, kind=kind, seconds=seconds, tokens=50_000, measures=shown,
+                    cost_usd=0.02, peak_memory_gb=3.2)  # fmt: skip
+    rows = [
+        {"step": i, "loss": 25 / (1 + 0.1 * i) + rng.random(), "margin/pair": 0.01 * i,
+         "accuracy/pair": 0.5 + 0.01 * i, "kl_to_ref": 0.001 * i}
+        for i in range(1, 21)
+    ]  # fmt: skip
+    curve = base / "policy" / "curve.jsonl"
+    curve.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")

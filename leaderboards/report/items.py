@@ -1,0 +1,163 @@
+"""The items that the report's browser shows: prompts, answers and verdicts of every checkpoint.
+
+Texts of a gated benchmark (GPQA) never enter a report; its items show their verdicts only.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from leaderboards.marks import arm_label
+from leaderboards.records import ItemScore
+from leaderboards.runs import Evaluation, Run, read_items, read_lines
+
+GATED = frozenset({"gpqa"})
+ANSWER_LIMIT = 6_000
+"""Characters of one text that are kept; longer ones are cut in the middle, visibly."""
+TOTAL_LIMIT = 3_600_000
+"""Characters of all texts; beyond, only every k-th item of a benchmark is kept, and that is told."""
+
+Entry = dict[str, Any]
+
+
+@dataclass
+class Shown:
+    """One benchmark: its items' prompts, and for each checkpoint its answers, all by item id."""
+
+    prompts: dict[str, str] = field(default_factory=dict)
+    categories: dict[str, str] = field(default_factory=dict)
+    answers: dict[str, dict[str, Entry]] = field(default_factory=dict)
+    withheld: bool = False
+
+    @property
+    def size(self) -> int:
+        texts = sum(map(len, self.prompts.values()))
+        return texts + sum(
+            len(entry.get("a", "")) + 60
+            for found in self.answers.values()
+            for entry in found.values()
+        )
+
+
+def collect(runs: Sequence[Run]) -> tuple[dict[str, Any], list[str]]:
+    """(data for the page's script, remarks on what was left out).
+
+    Data: ``{benchmark: {"ids": [...], "prompts": {id: text}, "categories": {id: text},
+    "checkpoints": {label: {id: {"a": answer, "v": {metric: value}, "x": extracted, "f": flags}}}}}``.
+    """
+    shown: dict[str, Shown] = {}
+    for run in runs:
+        for evaluation in run.evaluations:
+            _add(shown, run, evaluation, several=len(runs) > 1)
+    remarks = [
+        f"{name}: texts are withheld (gated)." for name, one in shown.items() if one.withheld
+    ]
+    total = sum(one.size for one in shown.values())
+    step = max(1, -(-total // TOTAL_LIMIT))
+    if step > 1:
+        remarks.append(f"To keep the page small, every {_ordinal(step)} item is shown here.")
+    return {name: _data(one, step) for name, one in sorted(shown.items())}, remarks
+
+
+def _ordinal(number: int) -> str:
+    return {2: "second", 3: "third"}.get(number, f"{number}th")
+
+
+def _data(one: Shown, step: int) -> dict[str, Any]:
+    ids = list(dict.fromkeys(item for found in one.answers.values() for item in found))[::step]
+    kept = set(ids)
+    return {
+        "ids": ids,
+        "prompts": {item: text for item, text in one.prompts.items() if item in kept},
+        "categories": {item: text for item, text in one.categories.items() if item in kept},
+        "checkpoints": {
+            label: {item: entry for item, entry in found.items() if item in kept}
+            for label, found in one.answers.items()
+        },
+    }
+
+
+def _add(shown: dict[str, Shown], run: Run, evaluation: Evaluation, several: bool) -> None:
+    items = read_items(evaluation.folder)
+    score = next(iter(evaluation.scores), None)
+    if not items or score is None:
+        return
+    one = shown.setdefault(score.benchmark, Shown())
+    gated = score.benchmark in GATED and "sample-data" not in score.marks
+    one.withheld = one.withheld or gated
+    texts = {} if gated else _texts(evaluation.folder)
+    label = "base" if score.arm in ("", "base") else f"{arm_label(score.arm)} {score.iteration}"
+    label += f" · seed {score.seed}" if score.seed else ""
+    label = f"{run.name}: {label}" if several else label
+    found = one.answers.setdefault(label, {})
+    for item in items:
+        text = texts.get(item.item_id) or texts.get(item.cluster) or {}
+        found[item.item_id] = _entry(item, text)
+        if text.get("prompt"):
+            one.prompts.setdefault(item.item_id, text["prompt"])
+        if item.category:
+            one.categories.setdefault(item.item_id, item.category)
+
+
+def _entry(item: ItemScore, text: dict[str, str]) -> Entry:
+    flags = [name for name in ("truncated", "unparsed") if getattr(item, name)]
+    entry: Entry = {"v": {name: round(value, 4) for name, value in item.values.items()}}
+    if text.get("output"):
+        entry["a"] = text["output"]
+    if item.extracted is not None and text:
+        entry["x"] = item.extracted[:200]
+    if item.error:
+        flags.append(f"error: {item.error[:200]}" if text else "error")
+    return {**entry, "f": flags} if flags else entry
+
+
+def _texts(folder: Path) -> dict[str, dict[str, str]]:
+    """Item id to prompt and answer, from ``outputs.jsonl`` (and AlpacaEval's ``annotations.json``)."""
+    found: dict[str, dict[str, str]] = {}
+    rows = (
+        list(read_lines(folder / "outputs.jsonl")) if (folder / "outputs.jsonl").is_file() else []
+    )
+    for row in rows:
+        text = {"prompt": as_text(row.get("prompt")), "output": as_text(row.get("output"))}
+        found[str(row.get("item_id"))] = text
+    for row, annotation in zip(rows, _annotations(folder), strict=False):
+        text = found[str(row.get("item_id"))]
+        text["prompt"] = text["prompt"] or as_text(annotation.get("instruction"))
+        if baseline := as_text(annotation.get("output_1")):
+            text["prompt"] += f"\n\n[the baseline's answer]\n{baseline}"
+    return found
+
+
+def _annotations(folder: Path) -> list[Entry]:
+    path = folder / "annotations.json"
+    if not path.is_file():
+        return []
+    rows = json.loads(path.read_text(encoding="utf-8"))
+    return [row for row in rows if isinstance(row, dict)]
+
+
+def as_text(value: Any) -> str:
+    """A prompt or an answer as one text: turns of a chat by role, several answers one by one."""
+    if value is None:
+        return ""
+    if isinstance(value, list):
+        return shortened("\n\n".join(_turn(turn) for turn in value))
+    return shortened(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+
+
+def _turn(turn: Any) -> str:
+    if isinstance(turn, dict) and "content" in turn:
+        return f"[{turn.get('role', 'turn')}]\n{turn['content']}"
+    return turn if isinstance(turn, str) else json.dumps(turn, ensure_ascii=False)
+
+
+def shortened(text: str, limit: int = ANSWER_LIMIT) -> str:
+    """The text, its middle left out where it is longer than ``limit``."""
+    if len(text) <= limit:
+        return text
+    half = limit // 2
+    return f"{text[:half]}\n[... {len(text) - 2 * half} characters left out ...]\n{text[-half:]}"
