@@ -42,12 +42,10 @@ class JudgedBy:
     comparable: bool = True
 
     def mark(self, published: Sequence[str]) -> tuple[str, ...]:
-        """``local-judge`` or ``other-judge`` unless it is one of the published judges (or a dated
-        snapshot of one)."""
+        """``local-judge`` or ``other-judge`` unless it is one of the published judges."""
         if not self.comparable:
             return ("local-judge",)
-        known = any(self.name == p or self.name.startswith(f"{p}-") for p in published)
-        return () if known else ("other-judge",)
+        return () if self.name in published else ("other-judge",)
 
 
 def judged_by(judge: Judge, verdicts: Iterable[Verdict]) -> JudgedBy:

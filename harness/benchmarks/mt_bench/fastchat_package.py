@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +39,10 @@ def fastchat_constants() -> FastChatConstants:
         raise ProtocolError("the fschat package is not installed")
     path = Path(found.origin).parent / "llm_judge" / "common.py"
     assigned: dict[str, ast.expr] = {}
-    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # its patterns are not raw strings
+        body = ast.parse(path.read_text(encoding="utf-8")).body
+    for node in body:
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
             assigned[node.targets[0].id] = node.value
     try:
