@@ -24,6 +24,8 @@ class ProtocolSpec:
 
     ``name`` is ``benchmark/protocol`` (``gsm8k/community``); ``version`` goes up with any change
     that moves a score; ``settings`` (shots, max_new_tokens, extraction, ...) all enter the id.
+    ``marks`` are reason codes that every score of the protocol carries (``reduced-protocol``,
+    ``reconstruction``).
     """
 
     name: str
@@ -32,6 +34,7 @@ class ProtocolSpec:
     description: str
     settings: Mapping[str, Any]
     reference_points: Mapping[str, float] = field(default_factory=dict)
+    marks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -66,12 +69,18 @@ class Outcome:
 
 
 class Benchmark(Protocol):
-    """A module-level object in ``harness/benchmarks/<name>/__init__.py``."""
+    """The module-level object ``BENCHMARK`` of ``harness/benchmarks/<name>/__init__.py``.
+
+    ``gated``: the items' text must never lie on disk in the clear.
+    """
 
     name: str
     title: str
     needs_judge: bool
     gated: bool
+
+    def fingerprint(self, request: EvalRequest) -> str:
+        """Hash of the data that the request reads, for the validity of a finished stage."""
 
     def workload(self, request: EvalRequest) -> Workload:
         """Items and tokens; raises ``DataError`` (one clear line) when the data are not usable."""
