@@ -196,6 +196,7 @@ def test_items_are_searched_filtered_and_shown_side_by_side(browser, page):
     assert browser.run("return document.getElementById('count').textContent") == "1 of 24 items"
     marked = browser.run("return document.querySelector('#detail mark').textContent")
     assert marked == "Question 17 of"
+    browser.run("document.getElementById('items').scrollIntoView()")
     keep(browser, "items")
     set_control(browser, "search", "")
     set_control(browser, "filter", "better")
@@ -219,6 +220,7 @@ def test_dark_light_and_print(browser, page):
         "Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "dark"}]
     )
     assert background(browser) == "rgb(20, 24, 29)"
+    browser.run("document.getElementById('plots').scrollIntoView()")
     keep(browser, "dark")
     browser.run("document.getElementById('theme').click()")
     assert background(browser) == "rgb(255, 255, 255)"
