@@ -117,6 +117,25 @@ def test_length_control_equals_the_package_on_the_saved_files(
     assert theirs["n_total"] == 23
 
 
+def test_the_package_reads_the_saved_file_as_it_is(data: DataSource, tmp_path: Path) -> None:
+    """As ``alpaca_eval`` does when it recomputes metrics: pandas, all columns."""
+    from unittest import mock
+
+    import pandas as pd
+    import sklearn
+
+    outcome, _ = run(data, tmp_path / "eval", RuleJudge(prefer))
+    frame = pd.read_json(tmp_path / "eval" / "annotations.json")
+    gamed = str(data.path("alpaca_eval/df_gamed.csv"))
+    with sklearn.config_context():
+        from alpaca_eval.metrics import glm_winrate
+
+        with mock.patch.object(glm_winrate, "hf_hub_download", return_value=gamed):
+            theirs = glm_winrate.get_length_controlled_winrate(frame, save_weights_dir=None)
+    ours = by_metric(outcome)["lc_win_rate"].value
+    assert ours == pytest.approx(theirs["length_controlled_winrate"], abs=1e-6)
+
+
 def test_item_values_average_to_the_scores(data: DataSource, tmp_path: Path) -> None:
     outcome, _ = run(data, tmp_path / "eval", RuleJudge(prefer))
     scores = by_metric(outcome)

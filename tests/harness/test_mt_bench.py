@@ -163,6 +163,23 @@ def test_files_are_fastchat_s(data: DataSource, tmp_path: Path) -> None:
     assert [row["turn"] for row in judged] == [1, 2] * 4
 
 
+def test_fastchat_s_own_command_reads_the_judgments(data: DataSource, tmp_path: Path) -> None:
+    import re
+    import subprocess
+    import sys
+
+    outcome, _, _ = run(data, tmp_path / "eval")
+    path = tmp_path / "eval/model_judgment/gpt-4-0613_single.jsonl"
+    command = [sys.executable, "-m", "fastchat.llm_judge.show_result", "--input-file", str(path)]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    first, second, average = (
+        float(v) for v in re.findall(r"rule-model(?:\s+\d)?\s+(\d+\.\d+)", shown)
+    )
+    assert first == pytest.approx(score_of(outcome, "turn_1").value, abs=1e-5)
+    assert second == pytest.approx(score_of(outcome, "turn_2").value, abs=1e-5)
+    assert average == pytest.approx(score_of(outcome, "average").value, abs=1e-5)
+
+
 def test_saved_judgments_give_the_same_figures(data: DataSource, tmp_path: Path) -> None:
     outcome, _, _ = run(data, tmp_path / "eval")
     path = tmp_path / "eval/model_judgment/gpt-4-0613_single.jsonl"

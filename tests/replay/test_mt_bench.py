@@ -35,7 +35,6 @@ def test_judgments_give_the_expected_scores(data_dir: Path, model: str) -> None:
     categories = {s.category: s for s in outcome.scores if s.category}
     assert len(categories) == 8
     assert all(s.n == 20 for s in categories.values())
-    # The two turns of a question go together, so the clustered error is above the plain one.
     saved = {(str(r["question_id"]), r["turn"]): r["score"] for r in read_rows(path)}
     for item in outcome.items:
         turn = int(item.item_id[-1])
