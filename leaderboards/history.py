@@ -81,7 +81,8 @@ class History:
             for run in runs:
                 chosen = select(self._scores).where(self._scores.c.run_key == run["run_key"])
                 rows = connection.execute(chosen).mappings().all()
-                yield dict(run), [dict(row) for row in rows]
+                scores = [{name: row[name] for name in ("run_key", *_SCORE)} for row in rows]
+                yield dict(run), scores
 
     def baseline(self, branch: str) -> Any:
         """The newest baseline of a branch, parsed; LeaderboardError when there is none."""
@@ -135,7 +136,7 @@ def add(
     except UnreachableError as error:
         with History(UNSENT) as local:
             for record, scores in records:
-                local.put({**record, "target": str(url)}, scores)
+                local.put({**record, "target": _shown(str(url))}, scores)
         return Added(
             names, str(UNSENT), f"{error}; kept in {UNSENT} and sent with the next add", False
         )
@@ -148,7 +149,7 @@ def _send_unsent(history: History) -> int:
         return 0
     with History(UNSENT) as local:
         waiting = list(local.records())
-        mine = [pair for pair in waiting if pair[0]["target"] == history.url]
+        mine = [pair for pair in waiting if pair[0]["target"] == _shown(history.url)]
         for record, scores in mine:
             history.put({**record, "target": None}, scores)
     if len(mine) == len(waiting):

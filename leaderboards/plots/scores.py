@@ -9,8 +9,7 @@ from leaderboards.build import shows
 from leaderboards.errors import LeaderboardError
 from leaderboards.frame import over_seeds
 from leaderboards.layouts import COLUMNS, Column
-from leaderboards.marks import arm_label
-from leaderboards.plots.style import COLORS, Record, Style, band, grid, styles_of
+from leaderboards.plots.style import COLORS, Record, Style, arm_text, band, grid, literal, styles_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -81,7 +80,7 @@ def length_figure(frame: pd.DataFrame) -> Figure:
         for arm, style in styles.items():
             points = sorted(p for p in rates if p[0] == arm and p in lengths)
             x, y = [lengths[p] for p in points], [rates[p] for p in points]
-            axis.plot(x, y, label=arm_label(arm), linewidth=0.8, **style)
+            axis.plot(x, y, label=arm_text(arm), linewidth=0.8, **style)
             for point, at, value in zip(points, x, y, strict=True):
                 if arm != "base":
                     axis.annotate(f" {point[2]}", (at, value), fontsize=6)
@@ -108,7 +107,7 @@ def history_figure(series: Sequence[Series]) -> Figure:
         )
         for change in one.changes():
             axis.axvline(change.index - 0.5, color=COLORS[1], linestyle="--", linewidth=1)
-        axis.set_title(one.title, fontsize=6)
+        axis.set_title(literal(one.title), fontsize=6)
         ticks = x[:: max(1, len(x) // 6)]
         axis.set_xticks(
             ticks,

@@ -63,6 +63,16 @@ def grid(columns: int, rows: int = 1, width: float = 3.1, height: float = 2.5) -
     return figure, list(axes.flat)
 
 
+def literal(text: str) -> str:
+    """Text that matplotlib does not read as a formula."""
+    return text.replace("$", r"\$")
+
+
+def arm_text(arm: str) -> str:
+    """An arm as a plot names it."""
+    return literal(arm_label(arm))
+
+
 def styles_of(arms: Sequence[str]) -> dict[str, Style]:
     """Colour and marker of every arm but base, in table order."""
     ordered = ordered_arms(sorted(set(arms) - {"base"}), Layout("", "", ()))
@@ -77,7 +87,7 @@ def band(axis: Axes, rows: Sequence[Record], arm: str, style: Style) -> None:
     x = [row["iteration"] for row in rows]
     y = [row["value"] for row in rows]
     half = [1.96 * row["stderr"] if row["stderr"] == row["stderr"] else 0.0 for row in rows]
-    axis.plot(x, y, label=arm_label(arm), linewidth=1.2, **style)
+    axis.plot(x, y, label=arm_text(arm), linewidth=1.2, **style)
     low, high = ([v - h for v, h in zip(y, half, strict=True)], [v + h for v, h in zip(y, half, strict=True)])  # fmt: skip
     axis.fill_between(x, low, high, color=style["color"], alpha=0.13, linewidth=0)
 

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 from leaderboards.errors import LeaderboardError
 from leaderboards.frame import over_seeds
 from leaderboards.layouts import COLUMNS
-from leaderboards.marks import arm_label
 from leaderboards.plots.scores import of_column
-from leaderboards.plots.style import Record, Style, band, grid, stage_place, styles_of
+from leaderboards.plots.style import Record, Style, arm_text, band, grid, stage_place, styles_of
 from leaderboards.runs import Run, read_lines
 
 if TYPE_CHECKING:
@@ -57,7 +56,7 @@ def _policyness_lines(
     for side, line in (("chosen", "-"), ("rejected", "--")):
         if steps:
             gaps = [measured[arm, step][side] for step in steps]
-            label = f"{arm_label(arm)} {side}"
+            label = f"{arm_text(arm)} {side}"
             axis.plot(steps, gaps, linestyle=line, label=label, linewidth=1.2, **style)
 
 
@@ -124,7 +123,7 @@ def curves_figure(runs: Sequence[Run]) -> Figure:
                 "--" if "gen" in step else "-",
                 color=styles[arm]["color"],
                 alpha=min(1.0, 0.35 + 0.2 * iteration),
-                label=f"{arm_label(arm)} {iteration} {step}",
+                label=f"{arm_text(arm)} {iteration} {step}",
                 linewidth=1,
             )
         axis.set_xlabel("optimizer step")
@@ -183,7 +182,7 @@ def cost_figure(frame: pd.DataFrame, runs: Sequence[Run]) -> Figure:
             steps = sorted(step for name, step in points if name == arm)
             x = [spent[arm, step][part] / (60 if part == 0 else 1) for step in steps]
             axis.plot(
-                x, [points[arm, step] for step in steps], label=arm_label(arm), linewidth=1, **style
+                x, [points[arm, step] for step in steps], label=arm_text(arm), linewidth=1, **style
             )
         axis.set_xlabel(
             "minutes of training and sampling so far" if part == 0 else "cost so far ($)"
