@@ -9,6 +9,7 @@ plain SDPA.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
@@ -66,6 +67,8 @@ def packed_attention(
     scaling: float | None = None,
 ) -> Tensor:
     """Attention of a packed sequence, (1, H, T, D) out; key and value may have fewer heads."""
+    if not dropout and query.dtype == torch.float32 and query.device.type == "cpu" and _CPU_KERNEL:
+        return _CpuPackedAttention.apply(query, key, value, layout, scaling)
     repeat = query.shape[1] // key.shape[1]
     if repeat > 1:
         key, value = (x.repeat_interleave(repeat, dim=1) for x in (key, value))
@@ -91,6 +94,94 @@ def _attend(q: Tensor, k: Tensor, v: Tensor, dropout: float, scaling: float | No
     return F.scaled_dot_product_attention(
         q, k, v, attn_mask=mask, dropout_p=dropout, scale=scaling, is_causal=rows == columns > 1
     )
+
+
+_CPU_KERNEL = hasattr(torch.ops.aten, "_scaled_dot_product_flash_attention_for_cpu")
+
+
+class _CpuPackedAttention(torch.autograd.Function):
+    """The same on torch's CPU flash kernel, called directly: no repeated key heads, no copies kept.
+
+    The kernel takes fewer key heads as they are, and its backward pass is called a part at a time, each
+    adding into the gradient of the prompt's keys and values.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, query: Tensor, key: Tensor, value: Tensor, layout: PackedLayout, scale: Any
+    ) -> Tensor:
+        batch, heads, tokens, width = query.shape
+        out = query.new_empty(batch, tokens, heads, width).transpose(1, 2)
+        stats = query.new_empty(*query.shape[:3])
+        for rows, prompt in _parts(layout):
+            k, v = _seen(key, rows, prompt), _seen(value, rows, prompt)
+            mask = _additive(rows.stop - rows.start, k.shape[2])
+            out[:, :, rows], part_stats = (
+                torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
+                    query[:, :, rows], k, v, 0.0, prompt is None, attn_mask=mask, scale=scale
+                )
+            )
+            stats[:, :, rows] = part_stats
+        ctx.save_for_backward(query, key, value, out, stats)
+        ctx.layout, ctx.scale = layout, scale
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        query, key, value, out, stats = ctx.saved_tensors
+        grad = grads[0]
+        d_query, d_key, d_value = (torch.empty_like(x) for x in (query, key, value))
+        for rows, prompt in _parts(ctx.layout):
+            k, v = _seen(key, rows, prompt), _seen(value, rows, prompt)
+            mask = _additive(rows.stop - rows.start, k.shape[2])
+            d_query[:, :, rows], d_k, d_v = (
+                torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward(
+                    grad[:, :, rows],
+                    query[:, :, rows],
+                    k,
+                    v,
+                    out[:, :, rows],
+                    stats[:, :, rows],
+                    0.0,
+                    prompt is None,
+                    attn_mask=mask,
+                    scale=ctx.scale,
+                )
+            )
+            shared = 0 if prompt is None else prompt.stop - prompt.start
+            d_key[:, :, rows], d_value[:, :, rows] = d_k[:, :, shared:], d_v[:, :, shared:]
+            if prompt is not None:
+                d_key[:, :, prompt] += d_k[:, :, :shared]
+                d_value[:, :, prompt] += d_v[:, :, :shared]
+        return d_query, d_key, d_value, None, None
+
+
+def _parts(layout: PackedLayout) -> Iterator[tuple[slice, slice | None]]:
+    """Rows of every prompt (seeing themselves) and completion (seeing also its prompt's rows)."""
+    for branch in layout.branches:
+        end = branch.start + branch.prompt
+        prompt = slice(branch.start, end)
+        yield prompt, None
+        for length in branch.completions:
+            if length:
+                yield slice(end, end + length), prompt
+            end += length
+
+
+def _seen(x: Tensor, rows: slice, prompt: slice | None) -> Tensor:
+    """Keys or values that the rows may look at."""
+    return x[:, :, rows] if prompt is None else torch.cat((x[:, :, prompt], x[:, :, rows]), dim=2)
+
+
+def _additive(rows: int, columns: int) -> Tensor | None:
+    """The mask that the CPU kernel adds to the scores; None for whole causal squares."""
+    return None if rows == columns else _additive_mask(rows, columns)
+
+
+@lru_cache(maxsize=256)
+def _additive_mask(rows: int, columns: int) -> Tensor:
+    allowed = torch.ones(rows, columns, dtype=torch.bool).tril(columns - rows)
+    return torch.zeros(rows, columns).masked_fill(~allowed, float("-inf"))
 
 
 @lru_cache(maxsize=256)

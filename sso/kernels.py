@@ -63,11 +63,115 @@ def _linear_forward(self: nn.Linear, input: Tensor) -> Tensor:
     return nn.functional.linear(input, self.weight, self.bias)
 
 
+class _RmsNorm(torch.autograd.Function):
+    """weight * x / rms(x), keeping x and one number a row for the backward pass."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, eps: float) -> Tensor:
+        mean_square = torch.linalg.vector_norm(x, dim=-1, keepdim=True).square_().div_(x.shape[-1])
+        scale = mean_square.add_(eps).rsqrt_()
+        ctx.save_for_backward(x, weight, scale)
+        return (x * scale).mul_(weight)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight, scale = ctx.saved_tensors
+        (grad,) = grads
+        normed = x * scale
+        d_weight = (grad * normed).flatten(0, -2).sum(0) if ctx.needs_input_grad[1] else None
+        d_x = grad * weight
+        mean = (d_x * normed).mean(dim=-1, keepdim=True)
+        return d_x.addcmul_(normed, mean, value=-1).mul_(scale), d_weight, None
+
+
+class _GatedMlp(torch.autograd.Function):
+    """down(silu(gate(x)) * up(x)), keeping x, gate(x) and up(x): their product is made again."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, gate: Tensor, up: Tensor, down: Tensor) -> Tensor:
+        flat = x.flatten(0, -2)
+        g, u = product(flat, gate), product(flat, up)
+        ctx.save_for_backward(x, g, u, gate, up, down)
+        hidden = nn.functional.silu(g).mul_(u)
+        return product(hidden, down).view(*x.shape[:-1], down.shape[0])
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        x, g, u, gate, up, down = ctx.saved_tensors
+        grad, flat = grads[0].flatten(0, -2), x.flatten(0, -2)
+        need_x, need_gate, need_up, need_down = ctx.needs_input_grad
+        activated = nn.functional.silu(g)
+        d_down = product(grad.t(), (activated * u).t()) if need_down else None
+        d_hidden = product(grad, down.t())
+        d_u = activated.mul_(d_hidden)
+        d_g = torch.ops.aten.silu_backward(d_hidden.mul_(u), g)
+        d_gate = product(d_g.t(), flat.t()) if need_gate else None
+        d_up = product(d_u.t(), flat.t()) if need_up else None
+        d_x = None
+        if need_x:
+            d_x = product(d_g, gate.t()).add_(product(d_u, up.t())).view_as(x)
+        return d_x, d_gate, d_up, d_down
+
+
+def _norm_forward(self: Any, hidden_states: Tensor) -> Tensor:
+    if usable(hidden_states, self.weight):
+        return _RmsNorm.apply(hidden_states, self.weight, _epsilon(self))
+    return type(self).forward(self, hidden_states)
+
+
+def _mlp_forward(self: Any, x: Tensor) -> Tensor:
+    layers = (self.gate_proj, self.up_proj, self.down_proj)
+    if usable(x, *(layer.weight for layer in layers)) and x.numel():
+        return _GatedMlp.apply(x, *(layer.weight for layer in layers))
+    return type(self).forward(self, x)
+
+
+def _epsilon(norm: Any) -> float:
+    return float(getattr(norm, "variance_epsilon", getattr(norm, "eps", 0.0)) or 0.0)
+
+
+def _is_gated_mlp(module: nn.Module) -> bool:
+    layers = [getattr(module, name, None) for name in ("gate_proj", "up_proj", "down_proj")]
+    return all(type(layer) is nn.Linear and layer.bias is None for layer in layers)
+
+
+def _is_rms_norm(module: nn.Module) -> bool:
+    weight = getattr(module, "weight", None)
+    named = type(module).__name__.endswith("RMSNorm")
+    return named and isinstance(weight, Tensor) and weight.dim() == 1 and _epsilon(module) > 0
+
+
+def _replace(module: nn.Module, forward: Any, width: int) -> bool:
+    """Give the module another forward if that gives the same on a probe; says whether it did."""
+    if not usable(*module.parameters()):
+        return False
+    generator = torch.Generator().manual_seed(0)
+    probe = torch.randn(3, width, generator=generator)
+    with torch.no_grad():
+        expected = module(probe)
+        if not isinstance(expected, Tensor):
+            return False
+        if not torch.allclose(forward(module, probe), expected, rtol=1e-4, atol=1e-5):
+            return False
+    module.forward = MethodType(forward, module)  # type: ignore[method-assign]
+    return True
+
+
 def speed_up(model: nn.Module) -> int:
-    """Give the linear layers of ``model`` the faster kernels; returns how many were changed."""
+    """Give ``model`` the faster kernels where they compute the same; returns how many modules changed.
+
+    Linear layers, RMS norms, and gated MLPs of the Llama kind. The latter two are known by their
+    shape and checked on a probe (a norm that scales by 1 + weight, another activation: left alone).
+    """
     if not available():
         return 0
-    layers = [m for m in model.modules() if type(m) is nn.Linear]
-    for layer in layers:
-        layer.forward = MethodType(_linear_forward, layer)  # type: ignore[method-assign]
-    return len(layers)
+    changed = 0
+    for module in model.modules():
+        if type(module) is nn.Linear:
+            module.forward = MethodType(_linear_forward, module)  # type: ignore[method-assign]
+            changed += 1
+        elif _is_rms_norm(module):
+            changed += _replace(module, _norm_forward, module.weight.shape[0])  # type: ignore
+        elif _is_gated_mlp(module):
+            changed += _replace(module, _mlp_forward, module.gate_proj.in_features)  # type: ignore
+    return changed
