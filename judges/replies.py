@@ -22,7 +22,8 @@ class Reply:
     """The parts of a chat completion that a verdict is read from.
 
     ``top_logprobs`` holds, for each generated token, the server's alternatives as
-    ``(token, log-probability)``; empty when the server sent none.
+    ``(token, log-probability)``; empty when the server sent none. ``given`` is a preference that was
+    imported without its raw reply (in the order shown).
     """
 
     text: str
@@ -32,6 +33,7 @@ class Reply:
     model: str
     prompt_tokens: int
     completion_tokens: int
+    given: float | None = None
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,7 @@ def read_reply(body: Mapping[str, Any]) -> Reply:
         model=str(body.get("model") or ""),
         prompt_tokens=int(usage.get("prompt_tokens") or 0),
         completion_tokens=int(usage.get("completion_tokens") or 0),
+        given=choice.get("given_preference"),
     )
 
 

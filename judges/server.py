@@ -242,11 +242,11 @@ class ServerJudge:
         readings = [_reading(answer, read) for answer in answers]
         unread = [i for i, found in enumerate(readings) if found.state == "unparsed"]
         if unread:
-            again = self._ask([_reask(requests[i], answers[i], reminder) for i in unread])
-            for i, answer in zip(unread, again, strict=True):
-                second = _reading(answer, read)
+            second = [_reask(requests[i], answers[i], reminder) for i in unread]
+            for answer in self._ask(second, complete=False):
                 if not isinstance(answer.outcome, Failure):
-                    answers[i], readings[i] = answer, second
+                    i = unread[answer.index]
+                    answers[i], readings[i] = answer, _reading(answer, read)
         verdicts = [
             self._verdict(item_id, kind, request.protocol, answer, reading, switched)
             for item_id, request, answer, reading, switched in zip(
@@ -257,9 +257,10 @@ class ServerJudge:
             self._states[verdict.state] = self._states.get(verdict.state, 0) + 1
         return verdicts
 
-    def _ask(self, requests: Sequence[JudgeRequest]) -> list[Answer]:
+    def _ask(self, requests: Sequence[JudgeRequest], *, complete: bool = True) -> list[Answer]:
+        """Answers in order; offline, those that are missing are an error if they are needed."""
         if self.offline:
-            return self._recall(requests)
+            return self._recall(requests, complete)
         answers: list[Answer | None] = [None] * len(requests)
 
         async def collect() -> None:
@@ -277,16 +278,16 @@ class ServerJudge:
                 break
         return found
 
-    def _recall(self, requests: Sequence[JudgeRequest]) -> list[Answer]:
+    def _recall(self, requests: Sequence[JudgeRequest], complete: bool) -> list[Answer]:
         keys = [request.key(self.identity) for request in requests]
         rows = self.store.get(keys)
         missing = sum(key not in rows for key in keys)
-        if missing:
+        if missing and complete:
             raise JudgeError(
                 f"{missing} of {len(keys)} verdicts of {self.identity} are not in "
                 f"{self.store.path}, and nothing is sent offline"
             )
-        return [Answer(i, rows[key], True) for i, key in enumerate(keys)]
+        return [Answer(i, rows[key], True) for i, key in enumerate(keys) if key in rows]
 
     def _verdict(
         self,

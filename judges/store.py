@@ -40,7 +40,7 @@ CREATE TABLE IF NOT EXISTS replies (
     completion_tokens INTEGER NOT NULL,
     request BLOB NOT NULL,
     reply BLOB NOT NULL,
-    tags TEXT NOT NULL
+    tags BLOB NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS replies_by_judge ON replies (judge, protocol);
 CREATE INDEX IF NOT EXISTS replies_by_scope ON replies (scope);
@@ -286,7 +286,7 @@ def _to_row(row: StoredReply) -> tuple[Any, ...]:
         row.completion_tokens,
         _pack(row.request),
         _pack(row.reply),
-        json.dumps(row.tags or {}),
+        _pack(row.tags or {}),
     )
 
 
@@ -308,7 +308,7 @@ def _from_row(row: tuple[Any, ...]) -> StoredReply:
         cost_usd=cost,
         prompt_tokens=prompt,
         completion_tokens=completion,
-        tags=json.loads(row[13]),
+        tags=_unpack(row[13]),
     )
 
 

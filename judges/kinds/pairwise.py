@@ -7,25 +7,35 @@ from judges.records import Comparison
 from judges.replies import Reading, Reply, unread_state
 from judges.requests import JudgeRequest
 
+NAME = "pair-v2"
+PARAMS = {"temperature": 0, "max_tokens": 2048}
 MARKS = {"[[A]]": 1.0, "[[B]]": 2.0, "[[C]]": 1.5}
 REMINDER = 'Give only your verdict now: "[[A]]", "[[B]]" or "[[C]]" for a tie.'
 
 
 def requests(comparison: Comparison, book: PromptBook) -> tuple[JudgeRequest, JudgeRequest]:
     """The two requests: outputs as given, and swapped."""
-    return (
-        _request(comparison.instruction, comparison.output_1, comparison.output_2, book),
-        _request(comparison.instruction, comparison.output_2, comparison.output_1, book),
-    )
+    return _request(comparison, book, False), _request(comparison, book, True)
 
 
-def _request(question: str, answer_a: str, answer_b: str, book: PromptBook) -> JudgeRequest:
-    values = {"question": question, "answer_a": answer_a, "answer_b": answer_b}
+def _request(comparison: Comparison, book: PromptBook, swapped: bool) -> JudgeRequest:
+    answers = (comparison.output_1, comparison.output_2)
+    values = {
+        "question": comparison.instruction,
+        "answer_a": answers[swapped],
+        "answer_b": answers[not swapped],
+    }
     return JudgeRequest(
-        book.templates["pair-v2"].fill(values),
-        {"temperature": 0, "max_tokens": 2048},
-        f"pairwise/{book.protocol}/pair-v2",
+        book.templates[NAME].fill(values),
+        PARAMS,
+        protocol(book),
+        tags={**comparison.model_dump(exclude={"v"}), "swapped": swapped},
     )
+
+
+def protocol(book: PromptBook) -> str:
+    """Protocol id: source and wording of the prompt."""
+    return f"pairwise/{book.protocol}/{NAME}"
 
 
 def read(reply: Reply) -> Reading:

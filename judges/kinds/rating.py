@@ -17,6 +17,7 @@ from judges.requests import JudgeRequest
 SCORE = re.compile(r"\[\[(\d+\.?\d*)\]\]")
 SCORE_BACKUP = re.compile(r"\[(\d+\.?\d*)\]")
 NEED_REFERENCE = ("math", "reasoning", "coding")
+PARAMS = {"temperature": 0, "max_tokens": 2048}
 REMINDER = 'Give only the rating now, in the form "[[rating]]", for example "[[5]]".'
 
 
@@ -34,6 +35,11 @@ def template_name(rating: Rating) -> str:
     return kind if len(rating.turns) == 2 else f"{kind}-multi-turn"
 
 
+def protocol(book: PromptBook, name: str) -> str:
+    """Protocol id: source and wording of the prompts, and which of them."""
+    return f"mt-bench/{book.protocol}/{name}"
+
+
 def request(rating: Rating, book: PromptBook) -> JudgeRequest:
     """The request for one answer; second turns show the whole conversation."""
     name = template_name(rating)
@@ -49,8 +55,9 @@ def request(rating: Rating, book: PromptBook) -> JudgeRequest:
     values |= {f"ref_answer_{i}": text for i, text in enumerate(references, start=1)}
     return JudgeRequest(
         book.templates[name].fill(values),
-        {"temperature": 0, "max_tokens": 2048},
-        f"mt-bench/{book.protocol}/{name}",
+        PARAMS,
+        protocol(book, name),
+        tags={"item_id": rating.item_id, "category": rating.category, "turn": len(turns) // 2},
     )
 
 

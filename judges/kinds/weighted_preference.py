@@ -55,11 +55,14 @@ def request(
         params |= {"logprobs": True, "top_logprobs": TOP}
     else:
         params |= {"temperature": 0, "max_tokens": 8}
-    return JudgeRequest(messages, params, protocol(letters, seed))
+    tags = comparison.model_dump(exclude={"v"})
+    return JudgeRequest(messages, params, protocol(letters, seed), tags=tags)
 
 
 def read(reply: Reply, *, letters: Letters = "logprobs") -> Reading:
     """Preference 1..2 for the second shown output (not yet mapped back)."""
+    if reply.given is not None:
+        return Reading("ok", reply.given)
     value = letter_preference(reply) if letters == "logprobs" else parsed_preference(reply.text)
     if value is None:
         return Reading(unread_state(reply, length_matters=letters == "parsed"))
