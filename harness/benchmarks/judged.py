@@ -8,13 +8,14 @@ import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from harness.benchmarks.base import EvalRequest
 from harness.data.source import read_rows
 from harness.errors import HarnessError
 
 if TYPE_CHECKING:
+    from harness.engines.base import Engine, Message
     from judges import Judge, Verdict
 
 OUTPUTS = "outputs.jsonl"
@@ -54,18 +55,38 @@ def judged_by(judge: Judge, verdicts: Iterable[Verdict]) -> JudgedBy:
     return JudgedBy(judge.name, judge.snapshot, asked, judge.comparable)
 
 
-def aligned(verdicts: Sequence[Verdict], item_ids: Sequence[str]) -> list[Verdict]:
-    """The verdicts in the order of ``item_ids``.
+def ask(
+    judge: Judge,
+    kind: Literal["preference", "rating"],
+    items: Sequence[Any],
+    rows: Sequence[Mapping[str, Any]],
+) -> list[Verdict]:
+    """One verdict an item, in order; ``items`` are Comparisons or Ratings, ``rows`` their answers.
+
+    An answer that could not be generated is not judged: its verdict is an error.
 
     Raises:
-        HarnessError: the judge answered other items than it was asked about.
+        HarnessError: the judge answered about other items than it was asked about.
     """
-    by_id = {verdict.item_id: verdict for verdict in verdicts}
-    if set(by_id) != set(item_ids):
-        raise HarnessError(
-            f"the judge gave {len(by_id)} verdicts for {len(item_ids)} items, or for other ones"
-        )
-    return [by_id[item_id] for item_id in item_ids]
+    from judges import Verdict
+
+    asked = [item for item, row in zip(items, rows, strict=True) if not row.get("error")]
+    answers = (judge.preferences if kind == "preference" else judge.ratings)(asked) if asked else []
+    given = {verdict.item_id: verdict for verdict in answers}
+    if set(given) != {item.item_id for item in asked}:
+        raise HarnessError(f"the judge gave {len(given)} verdicts on {len(asked)} items, or others")
+    return [
+        given.get(item.item_id)
+        or Verdict(item_id=item.item_id, kind=kind, judge=judge.name, protocol="", state="error")
+        for item in items
+    ]
+
+
+def what_went_wrong(state: str, row: Mapping[str, Any]) -> str:
+    """The error text of an item; empty where there is a verdict or the reply was unparsed."""
+    if row.get("error"):
+        return str(row["error"])
+    return "" if state in ("ok", "unparsed") else f"judge: {state}"
 
 
 def item_seed(seed: int, item_id: str) -> int:
@@ -77,6 +98,72 @@ def item_seed(seed: int, item_id: str) -> int:
 def text_hash(text: str) -> str:
     """Short hash of a prompt as the model reads it."""
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How a set of answers is sampled."""
+
+    max_new_tokens: int
+    temperature: float
+    top_p: float
+    seed: int
+
+
+def answer(
+    engine: Engine,
+    item_ids: Sequence[str],
+    chats: Sequence[Sequence[Message]],
+    how: Decoding,
+    done: Callable[[int, object], None],
+) -> list[dict[str, Any]]:
+    """Answer every chat; the lines of ``outputs.jsonl``, in order.
+
+    A chat that leaves no room in the model's context is not asked: its line has an ``error`` and an
+    empty output, so that it is counted and nothing else is lost.
+    """
+    texts = [engine.render(chat) for chat in chats]
+    fits = [engine.count_tokens(text) < engine.max_length for text in texts]
+    asked = [k for k, room in enumerate(fits) if room]
+    completions = engine.chat(
+        [list(chats[k]) for k in asked],
+        max_new_tokens=how.max_new_tokens,
+        temperature=how.temperature,
+        top_p=how.top_p,
+        seeds=[item_seed(how.seed, item_ids[k]) for k in asked],
+        on_done=done,
+    )
+    rows: list[dict[str, Any]] = [
+        {
+            "item_id": item_id,
+            "prompt_hash": text_hash(text),
+            "output": "",
+            "truncated": False,
+            "generator": generator_name(engine),
+        }
+        for item_id, text in zip(item_ids, texts, strict=True)
+    ]
+    for k, completion in zip(asked, completions, strict=True):
+        rows[k] |= {
+            "output": completion.text,
+            "truncated": completion.truncated,
+            "prompt_tokens": completion.prompt_tokens,
+            "completion_tokens": completion.completion_tokens,
+        }
+    for k, room in enumerate(fits):
+        if not room:
+            rows[k]["error"] = "the prompt is longer than the model's context"
+    return rows
+
+
+def answer_text(row: Mapping[str, Any]) -> str:
+    """An answer as it is judged, measured and continued: without white space round it."""
+    return str(row["output"]).strip()
+
+
+def generator_name(engine: Engine) -> str:
+    """The model's name in the packages' files: engine and fingerprint of the weights."""
+    return f"{engine.name}-{engine.model_hash[:12]}"
 
 
 def write_outputs(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -119,9 +206,10 @@ def flat(settings: Mapping[str, Any]) -> dict[str, str]:
 
 
 def data_marks(request: EvalRequest, drawn: int, available: int) -> tuple[str, ...]:
-    """``sample-data`` and ``item-limit`` where they apply."""
+    """The protocol's own marks, ``sample-data`` and ``item-limit`` where they apply."""
     sample = ("sample-data",) if request.data.kind == "sample" else ()
-    return sample + (("item-limit",) if drawn < available else ())
+    limited = ("item-limit",) if drawn < available else ()
+    return (*request.protocol.marks, *sample, *limited)
 
 
 def draw(

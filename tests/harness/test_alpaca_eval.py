@@ -240,7 +240,7 @@ def test_package_files(data: DataSource, tmp_path: Path) -> None:
         "dataset": "odd",
         "instruction": "Task 1",
         "output": "y" * 35,
-        "generator": "rule-model",
+        "generator": "rule-model-rule",
     }
     rows = json.loads((tmp_path / "eval" / "annotations.json").read_text())
     assert rows[7]["preference"] is None

@@ -151,7 +151,7 @@ def test_files_are_fastchat_s(data: DataSource, tmp_path: Path) -> None:
     run(data, tmp_path / "eval")
     answers = [
         json.loads(line)
-        for line in (tmp_path / "eval/model_answer/rule-model.jsonl").read_text().splitlines()
+        for line in (tmp_path / "eval/model_answer/rule-model-rule.jsonl").read_text().splitlines()
     ]
     assert list(answers[0]) == ["question_id", "answer_id", "model_id", "choices", "tstamp"]
     assert answers[0]["question_id"] == 81
@@ -173,7 +173,7 @@ def test_fastchat_s_own_command_reads_the_judgments(data: DataSource, tmp_path: 
     command = [sys.executable, "-m", "fastchat.llm_judge.show_result", "--input-file", str(path)]
     shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     first, second, average = (
-        float(v) for v in re.findall(r"rule-model(?:\s+\d)?\s+(\d+\.\d+)", shown)
+        float(v) for v in re.findall(r"rule-model-rule(?:\s+\d)?\s+(\d+\.\d+)", shown)
     )
     assert first == pytest.approx(score_of(outcome, "turn_1").value, abs=1e-5)
     assert second == pytest.approx(score_of(outcome, "turn_2").value, abs=1e-5)
@@ -286,3 +286,17 @@ def test_faulty_judgments_are_named(data: DataSource, tmp_path: Path) -> None:
 def test_scoring_before_generating_is_an_error(data: DataSource, tmp_path: Path) -> None:
     with pytest.raises(HarnessError, match=r"outputs\.jsonl"):
         BENCHMARK.score(request_for(data), tmp_path, RuleJudge(rating=rate))
+
+
+def test_a_turn_that_does_not_fit_the_context_is_an_error_of_its_own(
+    data: DataSource, tmp_path: Path
+) -> None:
+    """The chat of a second turn holds about twenty words here; nothing else is lost."""
+    engine, judge = RuleEngine(answer), RuleJudge(rating=lambda r: 7.0)
+    engine.max_length = 12
+    BENCHMARK.generate(request_for(data), engine, tmp_path)
+    outcome = BENCHMARK.score(request_for(data), tmp_path, judge)
+    average = score_of(outcome, "average")
+    assert (average.value, average.n, average.n_expected, average.n_error) == (7.0, 4, 8, 4)
+    assert outcome.items[1].error == "the prompt is longer than the model's context"
+    assert len(judge.seen) == 4

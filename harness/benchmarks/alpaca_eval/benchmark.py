@@ -21,25 +21,28 @@ from harness.benchmarks.alpaca_eval.lc import GLMS
 from harness.benchmarks.alpaca_eval.scoring import NAME, Judged, outcome
 from harness.benchmarks.base import EvalRequest, Outcome, Workload
 from harness.benchmarks.judged import (
+    Decoding,
     Header,
     JudgedBy,
-    aligned,
+    answer,
+    answer_text,
+    ask,
     data_marks,
     draw,
     flat,
-    item_seed,
     judged_by,
     protocol_id,
     read_outputs,
     text_hash,
+    what_went_wrong,
     write_outputs,
 )
 from harness.data.source import DataSource
 from harness.errors import DataError, ProtocolError
 
 if TYPE_CHECKING:
-    from harness.engines.base import Engine, Message
-    from judges import Judge, Verdict
+    from harness.engines.base import Engine
+    from judges import Comparison, Judge, Verdict
 
 MODEL_OUTPUTS = "model_outputs.json"
 ANNOTATIONS = "annotations.json"
@@ -135,36 +138,23 @@ class AlpacaEval:
     ) -> None:
         """Write ``outputs.jsonl`` and ``model_outputs.json``."""
         task = prepare(request)
-        prompts: list[list[Message]] = [
-            [{"role": "user", "content": i.instruction}] for i in task.instructions
-        ]
-        finished = count(1)
+        finished, total = count(1), len(task.instructions)
 
         def done(index: int, completion: object) -> None:
-            progress(next(finished), len(prompts))
+            progress(next(finished), total)
 
-        completions = engine.chat(
-            prompts,
-            max_new_tokens=int(task.settings["max_new_tokens"]),
-            temperature=float(task.settings["temperature"]),
-            top_p=float(task.settings["top_p"]),
-            seeds=[item_seed(request.seed, i.item_id) for i in task.instructions],
-            on_done=done,
+        rows = answer(
+            engine,
+            [i.item_id for i in task.instructions],
+            [[{"role": "user", "content": i.instruction}] for i in task.instructions],
+            Decoding(
+                max_new_tokens=int(task.settings["max_new_tokens"]),
+                temperature=float(task.settings["temperature"]),
+                top_p=float(task.settings["top_p"]),
+                seed=request.seed,
+            ),
+            done,
         )
-        rows = [
-            {
-                "item_id": instruction.item_id,
-                "prompt_hash": text_hash(engine.render(prompt)),
-                "output": completion.text,
-                "truncated": completion.truncated,
-                "prompt_tokens": completion.prompt_tokens,
-                "completion_tokens": completion.completion_tokens,
-                "generator": engine.name,
-            }
-            for instruction, prompt, completion in zip(
-                task.instructions, prompts, completions, strict=True
-            )
-        ]
         write_outputs(folder, rows)
         write_rows(folder / MODEL_OUTPUTS, model_outputs(task.instructions, rows))
 
@@ -178,7 +168,8 @@ class AlpacaEval:
             raise ProtocolError("AlpacaEval needs a judge")
         task = prepare(request)
         rows = read_outputs(folder, [i.item_id for i in task.instructions])
-        verdicts = ask(judge, task.instructions, rows)
+        comparisons = [comparison(*both) for both in zip(task.instructions, rows, strict=True)]
+        verdicts = ask(judge, "preference", comparisons, rows)
         by = judged_by(judge, verdicts)
         annotations = [
             annotation(*both, by) for both in zip(task.instructions, rows, verdicts, strict=True)
@@ -187,9 +178,10 @@ class AlpacaEval:
         judged = [
             Judged(
                 instruction=instruction,
-                output=_answer(row),
+                output=answer_text(row),
                 preference=verdict.value if verdict.state == "ok" else None,
                 state=verdict.state,
+                error=what_went_wrong(verdict.state, row),
                 truncated=bool(row.get("truncated")),
                 prompt_hash=str(row.get("prompt_hash", "")),
             )
@@ -212,11 +204,6 @@ def make_header(request: EvalRequest, task: Task, by: JudgedBy, n: int | None = 
     )
 
 
-def _answer(row: Mapping[str, Any]) -> str:
-    """The answer as it is judged and measured: without white space round it."""
-    return str(row["output"]).strip()
-
-
 def model_outputs(
     instructions: Sequence[Instruction], rows: Sequence[Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
@@ -225,29 +212,23 @@ def model_outputs(
         {
             "dataset": instruction.dataset,
             "instruction": instruction.instruction,
-            "output": _answer(row),
+            "output": answer_text(row),
             "generator": row["generator"],
         }
         for instruction, row in zip(instructions, rows, strict=True)
     ]
 
 
-def ask(
-    judge: Judge, instructions: Sequence[Instruction], rows: Sequence[Mapping[str, Any]]
-) -> list[Verdict]:
-    """One weighted preference an instruction; the model's answer is ``output_2``."""
+def comparison(instruction: Instruction, row: Mapping[str, Any]) -> Comparison:
+    """What the judge is asked; the model's answer is ``output_2``."""
     from judges import Comparison
 
-    comparisons = [
-        Comparison(
-            item_id=instruction.item_id,
-            instruction=instruction.instruction,
-            output_1=instruction.baseline_output,
-            output_2=_answer(row),
-        )
-        for instruction, row in zip(instructions, rows, strict=True)
-    ]
-    return aligned(judge.preferences(comparisons), [c.item_id for c in comparisons])
+    return Comparison(
+        item_id=instruction.item_id,
+        instruction=instruction.instruction,
+        output_1=instruction.baseline_output,
+        output_2=answer_text(row),
+    )
 
 
 def annotation(
@@ -263,7 +244,7 @@ def annotation(
         "output_1": instruction.baseline_output,
         "generator_1": instruction.baseline,
         "dataset": instruction.dataset,
-        "output_2": _answer(row),
+        "output_2": answer_text(row),
         "generator_2": row["generator"],
         "annotator": annotator(by),
         "preference": verdict.value if verdict.state == "ok" else None,

@@ -16,7 +16,7 @@ from harness.benchmarks.alpaca_eval.benchmark import (
 from harness.benchmarks.alpaca_eval.files import Instruction, read_annotations
 from harness.benchmarks.alpaca_eval.scoring import Judged, outcome
 from harness.benchmarks.base import EvalRequest, Outcome
-from harness.benchmarks.judged import JudgedBy
+from harness.benchmarks.judged import JudgedBy, what_went_wrong
 from harness.errors import DataError
 
 
@@ -43,7 +43,8 @@ def rescore_annotations(path: Path, request: EvalRequest, *, by_position: bool =
             instruction=replace(instruction, baseline_output=row["output_1"]),
             output=row["output_2"],
             preference=row["preference"],
-            state=str(row.get("state") or ("ok" if row["preference"] is not None else "missing")),
+            state=_state(row),
+            error=what_went_wrong(_state(row), {}),
             truncated=bool(row.get("truncated")),
         )
         for instruction, row in pairs
@@ -75,6 +76,10 @@ def _matched(
         seen.add(found.index)
         pairs.append((replace(found, index=number) if by_position else found, row))
     return pairs
+
+
+def _state(row: Mapping[str, Any]) -> str:
+    return str(row.get("state") or ("ok" if row["preference"] is not None else "missing"))
 
 
 def _judge_of(path: Path, rows: Sequence[Mapping[str, Any]]) -> JudgedBy:

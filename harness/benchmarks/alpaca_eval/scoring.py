@@ -46,6 +46,7 @@ class Judged:
     output: str
     preference: float | None
     state: str = "ok"
+    error: str = ""
     truncated: bool = False
     prompt_hash: str = ""
 
@@ -184,7 +185,7 @@ def _item(judged: Judged, position: int, lc_values: Floats | None) -> ItemScore:
         values=values,
         truncated=judged.truncated,
         unparsed=judged.state == "unparsed",
-        error="" if judged.state in ("ok", "unparsed") else f"judge: {judged.state}",
+        error=judged.error,
         prompt_hash=judged.prompt_hash,
     )
 

@@ -11,17 +11,21 @@ from typing import TYPE_CHECKING, Any
 
 from harness.benchmarks.base import EvalRequest, Outcome, Workload
 from harness.benchmarks.judged import (
+    Decoding,
     Header,
     JudgedBy,
-    aligned,
+    answer,
+    answer_text,
+    ask,
     data_marks,
     draw,
     flat,
-    item_seed,
+    generator_name,
     judged_by,
     protocol_id,
     read_outputs,
     text_hash,
+    what_went_wrong,
     write_outputs,
 )
 from harness.benchmarks.mt_bench.files import (
@@ -38,8 +42,8 @@ from harness.benchmarks.mt_bench.scoring import NAME, RatedTurn, item_id, outcom
 from harness.errors import ProtocolError
 
 if TYPE_CHECKING:
-    from harness.engines.base import Completion, Engine, Message
-    from judges import Judge, Verdict
+    from harness.engines.base import Engine, Message
+    from judges import Judge, Rating, Verdict
 
 QUESTIONS = "mt_bench/question.jsonl"
 ANSWERS_FOLDER = "model_answer"
@@ -132,16 +136,16 @@ class MtBench:
         for turn in range(TURNS):
             for question, chat in zip(task.questions, chats, strict=True):
                 chat.append({"role": "user", "content": question.turns[turn]})
-            completions = _one_turn(task, engine, chats, turn, request.seed, done)
-            for k, completion in enumerate(completions):
-                rows[k].append(_row(task.questions[k], turn, chats[k], completion, engine))
-                chats[k].append({"role": "assistant", "content": completion.text.strip()})
+            for k, row in enumerate(_one_turn(task, engine, chats, turn, request.seed, done)):
+                rows[k].append(row)
+                chats[k].append({"role": "assistant", "content": answer_text(row)})
         write_outputs(folder, [row for both in rows for row in both])
+        model = generator_name(engine)
         model_answers = [
-            answer_row(q.question_id, [_answer(row) for row in both], engine.name, time.time())
+            answer_row(q.question_id, [answer_text(row) for row in both], model, time.time())
             for q, both in zip(task.questions, rows, strict=True)
         ]
-        write_jsonl(folder / ANSWERS_FOLDER / f"{file_stem(engine.name)}.jsonl", model_answers)
+        write_jsonl(folder / ANSWERS_FOLDER / f"{file_stem(model)}.jsonl", model_answers)
 
     def score(self, request: EvalRequest, folder: Path, judge: Judge | None = None) -> Outcome:
         """Rate the saved answers, write ``model_judgment/JUDGE_single.jsonl``, score.
@@ -154,7 +158,7 @@ class MtBench:
         task = prepare(request)
         places = [(q, turn) for q in task.questions for turn in (1, 2)]
         rows = read_outputs(folder, [item_id(q, turn) for q, turn in places])
-        verdicts = ask(judge, places, rows)
+        verdicts = ask(judge, "rating", ratings_of(places, rows), rows)
         by = judged_by(judge, verdicts)
         judgments = [
             _judgment(question, turn, verdict, by)
@@ -171,6 +175,7 @@ class MtBench:
                 turn=turn,
                 rating=verdict.value if verdict.state == "ok" else None,
                 state=verdict.state,
+                error=what_went_wrong(verdict.state, row),
                 truncated=bool(row.get("truncated")),
                 prompt_hash=str(row.get("prompt_hash", "")),
             )
@@ -186,57 +191,33 @@ def _one_turn(
     turn: int,
     seed: int,
     done: Callable[[int, object], None],
-) -> list[Completion]:
+) -> list[dict[str, Any]]:
     """One turn of every question: one call of the engine for each temperature."""
-    answers: dict[int, Completion] = {}
+    rows: dict[int, dict[str, Any]] = {}
     by_temperature: dict[float, list[int]] = {}
     for k, question in enumerate(task.questions):
         by_temperature.setdefault(task.temperature(question), []).append(k)
     for temperature, members in by_temperature.items():
-        completions = engine.chat(
-            [list(chats[k]) for k in members],
+        how = Decoding(
             max_new_tokens=int(task.settings["max_new_tokens"]),
             temperature=temperature,
             top_p=float(task.settings["top_p"]),
-            seeds=[item_seed(seed, item_id(task.questions[k], turn + 1)) for k in members],
-            on_done=done,
+            seed=seed,
         )
-        answers.update(zip(members, completions, strict=True))
-    return [answers[k] for k in range(len(task.questions))]
+        ids = [item_id(task.questions[k], turn + 1) for k in members]
+        answers = answer(engine, ids, [chats[k] for k in members], how, done)
+        rows.update(zip(members, answers, strict=True))
+    return [rows[k] for k in range(len(task.questions))]
 
 
-def _row(
-    question: Question,
-    turn: int,
-    chat: Sequence[Message],
-    completion: Completion,
-    engine: Engine,
-) -> dict[str, Any]:
-    """One line of ``outputs.jsonl``."""
-    return {
-        "item_id": item_id(question, turn + 1),
-        "prompt_hash": text_hash(engine.render(chat)),
-        "output": completion.text,
-        "truncated": completion.truncated,
-        "prompt_tokens": completion.prompt_tokens,
-        "completion_tokens": completion.completion_tokens,
-        "generator": engine.name,
-    }
-
-
-def _answer(row: Mapping[str, Any]) -> str:
-    """The answer as it is judged and as turn 2 sees it: without white space round it."""
-    return str(row["output"]).strip()
-
-
-def ask(
-    judge: Judge, places: Sequence[tuple[Question, int]], rows: Sequence[Mapping[str, Any]]
-) -> list[Verdict]:
-    """One rating an answer; a second turn is shown with the whole conversation."""
+def ratings_of(
+    places: Sequence[tuple[Question, int]], rows: Sequence[Mapping[str, Any]]
+) -> list[Rating]:
+    """What the judge is asked; a second turn is shown with the whole conversation."""
     from judges import Rating
 
     answers = {
-        (q.question_id, turn): _answer(row) for (q, turn), row in zip(places, rows, strict=True)
+        (q.question_id, turn): answer_text(row) for (q, turn), row in zip(places, rows, strict=True)
     }
     ratings = []
     for question, turn in places:
@@ -251,7 +232,7 @@ def ask(
                 references=question.references[:turn],
             )
         )
-    return aligned(judge.ratings(ratings), [rating.item_id for rating in ratings])
+    return ratings
 
 
 def _judgment(question: Question, turn: int, verdict: Verdict, by: JudgedBy) -> Judgment:

@@ -29,6 +29,7 @@ class RatedTurn:
     turn: int
     rating: float | None
     state: str = "ok"
+    error: str = ""
     truncated: bool = False
     prompt_hash: str = ""
 
@@ -103,6 +104,6 @@ def _item(rated: RatedTurn) -> ItemScore:
         values=values,
         truncated=rated.truncated,
         unparsed=rated.state == "unparsed",
-        error="" if rated.state in ("ok", "unparsed") else f"judge: {rated.state}",
+        error=rated.error,
         prompt_hash=rated.prompt_hash,
     )
