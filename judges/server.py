@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -9,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
+from judges.agreement import remembered_agreements
 from judges.client import Answer, Client, ClientSettings, Failure, run_async
 from judges.credentials import OFFICIAL_URL, find_key, public_url
 from judges.errors import JudgeError
@@ -62,6 +64,7 @@ class ServerJudge:
         self.store = store
         self.letters = letters
         self.offline = offline
+        self._salt = ""
         self._book = prompt_book(prompts)
         self._progress = progress
         self._url = public_url(base_url or OFFICIAL_URL)
@@ -187,6 +190,21 @@ class ServerJudge:
         if self.letters == "logprobs" and not reply.top_logprobs:
             raise self._no_logprobs()
 
+    def afresh(self, salt: str) -> ServerJudge:
+        """The same judge, whose verdicts are kept apart under another protocol id: it is asked
+        again even where the store has an answer (self-consistency, canary)."""
+        other = copy.copy(self)
+        other._salt = f"/{salt}"
+        other._states = {}
+        return other
+
+    def price_of(self, verdict: Verdict) -> float | None:
+        """US dollars that a verdict costs by its tokens; ``None`` without a known price."""
+        price = self.budget.price
+        if price is None or not verdict.request_key:
+            return None
+        return price.cost(verdict.prompt_tokens, verdict.completion_tokens)
+
     def estimate(self, calls: int, prompt_tokens: int) -> float:
         """US dollars of ``calls`` requests with ``prompt_tokens`` in all, each answered with the
         usual length of an explained verdict; 0 for a server without a known price."""
@@ -222,6 +240,10 @@ class ServerJudge:
             "comparable": self.comparable,
             "price_usd_per_million": None if price is None else [price.input, price.output],
             "states": dict(self._states),
+            "agreement": {
+                a.data: {"accuracy": a.accuracy, "interval": a.accuracy_interval, "n": a.n}
+                for a in remembered_agreements(self.store, self.snapshot)
+            },
             **self.spent(),
         }
 
@@ -238,6 +260,8 @@ class ServerJudge:
         reminder: str = "",
     ) -> list[Verdict]:
         """Verdicts of requests, in order, with one re-ask of those that could not be read."""
+        if self._salt:
+            requests = [replace(r, protocol=r.protocol + self._salt) for r in requests]
         answers = self._ask(requests)
         readings = [_reading(answer, read) for answer in answers]
         unread = [i for i, found in enumerate(readings) if found.state == "unparsed"]

@@ -1,0 +1,145 @@
+"""Pairs whose better side people (or a benchmark) have named: what a judge itself is scored on."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from judges.errors import JudgeError
+from judges.records import Comparison
+
+TIE = 0
+
+
+@dataclass(frozen=True)
+class LabelledPair:
+    """A comparison and one label an annotator: 1 or 2 for the better output, 0 for a tie.
+
+    ``subset`` names the part of a data set that it belongs to.
+    """
+
+    comparison: Comparison
+    labels: tuple[int, ...]
+    subset: str = ""
+
+    @property
+    def majority(self) -> int | None:
+        """The label of more than half of the annotators, ``None`` without one."""
+        label, count = Counter(self.labels).most_common(1)[0]
+        return label if 2 * count > len(self.labels) else None
+
+
+def load_labelled(path: Path) -> list[LabelledPair]:
+    """Pairs of a file in one of three schemas, told apart by the fields of the first row.
+
+    - RewardBench and preference data (JSONL): ``prompt``, ``chosen``, ``rejected``; the chosen side
+      alternates between output_1 and output_2, so that a judge with a favourite place gains nothing.
+    - PandaLM (JSON list): ``instruction``, ``input``, ``response1``, ``response2``, ``annotator1``..3.
+    - General (JSONL): ``instruction``, ``output_1``, ``output_2``, ``labels`` (list) or ``label``.
+
+    Raises:
+        JudgeError: unreadable, another schema, a bad row (file and row), an item twice.
+    """
+    rows = _rows(path)
+    if not rows:
+        raise JudgeError(f"{path}: no labelled pairs")
+    pairs: list[LabelledPair] = []
+    seen: set[str] = set()
+    for number, row in enumerate(rows, start=1):
+        place = f"{path}: row {number}"
+        try:
+            pair = _pair(row, number)
+        except KeyError as error:
+            raise JudgeError(f"{place}: no field {error}") from None
+        except (TypeError, ValueError) as error:
+            raise JudgeError(f"{place}: {str(error).splitlines()[0]}") from None
+        if pair.comparison.item_id in seen:
+            raise JudgeError(f"{place}: item {pair.comparison.item_id!r} occurs twice")
+        seen.add(pair.comparison.item_id)
+        pairs.append(pair)
+    return pairs
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise JudgeError(f"{path}: {error}") from None
+    if text.lstrip().startswith("["):
+        try:
+            rows = json.loads(text)
+        except ValueError as error:
+            raise JudgeError(f"{path}: no JSON ({error})") from None
+    else:
+        rows = []
+        for number, line in enumerate(text.split("\n"), start=1):
+            try:
+                rows += [json.loads(line)] if line.strip() else []
+            except ValueError as error:
+                raise JudgeError(f"{path}:{number}: no JSON ({error})") from None
+    if not all(isinstance(row, dict) for row in rows):
+        raise JudgeError(f"{path}: not all rows are objects")
+    return rows
+
+
+def _pair(row: dict[str, Any], number: int) -> LabelledPair:
+    if "annotator1" in row:
+        return _pandalm(row)
+    if "chosen" in row:
+        return _preference(row, number)
+    labels = row["labels"] if "labels" in row else [row["label"]]
+    comparison = Comparison(
+        item_id=str(row.get("id", number)),
+        instruction=row["instruction"],
+        output_1=row["output_1"],
+        output_2=row["output_2"],
+    )
+    return LabelledPair(comparison, _labels(labels), str(row.get("subset", "")))
+
+
+def _pandalm(row: dict[str, Any]) -> LabelledPair:
+    instruction = row["instruction"] + (f"\n\n{row['input']}" if row["input"] else "")
+    # One published response is the JSON value false: the text of that answer.
+    outputs = [
+        json.dumps(row[name]) if isinstance(row[name], bool) else row[name]
+        for name in ("response1", "response2")
+    ]
+    comparison = Comparison(
+        item_id=str(row["idx"]), instruction=instruction, output_1=outputs[0], output_2=outputs[1]
+    )
+    return LabelledPair(comparison, _labels([row[f"annotator{i}"] for i in (1, 2, 3)]))
+
+
+def _preference(row: dict[str, Any], number: int) -> LabelledPair:
+    outputs = [_last_turn(row["chosen"]), _last_turn(row["rejected"])]
+    first = number % 2 == 1
+    comparison = Comparison(
+        item_id=str(row.get("id", number)),
+        instruction=_first_turn(row["prompt"]),
+        output_1=outputs[not first],
+        output_2=outputs[first],
+    )
+    return LabelledPair(comparison, (1 if first else 2,), str(row.get("subset", "")))
+
+
+def _last_turn(value: str | Sequence[dict[str, str]]) -> str:
+    return value if isinstance(value, str) else value[-1]["content"]
+
+
+def _first_turn(value: str | Sequence[dict[str, str]]) -> str:
+    if isinstance(value, str):
+        return value
+    return next(turn["content"] for turn in value if turn["role"] == "user")
+
+
+def _labels(values: Sequence[Any]) -> tuple[int, ...]:
+    if not values:
+        raise ValueError("no label")
+    for value in values:
+        if value not in (0, 1, 2):
+            raise ValueError(f"label {value!r} is none of 0 (tie), 1, 2")
+    return tuple(int(value) for value in values)
