@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from harness.config import RunConfig
 
 Preset = Annotated[str, typer.Option("--preset", "-p", help="Shipped preset or a YAML file.")]
 Model = Annotated[str | None, typer.Option("--model", "-m", help="Hub id or local folder.")]
@@ -35,6 +38,15 @@ MaxCost = Annotated[
 Engine = Annotated[
     str | None, typer.Option("--engine", help="auto, hf, vllm or openai (text generation).")
 ]
+Benchmarks = Annotated[
+    str | None,
+    typer.Option(
+        "--benchmarks", "-b", help="Which, comma-separated; NAME/PROTOCOL picks the protocol."
+    ),
+]
+Limit = Annotated[
+    int | None, typer.Option("--limit", help="Items of each benchmark (seeded, stratified).")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only the result, no progress.")]
 
 
@@ -49,7 +61,6 @@ def flags(
     iterations: int | None = None,
     max_cost: float | None = None,
     engine: str | None = None,
-    benchmarks: str | None = None,
 ) -> dict[str, Any]:
     """Command-line flags as a nested configuration mapping; flags not given are left out."""
     found: dict[str, Any] = {}
@@ -72,3 +83,21 @@ def flags(
 def split_names(text: str) -> list[str]:
     """``a,b, c`` as names, each once, in order."""
     return list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+
+
+def select_benchmarks(config: RunConfig, benchmarks: str | None, limit: int | None) -> RunConfig:
+    """The configuration with only the named benchmarks (all if not given) and their limit."""
+    from harness.config import BenchmarkSettings, RunConfig
+
+    chosen = dict(config.benchmarks)
+    if benchmarks is not None:
+        chosen = {}
+        for entry in split_names(benchmarks):
+            name, _, protocol = entry.partition("/")
+            settings = config.benchmarks.get(name, BenchmarkSettings())
+            chosen[name] = (
+                settings.model_copy(update={"protocol": protocol}) if protocol else settings
+            )
+    changes = {"limit": limit} if limit is not None else {}
+    settled = {name: {**value.model_dump(), **changes} for name, value in chosen.items()}
+    return RunConfig.model_validate({**config.model_dump(), "benchmarks": settled})

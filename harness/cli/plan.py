@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from harness.cli.app import app
 from harness.cli.options import (
+    Benchmarks,
     Data,
     Engine,
     Iterations,
     Judge,
     JudgeUrl,
+    Limit,
     MaxCost,
     Methods,
     Model,
@@ -17,6 +19,7 @@ from harness.cli.options import (
     Seed,
     Set,
     flags,
+    select_benchmarks,
 )
 
 
@@ -26,6 +29,8 @@ def plan(
     iters: Iterations = None,
     methods: Methods = None,
     model: Model = None,
+    benchmarks: Benchmarks = None,
+    limit: Limit = None,
     data: Data = None,
     judge: Judge = None,
     judge_url: JudgeUrl = None,
@@ -55,6 +60,7 @@ def plan(
         engine=engine,
     )
     config = load_config(preset, set_ or (), chosen)
+    config = select_benchmarks(config, benchmarks, limit)
     folder = out or default_out(config, load_config(preset))
     console = Console()
     prepared = prepare(config, None, lambda text: console.print(text, highlight=False))

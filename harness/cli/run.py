@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from harness.cli.app import app
 from harness.cli.options import (
+    Benchmarks,
     Data,
     Engine,
     Iterations,
     Judge,
     JudgeUrl,
+    Limit,
     MaxCost,
     Methods,
     Model,
@@ -18,6 +20,7 @@ from harness.cli.options import (
     Seed,
     Set,
     flags,
+    select_benchmarks,
 )
 
 
@@ -27,6 +30,8 @@ def run(
     iters: Iterations = None,
     methods: Methods = None,
     model: Model = None,
+    benchmarks: Benchmarks = None,
+    limit: Limit = None,
     data: Data = None,
     judge: Judge = None,
     judge_url: JudgeUrl = None,
@@ -57,6 +62,7 @@ def run(
         engine=engine,
     )
     config = load_config(preset, set_ or (), chosen)
+    config = select_benchmarks(config, benchmarks, limit)
     if config.iterations < 1:
         raise ConfigError("iterations must be at least 1 (sso-bench eval scores a model as it is)")
     if not config.methods:

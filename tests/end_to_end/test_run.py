@@ -26,7 +26,9 @@ def pairs(run: Path) -> dict[str, str]:
     return {f.relative_to(run).as_posix(): f.read_text() for f in sorted(run.rglob("pairs.jsonl"))}
 
 
-def test_run_end_to_end_then_again_then_more(call: Call, tiny_model_dir: Path, tmp_path: Path) -> None:
+def test_run_end_to_end_then_again_then_more(
+    call: Call, tiny_model_dir: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "run"
     args = small(tiny_model_dir, out)
 
@@ -64,10 +66,11 @@ def test_run_end_to_end_then_again_then_more(call: Call, tiny_model_dir: Path, t
     assert "belongs to another experiment: its seeds is [0], yours" in other.err
 
 
-def test_two_runs_with_one_seed_are_identical(call: Call, tiny_model_dir: Path, tmp_path: Path) -> None:
+def test_two_runs_with_one_seed_are_identical(
+    call: Call, tiny_model_dir: Path, tmp_path: Path
+) -> None:
     for name in ("a", "b"):
-        args = small(tiny_model_dir, tmp_path / name, "--set", "benchmarks={}")
-        args += ["--set", "benchmarks.gsm8k.limit=4"]
+        args = small(tiny_model_dir, tmp_path / name, "--benchmarks", "gsm8k")
         done = call("run", "--iters", 1, "--methods", "sso,pbaa,ultrafeedback", "-q", *args)
         assert done.code == 0, done.err
     assert pairs(tmp_path / "a") == pairs(tmp_path / "b")
