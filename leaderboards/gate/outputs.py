@@ -41,8 +41,8 @@ def to_markdown(result: GateResult) -> str:
         lines.append("| " + " | ".join(map(escape_markdown, cells)) + " |")
     lines += ["", *map(escape_markdown, result.remarks)]
     lines.append(
-        "A benchmark fails when a paired test, corrected over all benchmarks, finds a loss and the "
-        "loss is as large as matters; it passes when a loss that large is ruled out."
+        "A benchmark passes when a loss as large as matters is ruled out, and fails when it does not "
+        "pass and a paired test, corrected over all benchmarks, finds a loss."
     )
     return "\n".join(lines) + "\n"
 
