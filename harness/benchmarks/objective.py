@@ -1,97 +1,127 @@
-"""Benchmarks with an answer key, run through lm-eval: one class, a small description each.
+"""The shell that all benchmarks with an answer key share: read, ask, save, grade, score.
 
-In: items of the data source, a protocol's settings. Out: ``outputs.jsonl`` with every raw answer,
-then item scores and scores under all of the protocol's metrics, unusable answers counted apart.
+A benchmark folder supplies three functions. ``read`` turns the data into items, ``examples`` gives
+the pool of few-shot examples, ``grade`` judges saved answers from their targets alone. Prompts go
+through lm-eval's request building, all of a benchmark in one batch of the engine.
 """
 
 from __future__ import annotations
 
-import math
-import statistics
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.benchmarks.base import EvalRequest, Outcome, Workload
-from harness.benchmarks.judged import (
-    data_marks,
-    draw,
-    flat,
-    protocol_id,
-    read_outputs,
-    text_hash,
-    write_outputs,
-)
-from harness.benchmarks.lm_eval_bridge import ItemRequest, TaskPlan, build_requests, score_outputs
-from harness.errors import DataError, HarnessError
-from leaderboards.records import ItemScore, Score
+from harness.benchmarks.outputs import read_outputs, text_hash, write_outputs
+from harness.benchmarks.sampling import draw
+from harness.benchmarks.scoring import Grade, Header, data_marks, flat, outcome, protocol_id
+from harness.data.source import DataSource
+from harness.errors import DataError, ProtocolError
 
 if TYPE_CHECKING:
-    from harness.data.source import DataSource
-    from harness.engines.base import Completion, Engine
+    from harness.benchmarks.lm_eval_bridge import EngineLM, Prompt, TaskSpec
+    from harness.engines.base import Engine
     from judges import Judge
 
-INVALID = "[invalid]"
-"""What lm-eval's regular-expression filters give where they match nothing."""
-_CHARACTERS_A_TOKEN = 4
+Settings = Mapping[str, Any]
+CHARACTERS_A_TOKEN = 4
+OPTIONAL = {
+    *("shots", "max_new_tokens", "stop", "chat", "multiturn", "system", "prompt", "set"),
+    *("permutations", "order_seed", "grader", "target", "math_verify_seconds"),
+}
+"""Settings that a protocol may leave out, so that an override of them is no typing error."""
 
 
 @dataclass(frozen=True)
 class Item:
-    """One item: where it stands in its lm-eval task, and its category for stratified samples."""
+    """One question: its row as the lm-eval task wants it, and what scoring needs.
 
-    id: str
-    category: str
-    task: str
-    index: int
-    characters: int
+    ``task`` is the lm-eval task (a subject's, where there are several); ``stratum`` is what a limit
+    keeps the shares of; items of one ``cluster`` share a question.
+    """
+
+    item_id: str
+    row: Mapping[str, Any]
+    target: Mapping[str, Any]
+    category: str = ""
+    task: str = ""
+    stratum: str = ""
+    cluster: str = ""
+    extra: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class ItemSet:
-    """All items of a benchmark in one data source, and the data of their tasks by split."""
+class Answer:
+    """A saved answer as a grader sees it; ``logprobs`` are (nats, greedy) of every choice."""
 
-    items: Sequence[Item]
-    splits: Mapping[str, Mapping[str, Sequence[Mapping[str, Any]]]]
-    overrides: Mapping[str, Mapping[str, Any]]
-
-
-Grade = Callable[[Sequence[Mapping[str, Any]], Sequence[str]], "list[dict[str, float] | None]"]
-"""Own grading instead of the task's: documents and raw answers to metric values, ``None`` where
-grading timed out."""
+    target: Mapping[str, Any]
+    text: str = ""
+    logprobs: Sequence[tuple[float, bool]] = ()
+    task: str = ""
 
 
 @dataclass(frozen=True)
 class ObjectiveBenchmark:
-    """A benchmark with an answer key. ``read`` lays out its items for a protocol's settings;
-    ``files`` names the data files it reads."""
+    """One benchmark with an answer key (see ``base.Benchmark``).
+
+    ``folder`` holds its tasks below ``lm_eval/tasks``. ``saved`` reads a line of a foreign file of
+    answers as ``Answer`` for ``rescore``.
+    """
 
     name: str
     title: str
-    read: Callable[[DataSource, Mapping[str, Any]], ItemSet]
-    files: Callable[[Mapping[str, Any]], Sequence[tuple[str, ...]]]
+    folder: str
+    read: Callable[[DataSource, Settings], Sequence[Item]]
+    examples: Callable[[DataSource, Settings], Mapping[str, Sequence[Mapping[str, Any]]]]
+    grade: Callable[[Sequence[Answer], Settings], Sequence[Grade]]
+    files: Callable[[DataSource, Settings], Sequence[str]]
+    saved: Callable[[Mapping[str, Any]], Answer] | None = None
     gated: bool = False
-    grade: Grade | None = None
     needs_judge: bool = False
 
     def fingerprint(self, request: EvalRequest) -> str:
-        """Hash of the files that this request reads."""
-        found = [request.data.fingerprint(*names) for names in self.files(_settings(request))]
-        return text_hash(" ".join(found))
+        """Hash of the items drawn and of the files read."""
+        drawn, _ = self.items(request)
+        ids = ",".join(item.item_id for item in drawn)
+        return text_hash(self.data_revision(request) + ids)[:16]
+
+    def data_revision(self, request: EvalRequest) -> str:
+        """Fingerprints of the files that the items come from."""
+        names = self.files(request.data, settings_of(request))
+        return ",".join(request.data.fingerprint(name) for name in names)
+
+    def items(self, request: EvalRequest) -> tuple[list[Item], int]:
+        """The items drawn under the request's limit, and how many there are.
+
+        Raises:
+            DataError: no data, or a row that can't be used.
+        """
+        everything = self.read(request.data, settings_of(request))
+        if not everything:
+            raise DataError(f"{request.data.root}: no item of {self.title}")
+        clusters = {item.cluster or item.item_id: item for item in everything}
+        kept = draw(list(clusters.values()), lambda i: i.stratum, request.limit, request.seed)
+        names = {item.cluster or item.item_id for item in kept}
+        chosen = [item for item in everything if (item.cluster or item.item_id) in names]
+        return chosen, len(everything)
 
     def workload(self, request: EvalRequest) -> Workload:
-        """Items and tokens; shots are counted with the items' mean length."""
-        chosen, _, _ = self._items(request)
-        settings = _settings(request)
-        characters = sum(item.characters for item in chosen)
-        shots = int(settings.get("num_fewshot") or 0)
-        new = 0 if settings.get("max_new_tokens") is None else int(settings["max_new_tokens"])
-        return Workload(
-            items=len(chosen),
-            prompt_tokens=(1 + shots) * characters // _CHARACTERS_A_TOKEN,
-            new_tokens=new * len(chosen),
-        )
+        """Items and tokens; prompt tokens are an estimate from characters."""
+        settings = settings_of(request)
+        drawn, _ = self.items(request)
+        pools = self.examples(request.data, settings)
+        shots = int(settings.get("shots") or 0)
+        characters = 0
+        for item in drawn:
+            pool = pools.get(item.task) or pools.get("") or ()
+            characters += _characters(item.row)
+            if pool:
+                characters += shots * sum(map(_characters, pool)) // len(pool)
+        new = int(settings.get("max_new_tokens") or 0)
+        return Workload(len(drawn), characters // CHARACTERS_A_TOKEN, new * len(drawn))
 
     def generate(
         self,
@@ -100,309 +130,154 @@ class ObjectiveBenchmark:
         folder: Path,
         progress: Callable[[int, int], None] = lambda done, total: None,
     ) -> None:
-        """Ask the model about every drawn item, all tasks in one call of the engine."""
-        chosen, _, items = self._items(request)
-        settings = _settings(request)
-        asked: list[tuple[Item, ItemRequest, int]] = []
-        for plan in _plans(chosen, items, settings):
-            asked += self._requests(plan, chosen, engine, settings)
-        rows = _ask(asked, engine, settings, progress)
-        hidden = self.gated and request.data.kind != "sample"
-        write_outputs(folder, [_hide(row) if hidden else row for row in rows])
+        """Write ``outputs.jsonl``: one line an item, in item order."""
+        from harness.benchmarks.lm_eval_bridge import EngineLM
+
+        drawn, _ = self.items(request)
+        finished = count(1)
+        total = len(drawn)
+        lm = EngineLM(engine, lambda: progress(min(next(finished), total), total))
+        asked = self.prompts(request, drawn, lm)
+        rows = answered(lm, drawn, asked)
+        write_outputs(folder, rows, sealed=self.gated and request.data.kind != "sample")
+
+    def prompts(self, request: EvalRequest, items: Sequence[Item], lm: EngineLM) -> list[Prompt]:
+        """The prompt of each item, in item order, built by the items' lm-eval tasks."""
+        from harness.benchmarks.lm_eval_bridge import load_task, prompts
+
+        settings = settings_of(request)
+        pools = self.examples(request.data, settings)
+        found: dict[str, Prompt] = {}
+        for name in dict.fromkeys(item.task for item in items):
+            members = [item for item in items if item.task == name]
+            spec = self.task_spec(settings, name)
+            pool = pools.get(name) or pools.get("") or ()
+            task = load_task(spec, [item.row for item in members], pool)
+            made = prompts(task, lm, spec)
+            found.update(zip([item.item_id for item in members], made, strict=True))
+        return [found[item.item_id] for item in items]
+
+    def task_spec(self, settings: Settings, task: str) -> TaskSpec:
+        """The lm-eval task and what the protocol's settings change in it."""
+        from harness.benchmarks.lm_eval_bridge import TaskSpec
+
+        return TaskSpec(
+            folder=self.folder,
+            name=task,
+            shots=settings.get("shots"),
+            max_new_tokens=settings.get("max_new_tokens"),
+            stop=settings.get("stop"),
+            chat=bool(settings.get("chat", True)),
+            multiturn=bool(settings.get("multiturn", True)),
+            system=settings.get("system"),
+            changes=settings.get("prompt"),
+        )
 
     def score(self, request: EvalRequest, folder: Path, judge: Judge | None = None) -> Outcome:
-        """Score the saved answers with the task's own filters and metrics."""
-        chosen, available, items = self._items(request)
-        rows = {
-            row["item_id"]: _unhide(row)
-            for row in read_outputs(folder, [item.id for item in chosen])
+        """Grade the saved answers and score them."""
+        drawn, available = self.items(request)
+        rows = read_outputs(folder, [item.item_id for item in drawn])
+        settings = settings_of(request)
+        header = self.header(request, drawn[0].task, data_marks(request, len(drawn), available))
+        return self.score_rows(rows, settings, header)
+
+    def header(self, request: EvalRequest, task: str, marks: tuple[str, ...]) -> Header:
+        """Protocol id and settings in force: prompt hash and data revision are part of the id."""
+        from harness.benchmarks.lm_eval_bridge import prompt_fingerprint
+
+        settings = {
+            **settings_of(request),
+            "prompt_hash": prompt_fingerprint(self.task_spec(settings_of(request), task)),
+            "data_revision": self.data_revision(request),
+            "decoding": "greedy",
         }
-        settings = _settings(request)
-        scored: list[ItemScore] = []
-        for plan in _plans(chosen, items, settings):
-            scored += self._score_task(plan, chosen, rows, settings)
-        order = {item.id: position for position, item in enumerate(chosen)}
-        scored.sort(key=lambda item: order[item.item_id])
-        header = _header(request, settings, len(chosen), available, rows, self.fingerprint(request))
-        return Outcome(items=scored, scores=_scores(self.name, scored, settings, header))
-
-    def _items(self, request: EvalRequest) -> tuple[list[Item], int, ItemSet]:
-        items = self.read(request.data, _settings(request))
-        if not items.items:
-            raise DataError(f"{self.name}: no items in {request.data.root}")
-        chosen = draw(items.items, lambda item: item.category, request.limit, request.seed)
-        return chosen, len(items.items), items
-
-    def _requests(
-        self, plan: TaskPlan, chosen: Sequence[Item], engine: Engine, settings: Mapping[str, Any]
-    ) -> list[tuple[Item, ItemRequest, int]]:
-        """Requests of one task; where the context is too short, an item gets fewer shots."""
-        by_index = {item.index: item for item in chosen if item.task == plan.task}
-        shots = int(settings.get("num_fewshot") or 0)
-        room = engine.max_length - int(settings.get("max_new_tokens") or 8)
-        style = {"chat": bool(settings["chat_template"]), "multiturn": bool(settings["multiturn"])}
-        found: list[tuple[Item, ItemRequest, int]] = []
-        waiting = build_requests(plan, engine, **style)
-        while waiting:
-            fits = [r for r in waiting if shots == 0 or engine.count_tokens(r.prompt) <= room]
-            found += [(by_index[r.index], r, shots) for r in fits]
-            left = tuple(r.index for r in waiting if r not in fits)
-            if not left:
-                break
-            shots -= 1
-            plan = replace(
-                plan, indices=left, overrides={**plan.overrides, "num_fewshot": shots}
-            )
-            waiting = build_requests(plan, engine, **style)
-        return sorted(found, key=lambda entry: entry[1].index)
-
-    def _score_task(
-        self,
-        plan: TaskPlan,
-        chosen: Sequence[Item],
-        rows: Mapping[str, Mapping[str, Any]],
-        settings: Mapping[str, Any],
-    ) -> list[ItemScore]:
-        members = sorted((i for i in chosen if i.task == plan.task), key=lambda i: i.index)
-        if self.grade is not None:
-            documents = [plan.splits[settings["split"]][item.index] for item in members]
-            graded = self.grade(documents, [str(rows[item.id]["output"]) for item in members])
-            return [
-                _graded_item(self.name, item, rows[item.id], values, settings)
-                for item, values in zip(members, graded, strict=True)
-            ]
-        outputs: dict[int, Any] = {}
-        for item in members:
-            row = rows[item.id]
-            pairs = row.get("logprobs")
-            outputs[item.index] = [tuple(p) for p in pairs] if pairs else str(row["output"])
-        results = {r.index: r for r in score_outputs(plan, outputs)}
-        return [
-            _task_item(self.name, item, rows[item.id], results[item.index], settings)
-            for item in members
-        ]
-
-
-def _settings(request: EvalRequest) -> dict[str, Any]:
-    return {**request.protocol.settings, **request.overrides}
-
-
-def _plans(
-    chosen: Sequence[Item], items: ItemSet, settings: Mapping[str, Any]
-) -> list[TaskPlan]:
-    """One plan a task, in the tasks' order, with the protocol's changes to its configuration."""
-    plans = []
-    for task in dict.fromkeys(item.task for item in chosen):
-        overrides = dict(items.overrides.get(task, {}))
-        if settings.get("num_fewshot") is not None:
-            overrides["num_fewshot"] = settings["num_fewshot"]
-        indices = tuple(sorted(item.index for item in chosen if item.task == task))
-        plans.append(TaskPlan(task, items.splits[task], indices, overrides))
-    return plans
-
-
-def _ask(
-    asked: Sequence[tuple[Item, ItemRequest, int]],
-    engine: Engine,
-    settings: Mapping[str, Any],
-    progress: Callable[[int, int], None],
-) -> list[dict[str, Any]]:
-    if asked and asked[0][1].continuations:
-        return _ask_choices(asked, engine)
-    done = 0
-
-    def count(index: int, completion: Completion) -> None:
-        nonlocal done
-        done += 1
-        progress(done, len(asked))
-
-    until = settings.get("until")
-    stop = tuple(asked[0][1].until if until is None else until) if asked else ()
-    completions = engine.chat(
-        [request.prompt for _, request, _ in asked],
-        max_new_tokens=int(settings["max_new_tokens"]),
-        temperature=float(settings.get("temperature", 0.0)),
-        stop=stop,
-        on_done=count,
-    )
-    return [
-        {
-            **_identity(item, request, shots),
-            "output": completion.text,
-            "truncated": completion.truncated,
-            "completion_tokens": completion.completion_tokens,
-        }
-        for (item, request, shots), completion in zip(asked, completions, strict=True)
-    ]
-
-
-def _ask_choices(
-    asked: Sequence[tuple[Item, ItemRequest, int]], engine: Engine
-) -> list[dict[str, Any]]:
-    pairs = [(r.prompt, choice) for _, r, _ in asked for choice in r.continuations]
-    results = iter(engine.logprobs([p for p, _ in pairs], [c for _, c in pairs]))
-    rows = []
-    for item, request, shots in asked:
-        found = [next(results) for _ in request.continuations]
-        best = max(range(len(found)), key=lambda i: found[i].total)
-        rows.append(
-            {
-                **_identity(item, request, shots),
-                "output": request.continuations[best].strip(),
-                "truncated": False,
-                "logprobs": [[f.total, f.greedy] for f in found],
-            }
+        return Header(
+            benchmark=self.name,
+            protocol=protocol_id(request.protocol, settings),
+            headline=str(settings["metric"]),
+            settings=flat(settings),
+            data=request.data.label,
+            marks=marks,
         )
+
+    def score_rows(
+        self, rows: Sequence[Mapping[str, Any]], settings: Settings, header: Header
+    ) -> Outcome:
+        """Grades of saved lines; an item that was never asked has no value and stays counted."""
+        asked = [k for k, row in enumerate(rows) if not row.get("error")]
+        answers = [
+            Answer(
+                target=rows[k].get("target") or {},
+                text=str(rows[k].get("output") or ""),
+                logprobs=[tuple(pair) for pair in rows[k].get("logprobs") or ()],
+                task=str(rows[k].get("task") or settings["task"]),
+            )
+            for k in asked
+        ]
+        grades = [Grade({}, error=str(row.get("error") or "")) for row in rows]
+        for k, grade in zip(asked, self.grade(answers, settings), strict=True):
+            grades[k] = grade
+        return outcome(rows, grades, header)
+
+
+def settings_of(request: EvalRequest) -> dict[str, Any]:
+    """The protocol's settings with the request's overrides.
+
+    Raises:
+        ProtocolError: an override that no protocol of this kind has.
+    """
+    own = request.protocol.settings
+    for key in request.overrides:
+        if key not in own and key not in OPTIONAL:
+            near = get_close_matches(key, [*own, *OPTIONAL], n=1, cutoff=0.0)
+            raise ProtocolError(
+                f"{request.protocol.name} has no setting {key!r} (did you mean {near[0]!r}?)"
+            )
+    return {**own, **request.overrides}
+
+
+def answered(lm: EngineLM, items: Sequence[Item], asked: Sequence[Prompt]) -> list[dict[str, Any]]:
+    """Ask the engine, one batch a kind of request, and lay out the lines of ``outputs.jsonl``."""
+    usable = [k for k, prompt in enumerate(asked) if not prompt.error]
+    writes = [k for k in usable if asked[k].requests[0].request_type == "generate_until"]
+    scores = [k for k in usable if asked[k].requests[0].request_type != "generate_until"]
+    rows = [_row(item, prompt) for item, prompt in zip(items, asked, strict=True)]
+    completions = lm.complete([asked[k].requests[0] for k in writes]) if writes else []
+    for k, completion in zip(writes, completions, strict=True):
+        rows[k].update(
+            output=completion.text,
+            truncated=completion.truncated,
+            prompt_tokens=completion.prompt_tokens,
+            completion_tokens=completion.completion_tokens,
+        )
+    flattened = [request for k in scores for request in asked[k].requests]
+    found = iter(lm.score(flattened) if flattened else [])
+    for k in scores:
+        rows[k]["logprobs"] = [
+            [one.total, one.greedy] for one, _ in zip(found, asked[k].requests, strict=False)
+        ]
     return rows
 
 
-def _identity(item: Item, request: ItemRequest, shots: int) -> dict[str, Any]:
-    return {
-        "item_id": item.id,
+def _row(item: Item, prompt: Prompt) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "item_id": item.item_id,
         "category": item.category,
         "task": item.task,
-        "index": item.index,
-        "shots": shots,
-        "prompt_hash": text_hash(request.prompt),
-        "prompt": request.prompt,
+        "prompt_hash": text_hash(prompt.text),
+        "shots": prompt.shots,
+        "target": dict(item.target),
+        "output": "",
+        "truncated": False,
     }
+    if item.cluster:
+        row["cluster"] = item.cluster
+    if prompt.shots < prompt.wanted:
+        row["shots_wanted"] = prompt.wanted
+    if prompt.error:
+        row["error"] = prompt.error
+    return {**row, **item.extra}
 
 
-def _hide(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row of a gated set: no prompt, the raw answer sealed (it may quote the question)."""
-    from harness.engines.resumable import seal
-
-    open_fields = {k: v for k, v in row.items() if k not in ("prompt", "output")}
-    return {**open_fields, "output": seal(str(row["output"]), row["prompt_hash"]), "sealed": True}
-
-
-def _unhide(row: Mapping[str, Any]) -> Mapping[str, Any]:
-    from harness.engines.resumable import unseal
-
-    if not row.get("sealed"):
-        return row
-    return {**row, "output": unseal(row["output"], row["prompt_hash"])}
-
-
-def _task_item(
-    benchmark: str, item: Item, row: Mapping[str, Any], result: Any, settings: Mapping[str, Any]
-) -> ItemScore:
-    metrics: Mapping[str, str] = settings["metrics"]
-    headline = metrics[settings["headline"]]
-    extracted = result.extracted.get(headline.split(",", 1)[1], "")
-    values = {name: result.values[key] for name, key in metrics.items()}
-    return ItemScore(
-        benchmark=benchmark,
-        item_id=item.id,
-        category=item.category,
-        values=values,
-        truncated=bool(row.get("truncated")),
-        unparsed=extracted == INVALID,
-        prompt_hash=str(row.get("prompt_hash", "")),
-        extracted=None if row.get("sealed") else extracted or str(row["output"])[:40],
-    )
-
-
-def _graded_item(
-    benchmark: str,
-    item: Item,
-    row: Mapping[str, Any],
-    values: Mapping[str, float] | None,
-    settings: Mapping[str, Any],
-) -> ItemScore:
-    metrics: Mapping[str, str] = settings["metrics"]
-    found = {name: 0.0 if values is None else values[key] for name, key in metrics.items()}
-    return ItemScore(
-        benchmark=benchmark,
-        item_id=item.id,
-        category=item.category,
-        values=found,
-        truncated=bool(row.get("truncated")),
-        unparsed=values is not None and not values.get("parsed", 1.0),
-        error="grading timed out" if values is None else "",
-        prompt_hash=str(row.get("prompt_hash", "")),
-    )
-
-
-@dataclass(frozen=True)
-class Header:
-    """What all scores of one evaluation share."""
-
-    protocol: str
-    settings: Mapping[str, str]
-    data: str
-    marks: tuple[str, ...]
-    n_expected: int
-
-
-def _header(
-    request: EvalRequest,
-    settings: Mapping[str, Any],
-    drawn: int,
-    available: int,
-    rows: Mapping[str, Mapping[str, Any]],
-    fingerprint: str,
-) -> Header:
-    hashes = sorted(str(row.get("prompt_hash", "")) for row in rows.values())
-    fewer = sum(int(r.get("shots", 0)) < int(settings.get("num_fewshot") or 0) for r in rows.values())
-    shown = {**settings, "data": f"{request.data.label}:{fingerprint}"}
-    return Header(
-        protocol=protocol_id(request, shown),
-        settings={
-            **flat(shown),
-            "prompts": text_hash("".join(hashes)),
-            "fewer_shots": str(fewer),
-        },
-        data=request.data.label,
-        marks=(*request.protocol.marks, *data_marks(request, drawn, available)),
-        n_expected=drawn,
-    )
-
-
-def _scores(
-    benchmark: str, items: Sequence[ItemScore], settings: Mapping[str, Any], header: Header
-) -> list[Score]:
-    """A score for each metric over all items (micro average), and the headline by category."""
-    headline = settings["headline"]
-    scores = [
-        _score(benchmark, metric, items, header, header.n_expected, headline=metric == headline)
-        for metric in settings["metrics"]
-    ]
-    for category in dict.fromkeys(item.category for item in items):
-        inside = [item for item in items if item.category == category]
-        scores.append(
-            _score(benchmark, headline, inside, header, len(inside), category=category)
-        )
-    return scores
-
-
-def _score(
-    benchmark: str,
-    metric: str,
-    items: Sequence[ItemScore],
-    header: Header,
-    n_expected: int,
-    **more: Any,
-) -> Score:
-    values = [item.values[metric] for item in items if metric in item.values]
-    if not values:
-        raise HarnessError(f"{benchmark}: no item has a value of {metric}")
-    error = statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else None
-    return Score(
-        benchmark=benchmark,
-        metric=metric,
-        value=100 * math.fsum(values) / len(values),
-        stderr=None if error is None else 100 * error,
-        n=len(values),
-        n_expected=n_expected,
-        n_truncated=sum(item.truncated for item in items),
-        n_unparsed=sum(item.unparsed for item in items),
-        n_error=sum(bool(item.error) for item in items),
-        n_missing=n_expected - len(items),
-        protocol=header.protocol,
-        settings=dict(header.settings),
-        data=header.data,
-        marks=header.marks,
-        **more,
-    )
-
+def _characters(row: Mapping[str, Any]) -> int:
+    return sum(len(str(value)) for value in row.values())
