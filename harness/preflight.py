@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -91,10 +92,10 @@ def _check_names(config: RunConfig) -> None:
 
     problems: list[str] = []
     for method in config.methods:
-        _collect(problems, lambda method=method: get_arm(method))
+        _collect(problems, partial(get_arm, method))
     for name, settings in config.benchmarks.items():
-        _collect(problems, lambda name=name: get_benchmark(name))
-        _collect(problems, lambda n=name, p=settings.protocol: load_protocol(n, p))
+        _collect(problems, partial(get_benchmark, name))
+        _collect(problems, partial(load_protocol, name, settings.protocol))
     if problems:
         raise HarnessError("\n".join(problems))
 

@@ -12,7 +12,7 @@ from harness.config import RunConfig
 
 if TYPE_CHECKING:
     from harness.data.source import DataSource
-    from harness.engines.base import Engine
+    from harness.engines import BatchEngine
     from harness.models import ResolvedModel
     from judges import Judge
 
@@ -35,11 +35,11 @@ class Session:
         self.model = model
         self.data = data
         self.log = log
-        self._engines: OrderedDict[str, Engine] = OrderedDict()
+        self._engines: OrderedDict[str, BatchEngine] = OrderedDict()
         self._judge: Judge | None = None
-        self._writer: Engine | None = None
+        self._writer: BatchEngine | None = None
 
-    def engine(self, folder: Path) -> Engine:
+    def engine(self, folder: Path) -> BatchEngine:
         """A text engine on a checkpoint folder; loaded on first use."""
         from harness.engines import open_engine
 
@@ -61,7 +61,7 @@ class Session:
         )
         return self._engines[key]
 
-    def writer(self) -> Engine | None:
+    def writer(self) -> BatchEngine | None:
         """The engine of another model that writes principles, ``None`` for the policy itself."""
         from harness.engines import open_engine
 
@@ -108,7 +108,7 @@ class Session:
             self._writer = None
 
     @staticmethod
-    def _close(key: str, engine: Engine) -> None:
+    def _close(key: str, engine: BatchEngine) -> None:
         engine.close()
 
 

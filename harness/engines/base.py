@@ -40,11 +40,17 @@ class ContinuationLogprob:
 class Engine(Protocol):
     """A loaded model that writes text and scores continuations."""
 
-    name: str
-    model_hash: str
-    """Fingerprint of weights and tokenizer, or of server and model name."""
-    max_length: int
-    """Context length in tokens."""
+    @property
+    def name(self) -> str:
+        """What reports call it."""
+
+    @property
+    def model_hash(self) -> str:
+        """Fingerprint of weights and tokenizer, or of server and model name."""
+
+    @property
+    def max_length(self) -> int:
+        """Context length in tokens."""
 
     def render(self, messages: Sequence[Message], *, add_generation_prompt: bool = True) -> str:
         """The chat as the model reads it (the only place where a chat template is applied)."""

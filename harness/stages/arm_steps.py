@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from harness.config import RunConfig
 from harness.plan import Source, Stage, StageOutcome, StageRun
 from harness.store import file_sha256, read_lines
 from sso.arms import Arm, Step, StepContext
 from sso.records import Query
+
+if TYPE_CHECKING:
+    from harness.engines import ResumableEngine
 
 MODEL = "model"
 """Sub-folder in which a train step leaves its checkpoint."""
@@ -92,7 +96,7 @@ def _queries(folder: Path | None) -> list[Query]:
     return [Query.model_validate(row) for row in read_lines(folder / "queries.jsonl")]
 
 
-def _journaled(run: StageRun, folder: Path) -> object:
+def _journaled(run: StageRun, folder: Path) -> ResumableEngine:
     from harness.engines import ResumableEngine
 
     return ResumableEngine(run.session.engine(folder), run.folder / "generations.jsonl")
