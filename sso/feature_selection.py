@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -84,11 +84,13 @@ def select_features(
     *,
     iteration: int,
     seed: int,
+    progress: Callable[[int], None] = lambda replied: None,
 ) -> tuple[list[Selected], int]:
     """Features of every query, and the number of tokens generated.
 
     ``engine`` None draws all of them at random. What a reply does not name is filled at random from
     the rest; Concision joins with its probability. Draws depend on seed, iteration and query id.
+    ``progress(1)`` is called as each reply comes in.
     """
     count = min(settings.features_per_query, len(book.features))
     tokens = 0
@@ -97,6 +99,7 @@ def select_features(
         replies = engine.chat(
             [selection_prompt(book, query.text, count) for query in queries],
             max_new_tokens=min(settings.max_new_tokens, 8 + 8 * count),
+            on_done=lambda index, reply: progress(1),
         )
         named = [parse_features(reply.text, book.features, count) for reply in replies]
         tokens = sum(reply.completion_tokens for reply in replies)

@@ -147,14 +147,14 @@ def make_principles(
     *,
     iteration: int,
     seed: int,
-    progress: Callable[[int], None] = lambda asked: None,
+    progress: Callable[[int], None] = lambda replied: None,
 ) -> PrincipleReport:
     """Select the features of every query and give it a good and a bad principle.
 
     ``engine`` is the policy or another writer; it selects (greedily) when ``settings.select`` is
     ``policy`` and writes (as ``sampling`` says) when ``settings.source`` is ``generated``. Text that
     does not parse, or repeats a few-shot example, falls back to the predefined principles.
-    ``progress(n)`` is called after each round with the number of completions asked for.
+    ``progress(1)`` is called as each reply comes in.
     """
     if settings.features_per_query > len(book.features):
         raise SsoError(
@@ -163,48 +163,62 @@ def make_principles(
         )
     asks = settings.select == "policy"
     selected, tokens = select_features(
-        engine if asks else None, queries, book, settings, iteration=iteration, seed=seed
+        engine if asks else None,
+        queries,
+        book,
+        settings,
+        iteration=iteration,
+        seed=seed,
+        progress=progress,
     )
-    if asks:
-        progress(len(queries))
     counts = _selection_counts(selected, asks)
     if settings.source == "predefined":
-        principles = tuple(
-            _predefined(book, query, chosen)
-            for query, chosen in zip(queries, selected, strict=True)
+        principles = [_predefined(book, q, s) for q, s in zip(queries, selected, strict=True)]
+    else:
+        replies = engine.chat(
+            [
+                writing_prompt(book, query.text, chosen.names)
+                for query, chosen in zip(queries, selected, strict=True)
+            ],
+            max_new_tokens=settings.max_new_tokens,
+            temperature=sampling.temperature,
+            top_p=sampling.top_p,
+            seeds=[item_seed(seed, iteration, query.id, "principle") for query in queries],
+            on_done=lambda index, reply: progress(1),
         )
-        return PrincipleReport(principles, counts, _rates(counts, len(queries), settings), tokens)
-    replies = engine.chat(
-        [
-            writing_prompt(book, query.text, chosen.names)
-            for query, chosen in zip(queries, selected, strict=True)
-        ],
-        max_new_tokens=settings.max_new_tokens,
-        temperature=sampling.temperature,
-        top_p=sampling.top_p,
-        seeds=[item_seed(seed, iteration, query.id, "principle") for query in queries],
-    )
-    progress(len(queries))
-    tokens += sum(reply.completion_tokens for reply in replies)
-    written = [_written(book, reply) for reply in replies]
+        tokens += sum(reply.completion_tokens for reply in replies)
+        principles = _principles(book, queries, selected, replies, counts)
+    rates = _rates(counts, len(queries), settings)
+    return PrincipleReport(tuple(principles), counts, rates, tokens)
+
+
+def _principles(
+    book: PrincipleBook,
+    queries: Sequence[Query],
+    selected: Sequence[Selected],
+    replies: Sequence[CompletionLike],
+    counts: Counter[str],
+) -> list[Principle]:
+    """What was written where it can be used, else the predefined text; adds to ``counts``."""
+    found = []
     counts["principle_fallbacks"] = 0
-    for text in written:
+    for query, chosen, reply in zip(queries, selected, replies, strict=True):
+        text = _written(book, reply)
         if text.problem:
             counts["principle_fallbacks"] += 1
             counts[f"principle_fallbacks_{text.problem}"] += 1
-    principles = tuple(
-        _predefined(book, query, chosen, fallback=True)
-        if text.problem
-        else Principle(
-            query_id=query.id,
-            features=chosen.names,
-            good=text.good,
-            bad=text.bad,
-            source="generated",
-        )
-        for query, chosen, text in zip(queries, selected, written, strict=True)
-    )
-    return PrincipleReport(principles, counts, _rates(counts, len(queries), settings), tokens)
+            found.append(_predefined(book, query, chosen, fallback=True))
+        else:
+            found.append(
+                Principle(
+                    query_id=query.id,
+                    features=chosen.names,
+                    good=text.good,
+                    bad=text.bad,
+                    source="generated",
+                )
+            )
+    return found
 
 
 def _written(book: PrincipleBook, reply: CompletionLike) -> Guidelines:

@@ -33,7 +33,7 @@ def sample_contrasts(
     """Sample y+ and y- for every query; ``originals`` (by query id) are attached as yo.
 
     Seeds come from ``seed``, ``iteration``, ``round_name``, the query's id and the role.
-    ``progress(n)`` is called with the number of completions that came in.
+    ``progress(1)`` is called as each completion comes in.
     """
     prompts = [
         contrast_prompt(book, p.good, q.text) for q, p in zip(queries, principles, strict=True)
@@ -52,8 +52,8 @@ def sample_contrasts(
         temperature=settings.temperature,
         top_p=settings.top_p,
         seeds=seeds,
+        on_done=lambda index, completion: progress(1),
     )
-    progress(len(prompts))
     good, bad = sampled[: len(queries)], sampled[len(queries) :]
     return [
         Contrast(
@@ -84,8 +84,8 @@ def sample_originals(
         temperature=0.0 if greedy else settings.temperature,
         top_p=1.0 if greedy else settings.top_p,
         seeds=[item_seed(seed, iteration, item, "contrast-original") for item in prompts],
+        on_done=lambda index, completion: progress(1),
     )
-    progress(len(prompts))
     return {item: as_response(reply) for item, reply in zip(prompts, sampled, strict=True)}
 
 

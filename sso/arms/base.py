@@ -39,8 +39,12 @@ class TextEngine(Protocol):
         top_p: float = 1.0,
         seeds: Sequence[int] | None = None,
         stop: Sequence[str] = (),
+        on_done: Callable[[int, Any], None] | None = None,
     ) -> Sequence[CompletionLike]:
-        """One completion a prompt, in order; temperature 0 is greedy, one seed a prompt."""
+        """One completion a prompt, in order; temperature 0 is greedy, one seed a prompt.
+
+        ``on_done(index, completion)`` is called as items finish, in any order.
+        """
 
     def logprobs(
         self, prompts: Sequence[str | Sequence[Message]], continuations: Sequence[str]

@@ -52,13 +52,18 @@ class FakeEngine:
         top_p: float = 1.0,
         seeds: Sequence[int] | None = None,
         stop: Sequence[str] = (),
+        on_done: Callable[[int, FakeCompletion], None] | None = None,
     ) -> list[FakeCompletion]:
         given = list(seeds) if seeds is not None else [0] * len(prompts)
         self.chats.append(
             {"prompts": list(prompts), "seeds": given, "temperature": temperature, "top_p": top_p}
         )
         texts = [self.reply(p, s, temperature) for p, s in zip(prompts, given, strict=True)]
-        return [FakeCompletion(t, len(t.split()) + 1, self.truncate(t)) for t in texts]
+        found = [FakeCompletion(t, len(t.split()) + 1, self.truncate(t)) for t in texts]
+        for index, completion in enumerate(found):
+            if on_done is not None:
+                on_done(index, completion)
+        return found
 
     def logprobs(self, prompts: Sequence[Any], continuations: Sequence[str]) -> list[FakeLogprob]:
         """Every token costs one nat, so that averages are -1 whatever the text."""

@@ -364,6 +364,7 @@ def test_another_writer_selects_and_writes(loop: Loop, trainings: list[dict[str,
     assert result.measures["selection_fallback_rate"] == 1.0
     assert all(p["fallback"] for p in loop.lines("sample/principles.jsonl"))
     assert loop.progress[0] == (0, 20)
+    assert [done for done, _ in loop.progress] == list(range(21))
     assert loop.progress[-1] == (20, 20)
 
 
