@@ -228,7 +228,7 @@ def test_sample_data_use_the_reduced_model(data: DataSource, tmp_path: Path) -> 
     (data.root / "alpaca_eval" / "df_gamed.csv").unlink()
     outcome, _ = run(sample, tmp_path / "eval", RuleJudge(prefer))
     score = by_metric(outcome)["lc_win_rate"]
-    assert score.settings["glm"] == "length_controlled_minimal_fixed"
+    assert score.settings["glm"] == "length_controlled_neutral"
     assert score.marks == ("sample-data",)
     assert score.ci_low < score.value < score.ci_high  # type: ignore[operator]
 

@@ -16,6 +16,7 @@ from harness.benchmarks.alpaca_eval.lc import (
     LcUnavailableError,
     at_equal_length,
     fit_lc,
+    neutral_rows,
     preference_share,
     scale,
 )
@@ -27,6 +28,7 @@ from harness.benchmarks.alpaca_eval.lc_interval import (
 )
 
 N = 120
+NEUTRAL = GLMS["length_controlled_neutral"]
 
 
 def make_rows(seed: int, n: int = N, level: float = -0.5) -> list[dict[str, Any]]:
@@ -198,25 +200,29 @@ def test_bootstrap_and_pseudo_values_agree_on_the_standard_error() -> None:
 
 def test_bootstrap_is_seeded() -> None:
     data = to_comparisons(make_rows(8, n=40), np.zeros(40))
-    fit = fit_lc(data, glm=GLMS["length_controlled_minimal_fixed"])
-    first = bootstrap_win_rates(data, fit, replicates=150, seed=3)
-    assert np.array_equal(first, bootstrap_win_rates(data, fit, replicates=150, seed=3))
-    assert not np.array_equal(first, bootstrap_win_rates(data, fit, replicates=150, seed=4))
+    fit = fit_lc(data, neutral_rows(len(data.preference)), NEUTRAL)
+    first = bootstrap_win_rates(data, fit, neutral_rows(40), replicates=150, seed=3)
+    assert np.array_equal(
+        first, bootstrap_win_rates(data, fit, neutral_rows(40), replicates=150, seed=3)
+    )
+    assert not np.array_equal(
+        first, bootstrap_win_rates(data, fit, neutral_rows(40), replicates=150, seed=4)
+    )
 
 
 def test_no_length_effect_leaves_the_raw_win_rate() -> None:
     """Equal preferences at mirrored lengths: the constant alone explains them."""
     data = Comparisons(np.tile([0.3, 0.3], 20), np.tile([-50.0, 50.0], 20), np.zeros(40))
-    fit = fit_lc(data, glm=GLMS["length_controlled_minimal_fixed"])
+    fit = fit_lc(data, neutral_rows(len(data.preference)), NEUTRAL)
     assert fit.win_rate == pytest.approx(30.0, abs=0.1)
 
 
 def test_unanimous_preferences_have_no_interval() -> None:
     data = Comparisons(np.full(12, 0.75), np.arange(12.0), np.zeros(12))
-    fit = fit_lc(data, glm=GLMS["length_controlled_minimal_fixed"])
+    fit = fit_lc(data, neutral_rows(len(data.preference)), NEUTRAL)
     assert fit.win_rate == pytest.approx(75, abs=0.2)
     with pytest.raises(LcUnavailableError, match="no spread"):
-        bootstrap_interval(data, fit)
+        bootstrap_interval(data, fit, neutral_rows(12))
 
 
 @pytest.mark.parametrize(
@@ -232,10 +238,23 @@ def test_unanimous_preferences_have_no_interval() -> None:
 )
 def test_too_little_to_fit_is_said(data: Comparisons, reason: str) -> None:
     with pytest.raises(LcUnavailableError, match=reason):
-        fit_lc(data, glm=GLMS["length_controlled_minimal_fixed"])
+        fit_lc(data, neutral_rows(len(data.preference)), NEUTRAL)
 
 
-def test_the_full_model_needs_gamed_rows() -> None:
-    data = to_comparisons(make_rows(9), np.zeros(N))
-    with pytest.raises(LcUnavailableError, match="df_gamed"):
-        fit_lc(data)
+def test_neutral_rows_remove_no_length_effect_that_was_not_seen() -> None:
+    """All answers much shorter than the baseline's: length and constant can't be told apart."""
+    rng = np.random.default_rng(0)
+    data = Comparisons(np.clip(rng.normal(0.3, 0.1, 8), 0, 1), rng.normal(600, 60, 8), np.zeros(8))
+    fit = fit_lc(data, neutral_rows(40), NEUTRAL)
+    assert fit.win_rate == pytest.approx(100 * data.preference.mean(), abs=4)
+
+
+def test_neutral_rows_let_a_length_effect_through_that_was_seen() -> None:
+    """Longer answers win; at equal length the model's answers win three times in four."""
+    rng = np.random.default_rng(1)
+    delta = rng.normal(150, 300, 400)
+    chance = 1 / (1 + np.exp(-(np.log(3) - 2.0 * np.tanh(delta / delta.std(ddof=1)))))
+    data = Comparisons(chance, delta, np.zeros(400))
+    fit = fit_lc(data, neutral_rows(40), NEUTRAL)
+    assert fit.win_rate == pytest.approx(75, abs=1.0)
+    assert 100 * chance.mean() < 66

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from harness.benchmarks.alpaca_eval.lc import FIXED_PENALTY, GLMS, Glm
+from harness.benchmarks.alpaca_eval.lc import FIXED_PENALTY, GAMED_WEIGHT, GLMS, Glm
 
 FORMULAS = {
     False: "np.tanh(std_delta_len) + not_gamed_baseline.astype(float) - 1",
@@ -52,7 +52,7 @@ def length_controlled_winrate(
                 save_weights_dir=None,
                 glm_info={
                     "formula": FORMULAS[glm.difficulty],
-                    "regularize_to_baseline_lambda": 0.2 if glm.gamed else None,
+                    "regularize_to_baseline_lambda": 2 * GAMED_WEIGHT,
                     "kwargs": {"n_splits": glm.folds, "C": FIXED_PENALTY},
                 },
             )

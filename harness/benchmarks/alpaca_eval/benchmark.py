@@ -17,7 +17,7 @@ from harness.benchmarks.alpaca_eval.files import (
     read_length_control,
     write_rows,
 )
-from harness.benchmarks.alpaca_eval.lc import GLMS
+from harness.benchmarks.alpaca_eval.lc import GLMS, neutral_rows
 from harness.benchmarks.alpaca_eval.scoring import NAME, Judged, outcome
 from harness.benchmarks.base import EvalRequest, Outcome, Workload
 from harness.benchmarks.judged import (
@@ -46,8 +46,8 @@ if TYPE_CHECKING:
 
 MODEL_OUTPUTS = "model_outputs.json"
 ANNOTATIONS = "annotations.json"
-SAMPLE_GLM = "length_controlled_minimal_fixed"
-"""The sample data have no gamed baselines and no difficulties: a reduced model of length."""
+SAMPLE_GLM = "length_controlled_neutral"
+"""The sample data have no judged gamed baselines and no difficulties: a reduced model of length."""
 PUBLISHED_JUDGES = ("gpt-4-1106-preview",)
 PUBLISHED_ANNOTATOR = "weighted_alpaca_eval_gpt4_turbo"
 _CHARACTERS_A_TOKEN = 4
@@ -59,7 +59,7 @@ class Task:
 
     instructions: Sequence[Instruction]
     available: int
-    control: LengthControl | None
+    control: LengthControl
     settings: Mapping[str, Any]
 
 
@@ -75,15 +75,14 @@ def prepare(request: EvalRequest) -> Task:
     if request.data.kind == "sample" and "glm" not in request.overrides:
         settings["glm"] = SAMPLE_GLM
     settings["baseline"] = everything[0].baseline
-    control = load_control(request.data, settings["glm"])
-    if control is not None:
-        settings["gamed_rows"] = control.origin
+    control = load_control(request.data, settings["glm"], len(everything))
+    settings["gamed_rows"] = control.origin
     drawn = draw(everything, lambda i: i.dataset, request.limit, request.seed)
     return Task(drawn, len(everything), control, settings)
 
 
-def load_control(data: DataSource, glm_name: str) -> LengthControl | None:
-    """The gamed rows where the model of length needs them.
+def load_control(data: DataSource, glm_name: str, instructions: int) -> LengthControl:
+    """The gamed rows and difficulties of the model of length.
 
     Raises:
         ProtocolError: no such model of length.
@@ -91,9 +90,9 @@ def load_control(data: DataSource, glm_name: str) -> LengthControl | None:
     """
     if glm_name not in GLMS:
         raise ProtocolError(f"no length-control model {glm_name!r} (there are: {', '.join(GLMS)})")
-    glm = GLMS[glm_name]
-    if not (glm.gamed or glm.difficulty):
-        return None
+    if GLMS[glm_name].neutral:
+        zeros = dict.fromkeys(range(instructions), 0.0)
+        return LengthControl(neutral_rows(instructions), zeros, f"neutral@{instructions}")
     found = data.find(*GAMED_FILES)
     if found is None:
         raise DataError(
@@ -115,7 +114,7 @@ class AlpacaEval:
         """Hash of the data that this request reads."""
         task = prepare(request)
         return text_hash(
-            request.data.fingerprint(*BASELINE_FILES) + str(task.settings.get("gamed_rows", ""))
+            request.data.fingerprint(*BASELINE_FILES) + str(task.settings["gamed_rows"])
         )
 
     def workload(self, request: EvalRequest) -> Workload:

@@ -25,7 +25,7 @@ from harness.errors import DataError
 BASELINE_FILES = (
     "alpaca_eval/gpt4_1106_preview_model_outputs.json",
     "alpaca_eval/alpaca_eval_gpt4_baseline.json",
-    "alpaca_eval/baseline_outputs.json",
+    "alpaca_eval/sample_baseline_outputs.json",
 )
 """Instructions and baseline answers; the first that the data source has."""
 GAMED_FILES = ("alpaca_eval/df_gamed.csv", "alpaca_eval/df_gamed_reconstructed.csv")

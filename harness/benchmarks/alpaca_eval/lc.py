@@ -39,25 +39,25 @@ MIN_ROWS = 5
 
 @dataclass(frozen=True)
 class Glm:
-    """One variant of the model: which terms it has and how its penalty is picked.
+    """One variant of the model: whether it has the difficulty term and how its penalty is picked.
 
-    ``folds`` 0 means no cross-validation: C is ``FIXED_PENALTY``.
+    ``folds`` 0 means no cross-validation: C is ``FIXED_PENALTY``. ``neutral``: the gamed rows are
+    ``neutral_rows`` instead of the judged ones of a file.
     """
 
     name: str
     difficulty: bool
-    gamed: bool
     folds: int
+    neutral: bool = False
 
 
 GLMS = {
     glm.name: glm
     for glm in (
-        Glm("length_controlled_v1", difficulty=True, gamed=True, folds=5),
-        Glm("length_controlled_minimal", difficulty=False, gamed=False, folds=5),
-        # For instruction sets without gamed rows and difficulties (the sample data): too few rows
-        # for a cross-validated penalty to mean anything.
-        Glm("length_controlled_minimal_fixed", difficulty=False, gamed=False, folds=0),
+        Glm("length_controlled_v1", difficulty=True, folds=5),
+        # For instructions without judged gamed baselines and known difficulties (the sample data).
+        # Too few rows for a cross-validated penalty to mean anything.
+        Glm("length_controlled_neutral", difficulty=False, folds=0, neutral=True),
     )
 }
 
@@ -111,6 +111,21 @@ class LcFit:
         return float(100 * self.predicted.std(ddof=1) / np.sqrt(len(self.predicted)))
 
 
+def neutral_rows(instructions: int) -> GamedRows:
+    """Gamed rows of a judge without a taste for length: for every instruction, the baseline made a
+    standard deviation longer or shorter ties with itself.
+
+    They hold the length coefficient at zero where the data say nothing about it (all answers
+    shorter than the baseline's, say), so that no length effect is removed that was not seen;
+    without any gamed rows such a fit is arbitrary.
+    """
+    return GamedRows(
+        np.full(2 * instructions, 0.5),
+        np.repeat([-1.0, 1.0], instructions),
+        np.zeros(2 * instructions),
+    )
+
+
 class LcUnavailableError(ValueError):
     """The length-controlled win rate can't be computed; the message says why."""
 
@@ -138,32 +153,25 @@ class TrainingSet:
     weight: Floats
 
 
-def training_set(data: Comparisons, gamed: GamedRows | None, glm: Glm) -> TrainingSet:
+def training_set(data: Comparisons, gamed: GamedRows, glm: Glm) -> TrainingSet:
     """Gamed rows first, then the judged instructions, as the package stacks them."""
     judged = ~np.isnan(data.preference)
     length = np.tanh(data.delta_len / scale(data.delta_len))
     own = terms(glm, length[judged], data.difficulty[judged])
-    target, weight = data.preference[judged], np.ones(int(judged.sum()))
-    if not glm.gamed:
-        return TrainingSet(own, target, weight)
-    if gamed is None:
-        raise LcUnavailableError(f"{glm.name} needs the gamed baselines' rows (df_gamed.csv)")
     other = terms(glm, np.tanh(gamed.std_delta_len), gamed.difficulty, constant=0.0)
     return TrainingSet(
         np.vstack([other, own]),
-        np.concatenate([gamed.preference, target]),
-        np.concatenate([np.full(len(other), GAMED_WEIGHT), weight]),
+        np.concatenate([gamed.preference, data.preference[judged]]),
+        np.concatenate([np.full(len(other), GAMED_WEIGHT), np.ones(len(own))]),
     )
 
 
-def fit_lc(
-    data: Comparisons, gamed: GamedRows | None = None, glm: Glm = GLMS["length_controlled_v1"]
-) -> LcFit:
+def fit_lc(data: Comparisons, gamed: GamedRows, glm: Glm = GLMS["length_controlled_v1"]) -> LcFit:
     """Fit the model and predict at equal length for every instruction, judged or not.
 
     Raises:
-        LcUnavailableError: fewer than ``MIN_ROWS`` judgments, equal length differences
-            throughout, or no gamed rows for a model that needs them.
+        LcUnavailableError: fewer than ``MIN_ROWS`` judgments, or equal length differences
+            throughout.
     """
     n_judged = int(np.count_nonzero(~np.isnan(data.preference)))
     if n_judged < MIN_ROWS:

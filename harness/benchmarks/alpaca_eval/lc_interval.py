@@ -53,7 +53,7 @@ class LcInterval:
 def bootstrap_interval(
     data: Comparisons,
     fit: LcFit,
-    gamed: GamedRows | None = None,
+    gamed: GamedRows,
     *,
     replicates: int = REPLICATES,
     level: float = LEVEL,
@@ -84,7 +84,7 @@ def bootstrap_interval(
 def bootstrap_win_rates(
     data: Comparisons,
     fit: LcFit,
-    gamed: GamedRows | None = None,
+    gamed: GamedRows,
     *,
     replicates: int = REPLICATES,
     seed: int = 0,
@@ -100,9 +100,7 @@ def bootstrap_win_rates(
     return 100 * np.concatenate(out)
 
 
-def refit_win_rate(
-    data: Comparisons, fit: LcFit, gamed: GamedRows | None, counts: Floats
-) -> Floats:
+def refit_win_rate(data: Comparisons, fit: LcFit, gamed: GamedRows, counts: Floats) -> Floats:
     """Win rates in percent when instruction i counts ``counts[b, i]`` times, shape (b,)."""
     return 100 * _refit(data, fit, gamed, np.asarray(counts, dtype=np.float64))
 
@@ -114,9 +112,7 @@ class _Problem:
     own standard deviations; ``fixed`` (n, k - 1), the columns that don't depend on it.
     """
 
-    def __init__(
-        self, data: Comparisons, fit: LcFit, gamed: GamedRows | None, counts: Floats
-    ) -> None:
+    def __init__(self, data: Comparisons, fit: LcFit, gamed: GamedRows, counts: Floats) -> None:
         judged = ~np.isnan(data.preference)
         self.target = np.where(judged, data.preference, 0.0)
         self.weight = counts * judged
@@ -127,14 +123,10 @@ class _Problem:
         self.fixed_products = np.column_stack(
             [self.fixed[:, i] * self.fixed[:, j] for i, j in pairs]
         )
-        self.gamed: Floats | None = None
-        if fit.glm.gamed and gamed is not None:
-            self.gamed = terms(fit.glm, np.tanh(gamed.std_delta_len), gamed.difficulty, constant=0)
-            self.gamed_target = gamed.preference
-            k = self.gamed.shape[1]
-            self.gamed_products = (self.gamed[:, :, None] * self.gamed[:, None, :]).reshape(
-                -1, k**2
-            )
+        self.gamed = terms(fit.glm, np.tanh(gamed.std_delta_len), gamed.difficulty, constant=0)
+        self.gamed_target = gamed.preference
+        k = self.gamed.shape[1]
+        self.gamed_products = (self.gamed[:, :, None] * self.gamed[:, None, :]).reshape(-1, k**2)
 
     def derivatives(self, beta: Floats) -> tuple[Floats, Floats]:
         """Gradient (b, k) and Hessian (b, k, k) of the unpenalised loss at ``beta`` (b, k)."""
@@ -152,14 +144,13 @@ class _Problem:
         products = curvature @ self.fixed_products
         for column, (i, j) in enumerate(self.fixed_pairs):
             hessian[:, i + 1, j + 1] = hessian[:, j + 1, i + 1] = products[:, column]
-        if self.gamed is not None:
-            p = _logistic(beta @ self.gamed.T)
-            gradient += GAMED_WEIGHT * (p - self.gamed_target) @ self.gamed
-            hessian += GAMED_WEIGHT * ((p * (1 - p)) @ self.gamed_products).reshape(b, k, k)
+        p = _logistic(beta @ self.gamed.T)
+        gradient += GAMED_WEIGHT * (p - self.gamed_target) @ self.gamed
+        hessian += GAMED_WEIGHT * ((p * (1 - p)) @ self.gamed_products).reshape(b, k, k)
         return gradient, hessian
 
 
-def _refit(data: Comparisons, fit: LcFit, gamed: GamedRows | None, counts: Floats) -> Floats:
+def _refit(data: Comparisons, fit: LcFit, gamed: GamedRows, counts: Floats) -> Floats:
     problem = _Problem(data, fit, gamed, counts)
     beta = np.tile(fit.coefficients, (len(counts), 1))
     for _ in range(_NEWTON_STEPS):
@@ -195,7 +186,7 @@ def _penalised_step(beta: Floats, gradient: Floats, hessian: Floats, strength: f
     return step
 
 
-def pseudo_values(data: Comparisons, fit: LcFit, gamed: GamedRows | None = None) -> Floats:
+def pseudo_values(data: Comparisons, fit: LcFit, gamed: GamedRows) -> Floats:
     """One value an instruction, in percent, whose mean is the length-controlled win rate and whose
     standard error is that of the win rate to first order.
 

@@ -61,12 +61,9 @@ class LcResult:
     withheld: str = ""
 
 
-def comparisons(judged: Sequence[Judged], control: LengthControl | None) -> Comparisons:
+def comparisons(judged: Sequence[Judged], control: LengthControl) -> Comparisons:
     """The arrays that the model of length is fitted on."""
-    difficulty = [
-        0.0 if control is None else control.difficulty.get(j.instruction.index, math.nan)
-        for j in judged
-    ]
+    difficulty = [control.difficulty.get(j.instruction.index, math.nan) for j in judged]
     return Comparisons(
         preference_share([j.preference for j in judged]),
         np.array([len(j.instruction.baseline_output) - len(j.output) for j in judged], float),
@@ -74,12 +71,10 @@ def comparisons(judged: Sequence[Judged], control: LengthControl | None) -> Comp
     )
 
 
-def length_control(
-    judged: Sequence[Judged], control: LengthControl | None, glm_name: str
-) -> LcResult:
+def length_control(judged: Sequence[Judged], control: LengthControl, glm_name: str) -> LcResult:
     """Fit, interval and item values; withheld with the reason where they can't be had."""
     data = comparisons(judged, control)
-    gamed = control.gamed if control is not None else None
+    gamed = control.gamed
     if np.isnan(data.difficulty).any():
         return LcResult(None, None, None, "an instruction has no known difficulty")
     try:
@@ -96,7 +91,7 @@ def length_control(
 def outcome(
     judged: Sequence[Judged],
     n_expected: int,
-    control: LengthControl | None,
+    control: LengthControl,
     glm_name: str,
     header: Header,
 ) -> Outcome:
