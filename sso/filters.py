@@ -48,15 +48,19 @@ class LeakDetector:
         labels = {f.positive for f in features} | {f.negative for f in features}
         names = "|".join(sorted(map(re.escape, {*labels, *_GENERIC_ROLES}), key=len, reverse=True))
         self._role = re.compile(
-            rf"^[\s>*#_(\[\"]*(?:an?\s+|the\s+|my\s+)?(?:{names})\s+"
+            rf"^[\s>*#_(\[\"]*(?:an?\s+|the\s+|my\s+)?({names})\s+"
             r"(?:response|answer|reply|version|output)[\s*_)\]\"]*(?::|$)",
             re.IGNORECASE | re.MULTILINE,
         )
         self._words = tuple(book.leak_words)
 
-    def leaks_role(self, text: str) -> bool:
-        """A line that labels the response with an adjective of a feature, or as good or bad."""
-        return self._role.search(text) is not None
+    def leaks_role(self, text: str, query: str) -> bool:
+        """A line that labels the response with an adjective of a feature, or as good or bad.
+
+        A query that uses the adjective itself ("a concise version of ...") may get such a label.
+        """
+        asked = query.casefold()
+        return any(label[1].casefold() not in asked for label in self._role.finditer(text))
 
     def leaks_guidelines(self, text: str, query: str, principle: Principle) -> bool:
         """A leak word that the query itself does not use, or a guideline sentence repeated."""
@@ -102,7 +106,7 @@ def drop_reason(
             if response.truncated:
                 return "truncated", role
     for role in ("good", "bad"):
-        if leaks.leaks_role(responses[role].text):
+        if leaks.leaks_role(responses[role].text, contrast.query.text):
             return "leaks_role", role
         if leaks.leaks_guidelines(responses[role].text, contrast.query.text, contrast.principle):
             return "leaks_guidelines", role

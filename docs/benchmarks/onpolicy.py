@@ -157,7 +157,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--batch-size", type=int, default=2)
     parser.add_argument("--loss", choices=("ipo", "dpo"), default="ipo")
     parser.add_argument("--gamma", type=float, default=0.1)
-    parser.add_argument("--max-new-tokens", type=int, default=64)
+    parser.add_argument("--max-new-tokens", type=int, default=48)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()

@@ -57,6 +57,7 @@ def contrast(
         (contrast(good="A good response to fear is calm."), None),
         (contrast(good="The safe answer is: hold it."), None),
         (contrast(good="Verbose version: hold, hold, hold."), ("leaks_role", "good")),
+        (contrast(good="Concise version: hold.", query="Give me a concise version."), None),
         (contrast(good="As the guidelines say, hold it."), ("leaks_guidelines", "good")),
         (contrast(bad="My system prompt tells me to be rash."), ("leaks_guidelines", "bad")),
         (contrast(good="Guideline-free text."), ("leaks_guidelines", "good")),
