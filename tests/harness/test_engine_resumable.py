@@ -1,0 +1,141 @@
+"""The journal: a run that was killed goes on to the same answers, generating only what is missing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from harness.engines.fake import FakeEngine
+from harness.engines.hf import HfEngine
+from harness.engines.resumable import Journal, ResumableEngine, seal, unseal
+
+PROMPTS = [f"question number {n % 5} " + "word " * (n % 4) for n in range(12)]
+
+
+def test_second_call_generates_nothing(tmp_path: Path) -> None:
+    inner = FakeEngine()
+    engine = ResumableEngine(inner, tmp_path / "j.jsonl")
+    first = engine.chat(PROMPTS, max_new_tokens=9, temperature=0.7, seeds=range(12))
+    assert first == FakeEngine().chat(PROMPTS, max_new_tokens=9, temperature=0.7, seeds=range(12))
+    assert engine.tokens == sum(c.completion_tokens for c in first)
+    later = FakeEngine()
+    seen: list[int] = []
+    again = ResumableEngine(later, tmp_path / "j.jsonl")
+    assert first == again.chat(
+        PROMPTS,
+        max_new_tokens=9,
+        temperature=0.7,
+        seeds=range(12),
+        on_done=lambda index, _: seen.append(index),
+    )
+    assert (later.calls, again.tokens, sorted(seen)) == ([], 0, list(range(12)))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"max_new_tokens": 8},
+        {"temperature": 0.8},
+        {"top_p": 0.5},
+        {"seeds": range(1, 13)},
+        {"stop": ["the"]},
+    ],
+)
+def test_any_setting_is_part_of_the_key(tmp_path: Path, change: dict[str, object]) -> None:
+    how = {"max_new_tokens": 9, "temperature": 0.7, "top_p": 0.9, "seeds": range(12), "stop": []}
+    inner = FakeEngine()
+    engine = ResumableEngine(inner, tmp_path / "j.jsonl")
+    engine.chat(PROMPTS, **how)
+    engine.chat(PROMPTS, **{**how, **change})
+    assert inner.calls[0] == ("chat", 12)
+    # Seeds 1 to 12 ask again for prompts (n mod 5, n mod 4 words) that only seed n had.
+    assert inner.calls[1] == ("chat", 12)
+
+
+def test_another_model_is_another_key(tmp_path: Path) -> None:
+    ResumableEngine(FakeEngine("one"), tmp_path / "j.jsonl").chat(PROMPTS, max_new_tokens=9)
+    inner = FakeEngine("two")
+    ResumableEngine(inner, tmp_path / "j.jsonl").chat(PROMPTS, max_new_tokens=9)
+    assert inner.calls == [("chat", 12)]
+
+
+def test_equal_requests_of_one_call_each_have_an_entry(tmp_path: Path) -> None:
+    engine = ResumableEngine(FakeEngine(), tmp_path / "j.jsonl")
+    engine.chat(["same"] * 3, max_new_tokens=5)
+    assert len((tmp_path / "j.jsonl").read_text().splitlines()) == 3
+
+
+@pytest.mark.parametrize("lost", [1, 20, 200])
+def test_torn_end_is_dropped(tmp_path: Path, lost: int) -> None:
+    journal = tmp_path / "j.jsonl"
+    complete = ResumableEngine(FakeEngine(), journal).chat(PROMPTS, max_new_tokens=9)
+    data = journal.read_bytes()[:-lost]
+    journal.write_bytes(data)
+    kept = data.count(b"\n")
+    inner = FakeEngine()
+    assert ResumableEngine(inner, journal).chat(PROMPTS, max_new_tokens=9) == complete
+    assert inner.calls == [("chat", 12 - kept)]
+    assert len([json.loads(line) for line in journal.read_text().splitlines()]) == 12
+
+
+def test_logprobs_are_journalled(tmp_path: Path) -> None:
+    rests = [f" option {n}" for n in range(12)]
+    first = ResumableEngine(FakeEngine(), tmp_path / "j.jsonl").logprobs(PROMPTS, rests)
+    inner = FakeEngine()
+    assert ResumableEngine(inner, tmp_path / "j.jsonl").logprobs(PROMPTS, rests) == first
+    assert inner.calls == []
+
+
+def test_private_journal_holds_no_text(tmp_path: Path) -> None:
+    secret = "the treasure lies under the oak"
+    inner = FakeEngine(reply=lambda prompt, seed: f"{secret} {prompt}")
+    journal = tmp_path / "j.jsonl"
+    prompts = ["first gated question", "second gated question"]
+    with ResumableEngine(inner, journal, private=True) as engine:
+        engine.chat(prompts, max_new_tokens=20)
+    stored = journal.read_text()
+    for word in (*secret.split(), "gated", "question", "treas"):
+        assert word not in stored.replace("the", "") or word == "the"
+    again = ResumableEngine(FakeEngine(), journal, private=True).chat(prompts, max_new_tokens=20)
+    assert [c.text for c in again] == [f"{secret} {prompt}" for prompt in prompts]
+
+
+def test_seal_and_unseal() -> None:
+    for text in ("", "plain", "Ünïcode 日本 " * 50):
+        assert unseal(seal(text, "key"), "key") == text
+    assert seal("same", "a") != seal("same", "b")
+
+
+def test_unreadable_line_is_generated_again(tmp_path: Path) -> None:
+    (tmp_path / "j.jsonl").write_text('not json\n{"key": "k", "text": "kept"}\n[1]\n')
+    journal = Journal(tmp_path / "j.jsonl")
+    assert journal.get("k") == {"text": "kept"}
+
+
+@pytest.mark.parametrize("killed_after", [1, 4, 7, 11])
+def test_killed_run_resumes_to_the_same_bits(
+    tiny_model_dir: Path, tmp_path: Path, killed_after: int
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    how = {"max_new_tokens": 12, "temperature": 0.8, "top_p": 0.9, "seeds": range(12)}
+    complete = HfEngine(tiny_model_dir, batch_size=4).chat(PROMPTS, **how)
+    count = 0
+
+    def die(index: int, _: object) -> None:
+        nonlocal count
+        count += 1
+        if count == killed_after:
+            raise Killed
+
+    journal = tmp_path / "j.jsonl"
+    with pytest.raises(Killed):
+        ResumableEngine(HfEngine(tiny_model_dir, batch_size=4), journal).chat(
+            PROMPTS, on_done=die, **how
+        )
+    assert len(journal.read_text().splitlines()) == killed_after
+    engine = ResumableEngine(HfEngine(tiny_model_dir, batch_size=4), journal)
+    assert engine.chat(PROMPTS, **how) == complete
