@@ -1,5 +1,5 @@
 """Imports every command file, which registers its command with the application."""
 
-from harness.cli import doctor, eval_, plan, presets, run, table
+from harness.cli import check, doctor, eval_, history, plan, presets, report, run, table
 
-__all__ = ["doctor", "eval_", "plan", "presets", "run", "table"]
+__all__ = ["check", "doctor", "eval_", "history", "plan", "presets", "report", "run", "table"]

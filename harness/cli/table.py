@@ -20,14 +20,18 @@ def table(
         str, typer.Option("--format", "-f", help="terminal, md, latex, html or csv.")
     ] = "terminal",
     against: Annotated[
-        str | None, typer.Option("--against", help="paper: the paper's figures beside ours.")
+        str | None,
+        typer.Option("--against", help="paper: its figures beside ours; alpaca: neighbours."),
+    ] = None,
+    paper_model: Annotated[
+        str | None, typer.Option("--paper-model", help="The paper's model to stand beside.")
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="File to write.")] = None,
 ) -> None:
     """Print or write a paper-style table of one or more runs."""
     from leaderboards import render
 
-    text = render(runs, layout=layout, format=form, against=against)
+    text = render(runs, layout=layout, format=form, against=against, paper_model=paper_model)
     if out is None:
         print(text)
     else:

@@ -1,0 +1,53 @@
+"""``sso-bench report``: one self-contained HTML page of any set of runs; ``plot``: its figures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness.cli.app import app
+
+
+@app.command()
+def report(
+    runs: Annotated[list[Path], typer.Argument(help="Run folders.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="HTML file (default RUN/report.html).")
+    ] = None,
+    title: Annotated[str | None, typer.Option("--title", help="Heading of the page.")] = None,
+) -> None:
+    """Write tables, plots, items, settings and costs of runs as one HTML file."""
+    from leaderboards.report import write_report
+
+    print(f"written: {write_report(runs, out or runs[0] / 'report.html', title)}")
+
+
+@app.command()
+def plot(
+    runs: Annotated[list[Path], typer.Argument(help="Run folders.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder (default RUN/plots).")
+    ] = None,
+    form: Annotated[str, typer.Option("--format", "-f", help="pdf, svg or png.")] = "pdf",
+) -> None:
+    """Write the figures of runs: scores, length, on-policyness, training curves, cost."""
+    from leaderboards import LeaderboardError, load_runs, plots
+    from leaderboards.runs import read_runs
+
+    if form not in ("pdf", "svg", "png"):
+        raise LeaderboardError(f"no plot format {form!r} (there are pdf, svg, png)")
+    folder = out or runs[0] / "plots"
+    read, frame = read_runs(runs), load_runs(runs)
+    for name, draw in {
+        "scores": lambda: plots.iterations_figure(frame),
+        "length": lambda: plots.length_figure(frame),
+        "on-policyness": lambda: plots.policyness_figure(frame, read),
+        "training": lambda: plots.curves_figure(read),
+        "cost": lambda: plots.cost_figure(frame, read),
+    }.items():
+        try:
+            print(f"written: {plots.save(draw(), folder / f'{name}.{form}')}")
+        except LeaderboardError as error:
+            print(f"no {name} plot: {error}")
