@@ -16,9 +16,17 @@ class Judge(Protocol):
     can't stand beside published ones.
     """
 
-    name: str
-    snapshot: str
-    comparable: bool
+    @property
+    def name(self) -> str:
+        """What the user called it."""
+
+    @property
+    def snapshot(self) -> str:
+        """Its exact name."""
+
+    @property
+    def comparable(self) -> bool:
+        """Whether its figures can stand beside published ones."""
 
     def preferences(self, comparisons: Sequence[Comparison], *, seed: int = 0) -> list[Verdict]:
         """AlpacaEval 2.0 weighted preference, 1..2, order drawn from a seed on the instruction."""

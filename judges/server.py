@@ -8,22 +8,19 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from judges.agreement import remembered_agreements
-from judges.client import Answer, Client, ClientSettings, Failure, run_async
+from judges.asking import Asking
+from judges.client import Client, ClientSettings, Failure
 from judges.credentials import OFFICIAL_URL, find_key, public_url
 from judges.errors import JudgeError
 from judges.kinds import pairwise, rating, weighted_preference
 from judges.prices import EXPECTED_COMPLETION_TOKENS, Budget, load_prices
 from judges.prompts import prompt_book
 from judges.records import Comparison, Rating, Verdict
-from judges.replies import Reading, Reply, read_reply
-from judges.requests import JudgeRequest
-from judges.store import StoredReply, VerdictStore
-
-Kind = Literal["preference", "rating", "pairwise"]
-Reader = Callable[[Reply], Reading]
+from judges.replies import read_reply
+from judges.store import VerdictStore
 
 
 class ServerJudge:
@@ -64,12 +61,10 @@ class ServerJudge:
         self.store = store
         self.letters = letters
         self.offline = offline
-        self._salt = ""
         self._book = prompt_book(prompts)
-        self._progress = progress
         self._url = public_url(base_url or OFFICIAL_URL)
         official = self._url == OFFICIAL_URL
-        self.identity = name if official else f"{name}@{self._url.partition('://')[2]}"
+        identity = name if official else f"{name}@{self._url.partition('://')[2]}"
         table = load_prices(prices)
         priced = not offline and (official or max_cost is not None)
         price = table.need(name) if priced else table.find(name)
@@ -85,18 +80,24 @@ class ServerJudge:
             name,
             base_url=base_url,
             api_key="" if offline else find_key(base_url),
-            judge=self.identity,
+            judge=identity,
             store=store,
             budget=self.budget,
             concurrency=concurrency,
             settings=client,
             scope=scope,
         )
-        self._states: dict[str, int] = {}
-        self.changed_from = ""
-        """The snapshot of earlier verdicts, when ``check`` found the server answering as another."""
-        self.snapshot = self.identity
-        self._note_served(store.fact(f"served:{self.identity}") or "")
+        self._asking = Asking(self._client, store, offline=offline, progress=progress)
+
+    @property
+    def identity(self) -> str:
+        """The name under which replies are kept: model, and server where it is not OpenAI's."""
+        return self._client.judge
+
+    @property
+    def snapshot(self) -> str:
+        """The judge's exact name: ours, and the server's own for it where that says more."""
+        return self._asking.snapshot
 
     # Asking
 
@@ -112,7 +113,7 @@ class ServerJudge:
             weighted_preference.request(comparisons[i], seed=seed, letters=self.letters)
             for i in asked
         ]
-        answers = self._verdicts(
+        answers = self._asking.verdicts(
             [comparisons[i].item_id for i in asked],
             requests,
             "preference",
@@ -137,7 +138,7 @@ class ServerJudge:
         """MT-Bench single-answer rating; one re-ask where the reply holds no rating."""
         _distinct([r.item_id for r in ratings])
         requests = [rating.request(r, self._book) for r in ratings]
-        return self._verdicts(
+        return self._asking.verdicts(
             [r.item_id for r in ratings],
             requests,
             "rating",
@@ -150,7 +151,7 @@ class ServerJudge:
         """Which output is better, asked in both orders; values are about the outputs as given."""
         _distinct([c.item_id for c in comparisons])
         requests = [r for c in comparisons for r in pairwise.requests(c, self._book)]
-        verdicts = self._verdicts(
+        verdicts = self._asking.verdicts(
             [c.item_id for c in comparisons for _ in (0, 1)],
             requests,
             "pairwise",
@@ -180,13 +181,13 @@ class ServerJudge:
         patience = replace(self._client.settings, attempts=2, patience_s=20.0)
         patient, self._client.settings = self._client.settings, patience
         try:
-            answer = self._ask([probe])[0]
+            answer = self._asking.ask([probe])[0]
         finally:
             self._client.settings = patient
         if isinstance(answer.outcome, Failure):
             raise JudgeError(f"{self.identity} at {self._url}: {answer.outcome.error}")
         reply = read_reply(answer.outcome.reply)
-        self._note_change(reply.model)
+        self._asking.note_change(reply.model)
         if self.letters == "logprobs" and not reply.top_logprobs:
             raise self._no_logprobs()
 
@@ -194,8 +195,9 @@ class ServerJudge:
         """The same judge, whose verdicts are kept apart under another protocol id: it is asked
         again even where the store has an answer (self-consistency, canary)."""
         other = copy.copy(self)
-        other._salt = f"/{salt}"
-        other._states = {}
+        other._asking = copy.copy(self._asking)
+        other._asking.salt = f"/{salt}"
+        other._asking.states = {}
         return other
 
     def price_of(self, verdict: Verdict) -> float | None:
@@ -234,12 +236,12 @@ class ServerJudge:
             "server": self._url,
             "snapshot": self.snapshot,
             "served": dict(self._client.tally.served),
-            "changed_from": self.changed_from,
+            "changed_from": self._asking.changed_from,
             "letters": self.letters,
             "prompts": self._book.protocol,
             "comparable": self.comparable,
             "price_usd_per_million": None if price is None else [price.input, price.output],
-            "states": dict(self._states),
+            "states": dict(self._asking.states),
             "agreement": {
                 a.data: {"accuracy": a.accuracy, "interval": a.accuracy_interval, "n": a.n}
                 for a in remembered_agreements(self.store, self.snapshot)
@@ -248,122 +250,6 @@ class ServerJudge:
         }
 
     # Inside
-
-    def _verdicts(
-        self,
-        item_ids: Sequence[str],
-        requests: Sequence[JudgeRequest],
-        kind: Kind,
-        read: Reader,
-        swapped: Sequence[bool],
-        *,
-        reminder: str = "",
-    ) -> list[Verdict]:
-        """Verdicts of requests, in order, with one re-ask of those that could not be read."""
-        if self._salt:
-            requests = [replace(r, protocol=r.protocol + self._salt) for r in requests]
-        answers = self._ask(requests)
-        readings = [_reading(answer, read) for answer in answers]
-        unread = [i for i, found in enumerate(readings) if found.state == "unparsed"]
-        if unread:
-            second = [_reask(requests[i], answers[i], reminder) for i in unread]
-            for answer in self._ask(second, complete=False):
-                if not isinstance(answer.outcome, Failure):
-                    i = unread[answer.index]
-                    answers[i], readings[i] = answer, _reading(answer, read)
-        verdicts = [
-            self._verdict(item_id, kind, request.protocol, answer, reading, switched)
-            for item_id, request, answer, reading, switched in zip(
-                item_ids, requests, answers, readings, swapped, strict=True
-            )
-        ]
-        for verdict in verdicts:
-            self._states[verdict.state] = self._states.get(verdict.state, 0) + 1
-        return verdicts
-
-    def _ask(self, requests: Sequence[JudgeRequest], *, complete: bool = True) -> list[Answer]:
-        """Answers in order; offline, those that are missing are an error if they are needed."""
-        if self.offline:
-            return self._recall(requests, complete)
-        answers: list[Answer | None] = [None] * len(requests)
-
-        async def collect() -> None:
-            done = 0
-            async for answer in self._client.ask(requests):
-                answers[answer.index] = answer
-                done += 1
-                self._progress(done, len(requests))
-
-        run_async(collect)
-        found = [answer for answer in answers if answer is not None]
-        for answer in found:
-            if isinstance(answer.outcome, StoredReply) and not answer.cached:
-                self._note_served(answer.outcome.served)
-                break
-        return found
-
-    def _recall(self, requests: Sequence[JudgeRequest], complete: bool) -> list[Answer]:
-        keys = [request.key(self.identity) for request in requests]
-        rows = self.store.get(keys)
-        missing = sum(key not in rows for key in keys)
-        if missing and complete:
-            raise JudgeError(
-                f"{missing} of {len(keys)} verdicts of {self.identity} are not in "
-                f"{self.store.path}, and nothing is sent offline"
-            )
-        return [Answer(i, rows[key], True) for i, key in enumerate(keys) if key in rows]
-
-    def _verdict(
-        self,
-        item_id: str,
-        kind: Kind,
-        protocol: str,
-        answer: Answer,
-        reading: Reading,
-        swapped: bool,
-    ) -> Verdict:
-        common: dict[str, Any] = {
-            "item_id": item_id,
-            "kind": kind,
-            "judge": self.snapshot,
-            "protocol": protocol,
-            "state": reading.state,
-            "swapped": swapped,
-        }
-        outcome = answer.outcome
-        if isinstance(outcome, Failure):
-            return Verdict(**common, raw=outcome.error)
-        value = reading.value
-        if value is not None and swapped:
-            value = 3 - value
-        return Verdict(
-            **common,
-            value=value,
-            raw=read_reply(outcome.reply).text,
-            request_key=outcome.key,
-            prompt_tokens=outcome.prompt_tokens,
-            completion_tokens=outcome.completion_tokens,
-            cost_usd=0.0 if answer.cached else outcome.cost_usd,
-            cached=answer.cached,
-        )
-
-    def _note_served(self, served: str) -> None:
-        """Remember the name that the server first gave itself for this judge."""
-        if not served:
-            return
-        fact = f"served:{self.identity}"
-        if self.store.fact(fact) is None:
-            self.store.set_fact(fact, served)
-        self.snapshot = self.identity if served == self.name else f"{self.identity}={served}"
-
-    def _note_change(self, served: str) -> None:
-        """Keep verdicts of a silently changed judge apart from those in the store."""
-        known = self.store.fact(f"served:{self.identity}")
-        if known and served and served != known:
-            self.changed_from = known
-            self.identity = f"{self.identity}#{served}"
-            self._client.judge = self.identity
-        self._note_served(served)
 
     def _need_letters(self, verdicts: Sequence[Verdict]) -> None:
         """A server that sends no log-probabilities at all gives no weighted preference."""
@@ -380,21 +266,6 @@ class ServerJudge:
             "from: name another judge, or read its written letter (letters='parsed', another "
             "protocol)"
         )
-
-
-def _reading(answer: Answer, read: Reader) -> Reading:
-    if isinstance(answer.outcome, Failure):
-        return Reading("error")
-    return read(read_reply(answer.outcome.reply))
-
-
-def _reask(request: JudgeRequest, answer: Answer, reminder: str) -> JudgeRequest:
-    """The same request again; with a reminder, the judge's own reply is continued."""
-    messages = list(request.messages)
-    if reminder and isinstance(answer.outcome, StoredReply):
-        reply = read_reply(answer.outcome.reply).text
-        messages += [{"role": "assistant", "content": reply}, {"role": "user", "content": reminder}]
-    return replace(request, messages=messages, attempt=request.attempt + 1)
 
 
 def _distinct(item_ids: Sequence[str]) -> None:

@@ -138,15 +138,16 @@ class VerdictStore:
 
     # Replies
 
-    def get(self, keys: Sequence[str]) -> dict[str, StoredReply]:
-        """The stored replies among these keys."""
+    def get(self, keys: Sequence[str], *, whole: bool = False) -> dict[str, StoredReply]:
+        """The stored replies among these keys; request and tags are left empty unless ``whole``."""
+        columns = _COLUMNS if whole else _COLUMNS.replace("request, reply, tags", "'', reply, ''")
         found: dict[str, StoredReply] = {}
         for start in range(0, len(keys), LOOKUP_CHUNK):
             chunk = list(keys[start : start + LOOKUP_CHUNK])
             marks = ",".join("?" * len(chunk))
             with self._lock, self._said_plainly():
                 rows = self._db.execute(
-                    f"SELECT {_COLUMNS} FROM replies WHERE key IN ({marks})", chunk
+                    f"SELECT {columns} FROM replies WHERE key IN ({marks})", chunk
                 ).fetchall()
             found.update((row[0], _from_row(row)) for row in rows)
         return found
@@ -300,7 +301,7 @@ def _from_row(row: tuple[Any, ...]) -> StoredReply:
         served=served,
         protocol=protocol,
         attempt=attempt,
-        request=_unpack(row[11]),
+        request=_unpack(row[11]) if row[11] else {},
         reply=_unpack(row[12]),
         origin=origin,
         scope=scope,
@@ -308,7 +309,7 @@ def _from_row(row: tuple[Any, ...]) -> StoredReply:
         cost_usd=cost,
         prompt_tokens=prompt,
         completion_tokens=completion,
-        tags=_unpack(row[13]),
+        tags=_unpack(row[13]) if row[13] else {},
     )
 
 

@@ -136,7 +136,7 @@ def _chosen(
         return list(latest.values())
     asked = [c for c in comparisons if c.output_1 != c.output_2]
     keys = [weighted_preference.request(c, seed=seed).key(judge) for c in asked]
-    found = store.get(keys)
+    found = store.get(keys, whole=True)
     if missing := sum(key not in found for key in keys):
         raise JudgeError(f"{store.path}: {missing} of {len(keys)} comparisons have no verdict")
     return [found[key] for key in keys]

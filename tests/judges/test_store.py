@@ -33,7 +33,7 @@ def test_what_is_put_comes_back(tmp_path: Path) -> None:
     store = VerdictStore(tmp_path / "v.sqlite")
     store.put([row()])
     store.close()
-    found = VerdictStore(tmp_path / "v.sqlite").get(["k", "other"])
+    found = VerdictStore(tmp_path / "v.sqlite").get(["k", "other"], whole=True)
     assert list(found) == ["k"]
     assert found["k"].request == row().request
     assert found["k"].reply == row().reply
