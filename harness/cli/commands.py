@@ -1,5 +1,29 @@
 """Imports every command file, which registers its command with the application."""
 
-from harness.cli import check, doctor, eval_, history, plan, presets, report, run, table
+from harness.cli import (
+    check,
+    doctor,
+    eval_,
+    history,
+    judge,
+    plan,
+    presets,
+    report,
+    run,
+    table,
+    verdicts,
+)
 
-__all__ = ["check", "doctor", "eval_", "history", "plan", "presets", "report", "run", "table"]
+__all__ = [
+    "check",
+    "doctor",
+    "eval_",
+    "history",
+    "judge",
+    "plan",
+    "presets",
+    "report",
+    "run",
+    "table",
+    "verdicts",
+]

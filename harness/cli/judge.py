@@ -1,0 +1,120 @@
+"""``sso-bench judge agreement`` and ``sso-bench pairs``: judges on labelled and on own pairs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from harness.cli.app import app
+from harness.cli.options import Judge, JudgeUrl, MaxCost, Preset, Set, flags
+
+if TYPE_CHECKING:
+    from harness.session import Session
+
+judge = typer.Typer(help="How good a judge is.")
+app.add_typer(judge, name="judge", no_args_is_help=True)
+
+Limit = Annotated[int | None, typer.Option("--limit", help="A seeded sample of the pairs.")]
+
+
+@judge.command()
+def agreement(
+    file: Annotated[
+        Path, typer.Argument(help="Labelled pairs: PandaLM, RewardBench or general schema.")
+    ],
+    preset: Preset = "quickstart",
+    judge: Judge = None,
+    judge_url: JudgeUrl = None,
+    max_cost: MaxCost = None,
+    limit: Limit = None,
+    set_: Set = None,
+) -> None:
+    """Agreement with human labels, position and length bias, cost; printed and remembered."""
+    import random
+
+    from judges.agreement import measure_agreement, remember_agreement
+    from judges.kinds.labelled import load_labelled
+    from judges.store import VerdictStore
+
+    pairs = load_labelled(file)
+    if limit is not None and limit < len(pairs):
+        pairs = random.Random("agreement").sample(pairs, limit)
+    session = _session(preset, set_, judge, judge_url, max_cost)
+    from harness.session import verdict_store
+
+    try:
+        found = measure_agreement(session.judge(), pairs, data=file.stem)
+        remember_agreement(VerdictStore(verdict_store()), found)
+    finally:
+        session.close()
+    rows = found.table()
+    width = max(len(name) for name, _ in rows)
+    for name, value in rows:
+        print(f"{name:<{width}}  {value}")
+
+
+@app.command()
+def pairs(
+    source: Annotated[
+        Path, typer.Argument(help="Run folder, or JSONL with prompt, chosen and rejected.")
+    ],
+    preset: Preset = "quickstart",
+    judge: Judge = None,
+    judge_url: JudgeUrl = None,
+    max_cost: MaxCost = None,
+    limit: Limit = None,
+    set_: Set = None,
+) -> None:
+    """Ask a judge, in both orders, whether the chosen side of preference pairs is better."""
+    from harness.errors import DataError
+    from harness.stages.pair_accuracy import comparison, draw_pairs
+    from judges import pair_accuracy
+
+    files = sorted(source.rglob("pairs.jsonl")) if source.is_dir() else [source]
+    if not files:
+        raise DataError(f"{source} holds no pairs.jsonl")
+    session = _session(preset, set_, judge, judge_url, max_cost)
+    try:
+        for file in files:
+            rows = draw_pairs(_rows(file), limit, 0)
+            result = pair_accuracy(session.judge(), [comparison(r) for r in rows], [1] * len(rows))
+            name = file.relative_to(source).as_posix() if source.is_dir() else file.name
+            value = (
+                "no usable verdict" if result.accuracy is None else f"{100 * result.accuracy:.1f} %"
+            )
+            error = "" if result.stderr is None else f" ±{100 * result.stderr:.1f}"
+            print(
+                f"{name}: {value}{error} (n {result.n}, ties {result.ties}, flips {result.flips}, "
+                f"unparsed {result.unparsed}; judge {result.judge})"
+            )
+    finally:
+        session.close()
+
+
+def _rows(file: Path) -> list[dict[str, object]]:
+    from harness.data.source import read_rows
+    from harness.store import digest
+
+    rows = read_rows(file, required=("prompt", "chosen", "rejected"))
+    for row in rows:
+        row.setdefault("id", digest([row["prompt"], row["chosen"], row["rejected"]]))
+    return rows
+
+
+def _session(
+    preset: str,
+    overrides: list[str] | None,
+    judge: str | None,
+    judge_url: str | None,
+    max_cost: float | None,
+) -> Session:
+    from harness.config import load_config
+    from harness.data.source import open_source
+    from harness.models import resolve_model
+    from harness.session import Session
+
+    chosen = flags(judge=judge, judge_url=judge_url, max_cost=max_cost)
+    config = load_config(preset, overrides or (), chosen)
+    return Session(config, resolve_model(config.model), open_source(config.data))

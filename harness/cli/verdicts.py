@@ -1,0 +1,112 @@
+"""``sso-bench verdicts``: what judges said so far, in and out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from harness.cli.app import app
+
+if TYPE_CHECKING:
+    from judges.exchange.files import Exchanged
+    from judges.store import VerdictStore
+
+verdicts = typer.Typer(help="The store of verdicts: export, import, stats.")
+app.add_typer(verdicts, name="verdicts", no_args_is_help=True)
+
+Store = Annotated[
+    Path | None, typer.Option("--store", help="SQLite file (default: the user's cache).")
+]
+Form = Annotated[str, typer.Option("--format", "-f", help="jsonl, alpaca_eval or fastchat.")]
+JudgeName = Annotated[str | None, typer.Option("--judge", help="Name of the judge.")]
+Prompts = Annotated[
+    Path | None, typer.Option("--prompts", help="FastChat's judge_prompts.jsonl (for fastchat).")
+]
+
+
+@verdicts.command()
+def stats(store: Store = None) -> None:
+    """Replies, tokens and dollars by judge and protocol."""
+    rows = _open(store).stats()
+    if not rows:
+        print("the store holds no verdict")
+        return
+    widths = {k: max(len(k), *(len(_cell(row[k])) for row in rows)) for k in rows[0]}
+    print("  ".join(f"{name:<{width}}" for name, width in widths.items()))
+    for row in rows:
+        print("  ".join(f"{_cell(row[name]):<{width}}" for name, width in widths.items()))
+
+
+@verdicts.command()
+def export(
+    out: Annotated[Path, typer.Argument(help="File to write.")],
+    form: Form = "jsonl",
+    judge: JudgeName = None,
+    prompts: Prompts = None,
+    store: Store = None,
+) -> None:
+    """Write verdicts as JSONL, alpaca_eval annotations or FastChat judgments."""
+    from judges import JudgeError
+    from judges.exchange import export_alpaca_eval, export_fastchat, export_jsonl
+    from judges.prompts import prompt_book
+
+    source = _open(store)
+    if _known(form) == "jsonl":
+        done = export_jsonl(source, out, judge=judge)
+    elif judge is None:
+        raise JudgeError(
+            f"--format {form} needs --judge NAME (sso-bench verdicts stats lists them)"
+        )
+    elif form == "alpaca_eval":
+        done = export_alpaca_eval(source, out, judge=judge)
+    else:
+        done = export_fastchat(source, out, prompt_book(prompts), judge=judge)
+    _tell("written", out, done)
+
+
+@verdicts.command(name="import")
+def import_(
+    file: Annotated[Path, typer.Argument(help="File to read.")],
+    form: Form = "jsonl",
+    judge: JudgeName = None,
+    prompts: Prompts = None,
+    store: Store = None,
+) -> None:
+    """Read verdicts made elsewhere, so that nobody is asked again."""
+    from judges.exchange import import_alpaca_eval, import_fastchat, import_jsonl
+    from judges.prompts import prompt_book
+
+    target = _open(store)
+    if _known(form) == "jsonl":
+        done = import_jsonl(target, file)
+    elif form == "alpaca_eval":
+        done = import_alpaca_eval(target, file, judge=judge)
+    else:
+        done = import_fastchat(target, file, prompt_book(prompts), judge=judge)
+    _tell("read", file, done)
+
+
+def _open(store: Path | None) -> VerdictStore:
+    from harness.session import verdict_store
+    from judges.store import VerdictStore
+
+    return VerdictStore(store or verdict_store())
+
+
+def _known(form: str) -> str:
+    from judges import JudgeError
+
+    if form not in ("jsonl", "alpaca_eval", "fastchat"):
+        raise JudgeError(f"no format {form!r} (there are jsonl, alpaca_eval, fastchat)")
+    return form
+
+
+def _cell(value: object) -> str:
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
+
+
+def _tell(what: str, path: Path, done: Exchanged) -> None:
+    left = ", ".join(f"{count} {reason}" for reason, count in done.left_out.items())
+    print(f"{what}: {path}, {done.rows} rows" + (f" (left out: {left})" if left else ""))
