@@ -52,7 +52,8 @@ class LeakDetector:
             r"(?:response|answer|reply|version|output)[\s*_)\]\"]*(?::|$)",
             re.IGNORECASE | re.MULTILINE,
         )
-        self._words = tuple(book.leak_words)
+        self._words = [(_word(w), _own_instructions(w)) for w in book.leak_words]
+        self._words += [(_word(p), _word(p)) for p in book.leak_phrases]
 
     def leaks_role(self, text: str, query: str) -> bool:
         """A line that labels the response with an adjective of a feature, or as good or bad.
@@ -63,13 +64,38 @@ class LeakDetector:
         return any(label[1].casefold() not in asked for label in self._role.finditer(text))
 
     def leaks_guidelines(self, text: str, query: str, principle: Principle) -> bool:
-        """A leak word that the query itself does not use, or a guideline sentence repeated."""
-        for word in self._words:
-            pattern = re.compile(rf"(?<!\w){re.escape(word)}(?!\w)", re.IGNORECASE)
-            if pattern.search(text) and not pattern.search(query):
+        """Talk of the response's own instructions, in words that the query does not use, or a
+        guideline sentence repeated."""
+        for word, leak in self._words:
+            if leak.search(text) and not word.search(query):
                 return True
         plain = _squeeze(text).casefold()
         return any(sentence in plain for sentence in _sentences(principle))
+
+
+def _word(text: str) -> re.Pattern[str]:
+    return re.compile(rf"(?<!\w){re.escape(text)}(?!\w)", re.IGNORECASE)
+
+
+def _own_instructions(word: str) -> re.Pattern[str]:
+    """Sentences that speak of ``word`` as what the response itself obeys.
+
+    "Follow these guidelines to stay safe" is advice and no leak; "according to the guidelines", "the
+    guidelines tell me", "this answer keeps to the guidelines", "guidelines you gave me" are.
+    """
+    the = r"(?:the|these|those|my|your|our)\s+(?:given\s+|provided\s+|above\s+)?"
+    named = rf"{re.escape(word)}(?!\w)"
+    within = r"[^.?!\n]{0,60}\b"
+    says = r"(?:say|state|tell|ask|require|instruct|forbid|allow|want|demand|prohibit)s?\b"
+    cases = (
+        rf"\b(?:as\s+per|per|according\s+to|in\s+(?:line|accordance|keeping)\s+with)\s+{the}{named}(?!\s+(?:of|by|from|for|set)\b)",
+        rf"\b{the}{named}\s+{says}",
+        rf"\b{named}\s+(?:that\s+)?(?:you(?:'ve|\s+have)?\s+(?:gave|given|provided|set|mentioned)|(?:provided|given)\s+(?:to\s+me|by\s+you|above)|I\s+(?:was|am|have\s+been)\s+(?:given|told|asked)\b)",
+        rf"\bI\b{within}(?:follow\w*|adher\w+|compl\w+|told|instructed|bound|keep\w*)\b[^.?!\n]{{0,30}}\b{the}{named}",
+        rf"\b(?:response|answer|reply)\s+(?:that\s+)?(?:\w+\s+)?(?:follow|adher|compl|keep|meet|violat|ignor|reflect)\w*\b{within}{named}",
+        rf"\A\W*(?:(?:following|based\s+on|given|considering)\s+{the})?{named}\s*[:,]",
+    )
+    return re.compile("|".join(cases), re.IGNORECASE)
 
 
 def _sentences(principle: Principle) -> list[str]:

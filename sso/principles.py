@@ -78,6 +78,7 @@ class PrincipleBook(_Part):
     version: Literal[1] = 1
     system: str
     leak_words: tuple[str, ...] = ()
+    leak_phrases: tuple[str, ...] = ()
     features: tuple[Feature, ...] = Field(min_length=1)
     concision: Feature
     selection: Selection

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from sso.errors import SsoError
 from sso.filters import REASONS, LeakDetector, drop_counts, drop_reason, filter_contrasts
+from sso.preferences import read_preferences
 from sso.principles import load_principles
 from sso.records import Contrast, Principle, Query, Response
 
@@ -60,7 +63,16 @@ def contrast(
         (contrast(good="Concise version: hold.", query="Give me a concise version."), None),
         (contrast(good="As the guidelines say, hold it."), ("leaks_guidelines", "good")),
         (contrast(bad="My system prompt tells me to be rash."), ("leaks_guidelines", "bad")),
-        (contrast(good="Guideline-free text."), ("leaks_guidelines", "good")),
+        (contrast(good="According to the given guidelines, no."), ("leaks_guidelines", "good")),
+        (contrast(bad="This answer follows all of the guidelines."), ("leaks_guidelines", "bad")),
+        (contrast(bad="I was told to keep to these guidelines."), ("leaks_guidelines", "bad")),
+        (contrast(bad="By the guidelines you gave me: climb."), ("leaks_guidelines", "bad")),
+        (contrast(bad="Following these guidelines: climb."), ("leaks_guidelines", "bad")),
+        (contrast(bad="Guidelines:\n- climb"), ("leaks_guidelines", "bad")),
+        (contrast(good="Follow these guidelines to stay safe: hold it."), None),
+        (contrast(good="By following these guidelines, you can climb."), None),
+        (contrast(good="According to the guidelines of the WHO, hold it."), None),
+        (contrast(good="Safety guidelines for ladders exist."), None),
         (contrast(good="As the guidelines say.", query="Sum up the WHO guidelines"), None),
         (contrast(good=f"Well: {GUIDELINE.lower()}"), ("leaks_guidelines", "good")),
         (contrast(bad="Be rash."), None),
@@ -102,6 +114,18 @@ def test_each_contrast_counts_once_under_its_first_reason() -> None:
     assert set(counts) == {f"dropped_{reason}" for reason in REASONS}
     assert (counts["dropped_empty"], counts["dropped_truncated"]) == (1, 2)
     assert sum(counts.values()) == 3
+
+
+def test_ordinary_answers_are_not_taken_for_leaks(data_dir: Path) -> None:
+    # Nobody who wrote UltraFeedback's answers was given guidelines.
+    pairs, _, _ = read_preferences(data_dir / "preference" / "ultrafeedback_binarized_1000.jsonl")
+    bare = Principle(query_id="", features=(), good="", bad="")
+    hits = 0
+    for pair in pairs:
+        query = pair.prompt[-1]["content"]
+        for text in (pair.chosen, pair.rejected):
+            hits += LEAKS.leaks_role(text, query) or LEAKS.leaks_guidelines(text, query, bare)
+    assert hits / (2 * len(pairs)) < 0.003
 
 
 def test_nothing_left_names_the_counts() -> None:
