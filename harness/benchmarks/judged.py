@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import random
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal
 
-from harness.benchmarks.base import EvalRequest
-from harness.data.source import read_rows
+from harness.benchmarks.outputs import text_hash
 from harness.errors import HarnessError
 
 if TYPE_CHECKING:
     from harness.engines.base import Engine, Message
     from judges import Judge, Verdict
-
-OUTPUTS = "outputs.jsonl"
-Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -51,8 +45,14 @@ class JudgedBy:
 
 def judged_by(judge: Judge, verdicts: Iterable[Verdict]) -> JudgedBy:
     """The judge as it answered these requests."""
-    asked = ",".join(sorted({verdict.protocol for verdict in verdicts if verdict.protocol}))
+    asked = how_asked(verdict.protocol for verdict in verdicts)
     return JudgedBy(judge.name, judge.snapshot, asked, judge.comparable)
+
+
+def how_asked(protocols: Iterable[str]) -> str:
+    """The ways of asking, without the template's name: which of MT-Bench's four templates were
+    used follows from the items, and must not part checkpoints that have one more failed item."""
+    return ",".join(sorted({re.sub(r"/single-[a-z0-9-]+$", "", p) for p in protocols if p}))
 
 
 def ask(
@@ -93,11 +93,6 @@ def item_seed(seed: int, item_id: str) -> int:
     """The sampling seed of one answer: the same for every checkpoint and every resumed run."""
     digest = hashlib.sha256(f"{seed}:{item_id}".encode()).digest()
     return int.from_bytes(digest[:4], "big")
-
-
-def text_hash(text: str) -> str:
-    """Short hash of a prompt as the model reads it."""
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
@@ -164,68 +159,3 @@ def answer_text(row: Mapping[str, Any]) -> str:
 def generator_name(engine: Engine) -> str:
     """The model's name in the packages' files: engine and fingerprint of the weights."""
     return f"{engine.name}-{engine.model_hash[:12]}"
-
-
-def write_outputs(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """``outputs.jsonl``, one answer a line, put in place atomically."""
-    temporary = folder / f".{OUTPUTS}.tmp"
-    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(folder / OUTPUTS)
-
-
-def read_outputs(folder: Path, item_ids: Sequence[str]) -> list[dict[str, Any]]:
-    """The saved answers in the order of ``item_ids``.
-
-    Raises:
-        HarnessError: no outputs, or an item without one.
-    """
-    path = folder / OUTPUTS
-    if not path.is_file():
-        raise HarnessError(f"{folder} holds no {OUTPUTS}: generate the answers first")
-    rows = {str(row["item_id"]): row for row in read_rows(path, required=("item_id", "output"))}
-    lacking = [item_id for item_id in item_ids if item_id not in rows]
-    if lacking:
-        raise HarnessError(f"{path} has no answer for {lacking[0]} and {len(lacking) - 1} more")
-    return [rows[item_id] for item_id in item_ids]
-
-
-def protocol_id(request: EvalRequest, settings: Mapping[str, Any]) -> str:
-    """``benchmark/protocol@version:digest`` over all settings in force, the judge's included."""
-    text = json.dumps(settings, sort_keys=True, default=str)
-    spec = request.protocol
-    return f"{spec.name}@{spec.version}:{hashlib.sha256(text.encode()).hexdigest()[:10]}"
-
-
-def flat(settings: Mapping[str, Any]) -> dict[str, str]:
-    """Settings as the text that a score carries."""
-    return {
-        key: value if isinstance(value, str) else json.dumps(value, sort_keys=True)
-        for key, value in settings.items()
-    }
-
-
-def data_marks(request: EvalRequest, drawn: int, available: int) -> tuple[str, ...]:
-    """The protocol's own marks, ``sample-data`` and ``item-limit`` where they apply."""
-    sample = ("sample-data",) if request.data.kind == "sample" else ()
-    limited = ("item-limit",) if drawn < available else ()
-    return (*request.protocol.marks, *sample, *limited)
-
-
-def draw(
-    items: Sequence[Item], stratum: Callable[[Item], str], limit: int | None, seed: int
-) -> list[Item]:
-    """A seeded sample, in file order, each stratum with its share (largest remainder)."""
-    if limit is None or limit >= len(items):
-        return list(items)
-    rng = random.Random(f"items:{seed}")
-    strata: dict[str, list[int]] = {}
-    for position, item in enumerate(items):
-        strata.setdefault(stratum(item), []).append(position)
-    shares = {name: limit * len(rows) / len(items) for name, rows in strata.items()}
-    counts = {name: int(share) for name, share in shares.items()}
-    order = sorted(strata, key=lambda name: (counts[name] - shares[name], rng.random()))
-    for name in order[: limit - sum(counts.values())]:
-        counts[name] += 1
-    chosen = [p for name, rows in strata.items() for p in rng.sample(rows, counts[name])]
-    return [items[position] for position in sorted(chosen)]

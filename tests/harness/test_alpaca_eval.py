@@ -289,3 +289,20 @@ def test_scoring_before_generating_is_an_error(data: DataSource, tmp_path: Path)
         BENCHMARK.score(request_for(data), tmp_path, RuleJudge(prefer))
     with pytest.raises(HarnessError, match="needs a judge"):
         BENCHMARK.score(request_for(data), tmp_path, None)
+
+
+def test_shipped_sample_runs_under_every_shipped_protocol(tmp_path: Path) -> None:
+    from harness.benchmarks import get_benchmark, load_protocols
+    from harness.data.source import open_source
+
+    for spec in load_protocols("alpaca_eval"):
+        request = EvalRequest(data=open_source("sample"), protocol=spec)
+        engine = RuleEngine(lambda chat: "An answer to: " + chat[-1]["content"])
+        get_benchmark("alpaca_eval").generate(request, engine, tmp_path)
+        judge = RuleJudge(lambda c: 1 + len(c.output_2) / (len(c.output_1) + len(c.output_2)))
+        outcome = get_benchmark("alpaca_eval").score(request, tmp_path, judge)
+        scores = by_metric(outcome)
+        assert scores["win_rate"].n == scores["win_rate"].n_expected >= 40
+        assert scores["lc_win_rate"].value is not None
+        assert {"sample-data", *spec.marks} == set(scores["lc_win_rate"].marks)
+        assert engine.calls[0]["max_new_tokens"] == spec.settings["max_new_tokens"]

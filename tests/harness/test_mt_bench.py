@@ -300,3 +300,23 @@ def test_a_turn_that_does_not_fit_the_context_is_an_error_of_its_own(
     assert (average.value, average.n, average.n_expected, average.n_error) == (7.0, 4, 8, 4)
     assert outcome.items[1].error == "the prompt is longer than the model's context"
     assert len(judge.seen) == 4
+
+
+def test_shipped_sample_runs_under_every_shipped_protocol(tmp_path: Path) -> None:
+    from harness.benchmarks import get_benchmark, load_protocols
+    from harness.data.source import open_source
+
+    for spec in load_protocols("mt_bench"):
+        request = EvalRequest(data=open_source("sample"), protocol=spec)
+        engine, judge = RuleEngine(answer), RuleJudge(rating=lambda r: float(len(r.turns)))
+        get_benchmark("mt_bench").generate(request, engine, tmp_path)
+        outcome = get_benchmark("mt_bench").score(request, tmp_path, judge)
+        average = score_of(outcome, "average")
+        assert (average.value, average.n, average.n_expected) == (3.0, 32, 32)
+        assert len({i.category for i in outcome.items}) == 8
+        with_references = {r.item_id for r in judge.seen if r.references}
+        needing = {
+            i.item_id for i in outcome.items if i.category in ("math", "reasoning", "coding")
+        }
+        assert with_references == needing
+        assert {"sample-data", "other-judge", *spec.marks} == set(average.marks)

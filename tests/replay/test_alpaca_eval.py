@@ -133,3 +133,32 @@ def test_correlation_with_arena_comes_out_as_published(source: DataSource) -> No
     assert correlation("LC AlpacaEval 2.0") == (pytest.approx(0.97462953, abs=1e-8), 37)
     assert correlation("AlpacaEval 2.0") == (pytest.approx(0.9305, abs=5e-5), 37)
     assert correlation("MT-bench\n(multi-turn)") == (pytest.approx(0.9331, abs=5e-5), 33)
+
+
+def test_item_values_make_the_paired_difference_s_standard_error(
+    source: DataSource, replayed: Callable[[str], Outcome]
+) -> None:
+    """Two models on the same instructions: the items' differences against a joint bootstrap."""
+    from harness.benchmarks.alpaca_eval.files import read_length_control
+    from harness.benchmarks.alpaca_eval.lc import Comparisons, fit_lc, preference_share
+    from harness.benchmarks.alpaca_eval.lc_interval import bootstrap_win_rates
+
+    control = read_length_control(source.path(*GAMED_FILES))
+    draws, items = [], []
+    for model in ("claude-2", "FuseChat-Gemma-2-9B-Instruct"):
+        rows = read_annotations(source.path(f"alpaca_eval/{model}/annotations.json"))
+        data = Comparisons(
+            preference_share([row["preference"] for row in rows]),
+            np.array([len(r["output_1"]) - len(r["output_2"]) for r in rows], float),
+            np.array([control.difficulty[k] for k in range(len(rows))]),
+        )
+        fit = fit_lc(data, control.gamed)
+        draws.append(bootstrap_win_rates(data, fit, control.gamed, replicates=1000, seed=1))
+        items.append([100 * item.values["lc_win_rate"] for item in replayed(model).items])
+    jointly = (draws[0] - draws[1]).std(ddof=1)
+    difference = np.array(items[0]) - np.array(items[1])
+    assert difference.std(ddof=1) / np.sqrt(805) == pytest.approx(jointly, rel=0.08)
+    lc = [score_of(replayed(m), "lc_win_rate").value for m in ("claude-2", MODELS[2])]
+    assert lc[0] is not None
+    assert lc[1] is not None
+    assert difference.mean() == pytest.approx(lc[0] - lc[1], abs=1e-6)

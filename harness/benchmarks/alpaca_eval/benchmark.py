@@ -27,16 +27,12 @@ from harness.benchmarks.judged import (
     answer,
     answer_text,
     ask,
-    data_marks,
-    draw,
-    flat,
     judged_by,
-    protocol_id,
-    read_outputs,
-    text_hash,
     what_went_wrong,
-    write_outputs,
 )
+from harness.benchmarks.outputs import read_outputs, text_hash, write_outputs
+from harness.benchmarks.sampling import draw
+from harness.benchmarks.scoring import data_marks, flat, protocol_id
 from harness.data.source import DataSource
 from harness.errors import DataError, ProtocolError
 
@@ -195,7 +191,7 @@ def make_header(request: EvalRequest, task: Task, by: JudgedBy, n: int | None = 
     settings = {**task.settings, "judge": by.snapshot, "judge_protocol": by.asked}
     drawn = len(task.instructions) if n is None else n
     return Header(
-        protocol=protocol_id(request, settings),
+        protocol=protocol_id(request.protocol, settings),
         settings=flat(settings),
         judge=by.snapshot,
         data=request.data.label,

@@ -17,16 +17,9 @@ from harness.benchmarks.judged import (
     answer,
     answer_text,
     ask,
-    data_marks,
-    draw,
-    flat,
     generator_name,
     judged_by,
-    protocol_id,
-    read_outputs,
-    text_hash,
     what_went_wrong,
-    write_outputs,
 )
 from harness.benchmarks.mt_bench.files import (
     TURNS,
@@ -39,6 +32,9 @@ from harness.benchmarks.mt_bench.files import (
     write_jsonl,
 )
 from harness.benchmarks.mt_bench.scoring import NAME, RatedTurn, item_id, outcome
+from harness.benchmarks.outputs import read_outputs, text_hash, write_outputs
+from harness.benchmarks.sampling import draw
+from harness.benchmarks.scoring import data_marks, flat, protocol_id
 from harness.errors import ProtocolError
 
 if TYPE_CHECKING:
@@ -46,6 +42,7 @@ if TYPE_CHECKING:
     from judges import Judge, Rating, Verdict
 
 QUESTIONS = "mt_bench/question.jsonl"
+JUDGE_PROMPTS = "mt_bench/judge_prompts.jsonl"
 ANSWERS_FOLDER = "model_answer"
 JUDGMENTS_FOLDER = "model_judgment"
 PUBLISHED_JUDGES = ("gpt-4", "gpt-4-0613")
@@ -73,6 +70,8 @@ def prepare(request: EvalRequest) -> Task:
         DataError: no questions, or no reference answer where the category needs one.
     """
     settings = {**request.protocol.settings, **request.overrides}
+    if request.data.kind == "sample" and "references" not in request.overrides:
+        settings["references"] = "sample"
     everything = read_questions(
         request.data.path(QUESTIONS),
         request.data.find(reference_file(settings)),
@@ -96,13 +95,11 @@ class MtBench:
     gated = False
 
     def fingerprint(self, request: EvalRequest) -> str:
-        """Hash of the data that this request reads."""
+        """Hash of the data that this request reads, the judge's prompts included."""
         task = prepare(request)
-        references = reference_file(task.settings)
-        parts = [request.data.fingerprint(QUESTIONS)]
-        if request.data.find(references):
-            parts.append(request.data.fingerprint(references))
-        return text_hash(" ".join(parts))
+        files = (QUESTIONS, reference_file(task.settings), JUDGE_PROMPTS)
+        found = [name for name in files if request.data.find(name)]
+        return text_hash(" ".join(request.data.fingerprint(name) for name in found))
 
     def workload(self, request: EvalRequest) -> Workload:
         """Two answers and two judge calls a question; the prompt of turn 2 holds answer 1."""
@@ -246,7 +243,7 @@ def make_header(request: EvalRequest, task: Task, by: JudgedBy) -> Header:
     """Protocol id, settings and marks; the judge and how it was asked are part of the id."""
     settings = {**task.settings, "judge": by.snapshot, "judge_protocol": by.asked}
     return Header(
-        protocol=protocol_id(request, settings),
+        protocol=protocol_id(request.protocol, settings),
         settings=flat(settings),
         judge=by.snapshot,
         data=request.data.label,

@@ -47,8 +47,9 @@ def rescore_judgments(path: Path, request: EvalRequest, *, model: str | None = N
     settings = {**task.settings, "generation": "saved"}
     for key in ("max_new_tokens", "top_p", "temperatures", "other_temperature"):
         settings.pop(key, None)
-    asked = ",".join(sorted({judgment.template for judgment in judgments if judgment.template}))
-    by = JudgedBy(judges[0], judges[0], asked, comparable=not judges[0].startswith("local"))
+    by = JudgedBy(
+        judges[0], judges[0], "saved judgments", comparable=not judges[0].startswith("local")
+    )
     header = make_header(request, replace(task, settings=settings), by)
     header = replace(header, settings={**header.settings, "generator": name})
     return outcome(rated, task.questions, header)
