@@ -22,7 +22,7 @@ class Result:
 Call = Callable[..., Result]
 
 
-@pytest.fixture()
+@pytest.fixture
 def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Call:
     """Run ``sso-bench ARGS`` and catch what it prints and its exit code."""
     from harness.cli import main
