@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,35 +10,13 @@ import torch
 
 from harness.engines.attention import OwnPass, OwnStore, PrefixPass, RowGroup, StepPass
 from harness.engines.base import Completion, ContinuationLogprob
-from harness.engines.codec import Codec, cut_at_stop
+from harness.engines.codec import Codec
+from harness.engines.rows import Decoding, Row, advance, make_rows, pieces, read_targets
 from harness.engines.sampling import pick, uniforms
 from harness.engines.schedule import Batch, Group
 
 COMPACT_SHARE = 8
 """Finished rows are dropped once they are more than one in this many."""
-
-
-@dataclass(frozen=True)
-class Decoding:
-    """How to choose tokens and when to end a row."""
-
-    max_new_tokens: int
-    temperature: float = 0.0
-    top_p: float = 1.0
-    stop: tuple[str, ...] = ()
-
-
-@dataclass
-class _Row:
-    """One prompt being answered: ``own`` tokens follow the group's prefix; ``room`` new ones fit."""
-
-    item: int
-    own: list[int]
-    prompt_tokens: int
-    seed: int
-    room: int
-    out: list[int] = field(default_factory=list)
-    done: bool = False
 
 
 class Decoder:
@@ -65,7 +42,7 @@ class Decoder:
         on_done: Callable[[int, Completion], None],
     ) -> None:
         """Answer the prompts (token ids) of one batch; ``on_done(item, completion)`` as rows end."""
-        rows = self._rows(batch, prompts, seeds, how)
+        rows = make_rows(batch, prompts, seeds, how, self.max_length)
         groups = _row_groups(batch)
         longest = max(len(row.own) for row in rows)
         store = OwnStore(len(rows), longest + max(row.room for row in rows), cleared=longest)
@@ -85,7 +62,7 @@ class Decoder:
             step += 1
             for row, token in zip(rows, tokens.tolist(), strict=True):
                 if not row.done:
-                    self._advance(row, token, how, on_done)
+                    advance(row, token, how, self.codec, on_done)
             alive = [number for number, row in enumerate(rows) if not row.done]
             if alive and (len(rows) - len(alive)) * COMPACT_SHARE <= len(rows):
                 continue
@@ -94,48 +71,6 @@ class Decoder:
             groups = _compact(groups, alive)
             rows, seeds_now = [rows[n] for n in alive], seeds_now[alive]
             tokens, lengths, offsets = tokens[keep], lengths[keep], offsets[keep]
-
-    def _rows(
-        self,
-        batch: Batch,
-        prompts: Sequence[Sequence[int]],
-        seeds: Sequence[int],
-        how: Decoding,
-    ) -> list[_Row]:
-        rows = []
-        for group in batch.groups:
-            for item in group.items:
-                prompt = list(prompts[item])
-                room = min(how.max_new_tokens, self.max_length - len(prompt))
-                seed = seeds[item] & 0xFFFFFFFFFFFFFFFF
-                rows.append(_Row(item, prompt[group.prefix :], len(prompt), seed, room))
-        return rows
-
-    def _advance(
-        self, row: _Row, token: int, how: Decoding, on_done: Callable[[int, Completion], None]
-    ) -> None:
-        """Add a token to a row and end it where it ends."""
-        row.out.append(token)
-        ended = token in self.codec.end_ids
-        stopped = not ended and bool(how.stop) and self._stops(row.out, how.stop)
-        if not (ended or stopped or len(row.out) >= row.room):
-            return
-        row.done = True
-        ids = row.out[:-1] if ended else row.out
-        text = cut_at_stop(self.codec.decode(ids), how.stop)
-        if stopped:
-            # A stop string made of special tokens shows in the raw text only.
-            raw = self.codec.decode_raw(ids)
-            if text == self.codec.decode(ids) and cut_at_stop(raw, how.stop) != raw:
-                text = cut_at_stop(raw, how.stop)
-        truncated = not (ended or stopped)
-        on_done(row.item, Completion(text, row.prompt_tokens, len(row.out), truncated))
-
-    def _stops(self, out: list[int], stop: Sequence[str]) -> bool:
-        """Whether the newest token completes a stop string (a token is at least one byte)."""
-        tail = max(len(mark.encode()) for mark in stop) + 4
-        text = self.codec.decode_raw(out[-tail:])
-        return any(mark in text for mark in stop if mark)
 
     def _step(self, tokens: torch.Tensor, positions: torch.Tensor, pass_: StepPass) -> torch.Tensor:
         out = self.model(
@@ -154,13 +89,13 @@ class Decoder:
         group: RowGroup,
         planned: Group,
         prompts: Sequence[Sequence[int]],
-        rows: Sequence[_Row],
+        rows: Sequence[Row],
         store: OwnStore,
     ) -> None:
         """Keys and values of the group's prefix and of all own tokens but each row's last."""
         self._run_prefix(group, prompts[planned.items[0]][: group.prefix])
         members = rows[group.first : group.first + group.count]
-        for first, last in _pieces([len(row.own) - 1 for row in members], self.piece_tokens):
+        for first, last in pieces([len(row.own) - 1 for row in members], self.piece_tokens):
             part = [row.own[:-1] for row in members[first:last]]
             if part and part[0]:
                 ids = self._padded(part)
@@ -204,7 +139,7 @@ class Decoder:
         for group, planned in zip(groups, batch.groups, strict=True):
             self._run_prefix(group, inputs[planned.items[0]][: group.prefix])
             own = [list(inputs[item][group.prefix :]) for item in planned.items]
-            for first, last in _pieces([len(row) for row in own], self.piece_tokens):
+            for first, last in pieces([len(row) for row in own], self.piece_tokens):
                 rows = planned.items[first:last]
                 found = self._score_piece(group, own[first:last], [targets[row] for row in rows])
                 for row, results in zip(rows, found, strict=True):
@@ -235,20 +170,8 @@ class Decoder:
         results = []
         for number, (span, wanted) in enumerate(zip(spans, targets, strict=True)):
             chosen = logits[number, [place[column] for column in span]].float()
-            results.append(_read_targets(chosen, wanted))
+            results.append(read_targets(chosen, wanted))
         return results
-
-
-def _read_targets(
-    logits: torch.Tensor, targets: Sequence[Sequence[int]]
-) -> list[ContinuationLogprob]:
-    """Results of several continuations whose tokens ``logits`` (tokens, vocabulary) predict."""
-    ids = torch.tensor([list(target) for target in targets], device=logits.device)
-    values = logits.gather(1, ids.T).T - logits.logsumexp(dim=-1)
-    totals = values.double().sum(dim=1).tolist()
-    greedy = (logits.argmax(dim=-1) == ids).all(dim=1).tolist()
-    count = ids.shape[1]
-    return [ContinuationLogprob(t, count, g) for t, g in zip(totals, greedy, strict=True)]
 
 
 def _row_groups(batch: Batch) -> list[RowGroup]:
@@ -268,17 +191,3 @@ def _compact(groups: Sequence[RowGroup], alive: Sequence[int]) -> list[RowGroup]
             kept.append(RowGroup(group.prefix, first, count, group.keys, group.values))
             first += count
     return kept
-
-
-def _pieces(lengths: Sequence[int], limit: int) -> list[tuple[int, int]]:
-    """Cut rows into runs whose padded size stays within ``limit`` tokens (at least one row each)."""
-    pieces, first, widest = [], 0, 0
-    for number, length in enumerate(lengths):
-        widest_now = max(widest, length)
-        if number > first and widest_now * (number - first + 1) > limit:
-            pieces.append((first, number))
-            first, widest_now = number, length
-        widest = widest_now
-    if lengths:
-        pieces.append((first, len(lengths)))
-    return pieces

@@ -46,9 +46,7 @@ class HfEngine:
         cuda = self.device.startswith("cuda")
         self.rows = batch_size or (CUDA_ROWS if cuda else CPU_ROWS)
         self.slots = max(1, _cache_bytes(self.device) // _token_bytes(self._model))
-        from harness.engines.decode import Decoder
-
-        self._decoder: Any = Decoder(
+        self._decoder = _decoder(
             self._model,
             self.codec,
             max_length=self.max_length,
@@ -84,7 +82,7 @@ class HfEngine:
         Raises:
             ContextTooLong: a prompt fills the model's context; nothing has been generated yet.
         """
-        from harness.engines.decode import Decoding
+        from harness.engines.rows import Decoding
 
         ids = self.codec.encode([self.codec.text(prompt) for prompt in prompts])
         self._check_room(ids)
@@ -216,21 +214,26 @@ def _load(folder: Path, device: str, dtype: str) -> Any:
     import torch
     from transformers import AutoModelForCausalLM
 
-    from harness.engines import attention
-
-    attention.register()
     try:
         with quiet_transformers():
             model: Any = AutoModelForCausalLM.from_pretrained(
                 folder,
                 dtype=getattr(torch, dtype),
-                attn_implementation=attention.ATTENTION,
                 use_safetensors=True,
             )
     except (OSError, ValueError, RuntimeError) as error:
         first = str(error).strip().splitlines()[0]
         raise EngineError(f"model folder {folder} can't be loaded: {first}") from None
     return model.to(device).eval()
+
+
+def _decoder(model: Any, codec: Codec, **limits: int) -> Any:
+    """The fast decode loop where the model's attention is plain, else the one that asks nothing."""
+    from harness.engines.attention import takes_rows
+    from harness.engines.decode import Decoder
+    from harness.engines.plain import PlainDecoder
+
+    return (Decoder if takes_rows(model) else PlainDecoder)(model, codec, **limits)
 
 
 def _token_bytes(model: Any) -> int:

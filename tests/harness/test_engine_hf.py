@@ -11,6 +11,7 @@ import torch
 
 from harness.engines import Completion, ContextTooLong, EngineError, Prompt, open_engine
 from harness.engines.hf import HfEngine
+from harness.engines.plain import PlainDecoder
 
 SHOTS = "Question: how many legs has a spider? Answer: it has eight of them. "
 PROMPTS: list[Prompt] = [
@@ -36,29 +37,64 @@ def peer(tiny_model_dir: Path) -> Any:
     return AutoModelForCausalLM.from_pretrained(tiny_model_dir).eval()
 
 
-def _alone(engine: HfEngine, peer: Any, prompt: Prompt, new: int) -> tuple[str, int]:
+def _alone(engine: HfEngine, peer: Any, prompt: Prompt, new: int) -> tuple[str, int, bool]:
     ids = torch.tensor(engine.codec.encode([engine.codec.text(prompt)]))
     out = peer.generate(ids, max_new_tokens=new, do_sample=False)[0, ids.shape[1] :]
-    return engine.codec.decode(out.tolist()), len(out)
+    ids = out.tolist()
+    ended = ids[-1] in engine.codec.end_ids
+    return engine.codec.decode(ids[:-1] if ended else ids), len(ids), not ended
 
 
-def _row_sizes(count: int) -> list[int | None]:
-    return [None, 1, 3, count]
+@pytest.fixture(scope="module")
+def early_ender(tiny_model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny model with wild weights and many end tokens, so that rows end at different steps."""
+    from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
+
+    folder = tmp_path_factory.mktemp("early")
+    config = LlamaConfig.from_pretrained(tiny_model_dir)
+    config.initializer_range = 0.5
+    config.tie_word_embeddings = False
+    torch.manual_seed(11)
+    model = LlamaForCausalLM(config).float()
+    model.generation_config.eos_token_id = [2, *range(3, 259, 12)]
+    model.generation_config.pad_token_id = 0
+    model.save_pretrained(folder)
+    AutoTokenizer.from_pretrained(tiny_model_dir).save_pretrained(folder)
+    return folder
 
 
-@pytest.mark.parametrize("rows", _row_sizes(len(PROMPTS)))
-def test_greedy_equals_generate_one_at_a_time(
-    tiny_model_dir: Path, engine: HfEngine, peer: Any, rows: int | None
-) -> None:
-    batched = engine if rows is None else HfEngine(tiny_model_dir, batch_size=rows)
-    found = batched.chat(PROMPTS, max_new_tokens=48)
+@pytest.mark.parametrize("rows", [None, 1, 3, 13])
+def test_greedy_equals_generate_one_at_a_time(early_ender: Path, rows: int | None) -> None:
+    from transformers import AutoModelForCausalLM
+
+    peer = AutoModelForCausalLM.from_pretrained(early_ender).eval()
+    engine = HfEngine(early_ender, batch_size=rows)
+    found = engine.chat(PROMPTS, max_new_tokens=48)
     for prompt, completion in zip(PROMPTS, found, strict=True):
-        text, tokens = _alone(engine, peer, prompt, 48)
+        text, tokens, truncated = _alone(engine, peer, prompt, 48)
         assert completion.text == text
         assert completion.completion_tokens == tokens
-        assert completion.truncated == (tokens == 48)
+        assert completion.truncated == truncated
     # Rows that end early and late must both be there, else compaction is not tried.
-    assert len({c.completion_tokens for c in found}) > 2
+    assert len({c.completion_tokens for c in found}) > 4
+
+
+@pytest.mark.parametrize("rows", [None, 4])
+def test_plain_loop_gives_the_same(early_ender: Path, rows: int | None) -> None:
+    fast, plain = HfEngine(early_ender, batch_size=rows), HfEngine(early_ender, batch_size=rows)
+    plain._model.set_attn_implementation("sdpa")
+    plain._decoder = PlainDecoder(
+        plain._model, plain.codec, max_length=plain.max_length, piece_tokens=64
+    )
+    how = {"max_new_tokens": 32, "stop": ["A"]}
+    assert plain.chat(PROMPTS, **how) == fast.chat(PROMPTS, **how)
+    how = {"max_new_tokens": 16, "temperature": 0.7, "top_p": 0.8}
+    assert plain.chat(PROMPTS, **how) == fast.chat(PROMPTS, **how)
+    rests = [f" it is {n}" for n in range(len(PROMPTS))]
+    both = zip(plain.logprobs(PROMPTS, rests), fast.logprobs(PROMPTS, rests), strict=True)
+    for one, two in both:
+        assert one.total == pytest.approx(two.total, abs=1e-4)
+        assert (one.tokens, one.greedy) == (two.tokens, two.greedy)
 
 
 @pytest.mark.parametrize("architecture", ["qwen2", "mistral", "gemma"])
@@ -109,6 +145,7 @@ def test_sliding_windows_are_respected(tiny_model_dir: Path, tmp_path: Path) -> 
     model.save_pretrained(tmp_path)
     AutoTokenizer.from_pretrained(tiny_model_dir).save_pretrained(tmp_path)
     engine = HfEngine(tmp_path)
+    assert isinstance(engine._decoder, PlainDecoder)
     for prompt, completion in zip(PROMPTS, engine.chat(PROMPTS, max_new_tokens=24), strict=True):
         assert completion.text == _alone(engine, model, prompt, 24)[0]
 
