@@ -12,10 +12,11 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any
 
 from judges.client.dispatch import Dispatch
+from judges.client.lanes import Lanes
 from judges.client.limiter import AdaptiveLimiter
 from judges.client.records import Answer, ClientSettings, Failure, HopelessError, Tally
 from judges.client.sending import Sender
-from judges.credentials import NO_KEY, scrub
+from judges.credentials import scrub
 from judges.prices import Budget
 from judges.requests import JudgeRequest
 from judges.store import VerdictStore
@@ -72,28 +73,20 @@ class Client:
             JudgeError: the server will answer nothing (wrong key, unknown model, refused
                 connection throughout), or the budget is used up. Replies so far are in the store.
         """
-        async with self._open() as api:
-            run = Dispatch(self, Sender(self, api))
+        async with self._open() as lanes:
+            run = Dispatch(self, Sender(self, lanes))
             try:
                 async for answer in run.answers(iter(enumerate(requests))):
                     yield answer
             finally:
                 await run.stop()
 
-    def _open(self) -> Any:
-        import openai
-
+    def _open(self) -> Lanes:
         # The limiter's waiters belong to one event loop; its numbers are carried over.
         limiter = AdaptiveLimiter(self.concurrency)
         limiter.window, limiter.refused_at = self.limiter.window, self.limiter.refused_at
         self.limiter = limiter
-        return openai.AsyncOpenAI(
-            api_key=self._key,
-            base_url=self.base_url,
-            max_retries=0,
-            timeout=self.settings.timeout_s,
-            organization=None if self._key != NO_KEY else "",
-        )
+        return Lanes(api_key=self._key, base_url=self.base_url, timeout_s=self.settings.timeout_s)
 
     def scrub(self, text: str) -> str:
         """One line without the key."""

@@ -17,6 +17,7 @@ from judges.store import StoredReply
 
 if TYPE_CHECKING:
     from judges.client import Client
+    from judges.client.lanes import Lanes
 
 MENDS = {408, 409, 425, 429}
 LOAD = {429, 503, 529}
@@ -33,11 +34,11 @@ class Trouble:
 
 
 class Sender:
-    """Sends one client's requests through an open ``openai.AsyncOpenAI``."""
+    """Sends one client's requests through open lanes."""
 
-    def __init__(self, client: Client, api: Any) -> None:
+    def __init__(self, client: Client, lanes: Lanes) -> None:
         self.client = client
-        self.api = api
+        self.lanes = lanes
         self.store = client.store
         self.limiter = client.limiter
         self.stopping = False
@@ -83,13 +84,16 @@ class Sender:
         client, limiter = self.client, self.limiter
         client.tally.sent += 1
         try:
-            raw = await self.api.chat.completions.with_raw_response.create(
-                model=client.model,
-                messages=list(job.request.messages),
-                extra_headers={"Idempotency-Key": job.key},
-                **job.request.params,
+            content = await self.lanes.post(
+                "/chat/completions",
+                {
+                    "model": client.model,
+                    "messages": list(job.request.messages),
+                    **job.request.params,
+                },
+                {"Idempotency-Key": job.key},
             )
-            body = json.loads(raw.http_response.content)
+            body = json.loads(content)
             reply = read_reply(body)
         except openai.APIStatusError as error:
             return self._status(job, error, ticket)

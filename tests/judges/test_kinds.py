@@ -9,6 +9,7 @@ import json
 import math
 import random
 import re
+import warnings
 from pathlib import Path
 
 import pytest
@@ -165,9 +166,12 @@ def fastchat_patterns() -> dict[str, str]:
     if found is None or found.origin is None:
         pytest.skip("fschat is not installed")
     source = (Path(found.origin).parent / "llm_judge" / "common.py").read_text()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # its patterns are no raw strings
+        tree = ast.parse(source)
     return {
         node.targets[0].id: node.value.args[0].value
-        for node in ast.parse(source).body
+        for node in tree.body
         if isinstance(node, ast.Assign)
         and isinstance(node.targets[0], ast.Name)
         and isinstance(node.value, ast.Call)
