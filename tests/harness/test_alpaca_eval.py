@@ -211,6 +211,9 @@ def test_limit_draws_both_kinds_and_the_same_items_again(data: DataSource, tmp_p
     assert sorted(i.category for i in first.items) == ["even"] * 4 + ["odd"] * 4
     assert first.scores[0].marks == ("item-limit",)
     assert first.scores[0].n_expected == 8
+    again = rescore_annotations(tmp_path / "a" / "annotations.json", request_for(data, limit=8))
+    assert [s.value for s in again.scores] == [s.value for s in first.scores]
+    assert [(s.n_missing, s.marks) for s in again.scores] == [(0, ("item-limit",))] * 3
 
 
 def test_too_few_items_withhold_length_control_and_keep_the_rest(
@@ -268,7 +271,7 @@ def test_real_data_without_gamed_rows_is_an_error(data: DataSource) -> None:
         (lambda rows: rows[3].update(preference=2.5), "entry 3 has preference 2.5"),
         (lambda rows: rows[3].update(preference="m"), "entry 3 has no usable 'preference'"),
         (lambda rows: rows[3].update(instruction="Task 4"), "annotates instruction 4 again"),
-        (lambda rows: rows[3].update(instruction="Other"), "no instruction of the data source"),
+        (lambda rows: rows[3].update(instruction="Other"), "no instruction of the request"),
         (lambda rows: rows[3].update(generator_2="b"), "several generator_2s"),
     ],
 )

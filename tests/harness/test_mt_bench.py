@@ -274,7 +274,7 @@ def test_faulty_judgments_are_named(data: DataSource, tmp_path: Path) -> None:
     for change, message in (
         ({"turn": 1}, "question 81 turn 1 is judged twice"),
         ({"turn": 3}, "not a judgment of turn 1 or 2"),
-        ({"question_id": 999}, "question 999 is not in the data source"),
+        ({"question_id": 999}, "question 999 is not in the request"),
         ({"model": "other"}, "several models, name one"),
         ({"judge": ["claude", "single-v1"]}, "several judges"),
     ):

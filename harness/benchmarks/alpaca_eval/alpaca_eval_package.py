@@ -13,7 +13,6 @@ import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 from harness.benchmarks.alpaca_eval.lc import FIXED_PENALTY, GAMED_WEIGHT, GLMS, Glm
 
@@ -46,7 +45,9 @@ def length_controlled_winrate(
         keep = ("preference", "output_1", "output_2", "generator_1", "generator_2", "index")
         frame = pd.DataFrame([{k: row[k] for k in keep if k in row} for row in annotations])
         frame["preference"] = frame["preference"].astype(float)
-        with mock.patch.object(glm_winrate, "hf_hub_download", return_value=str(gamed_file)):
+        download = glm_winrate.hf_hub_download
+        glm_winrate.hf_hub_download = lambda **_: str(gamed_file)
+        try:
             metrics = glm_winrate.get_length_controlled_winrate(
                 frame,
                 save_weights_dir=None,
@@ -56,4 +57,6 @@ def length_controlled_winrate(
                     "kwargs": {"n_splits": glm.folds, "C": FIXED_PENALTY},
                 },
             )
+        finally:
+            glm_winrate.hf_hub_download = download
     return {name: float(value) for name, value in metrics.items()}

@@ -186,16 +186,16 @@ class AlpacaEval:
         return outcome(judged, len(judged), task.control, task.settings["glm"], header)
 
 
-def make_header(request: EvalRequest, task: Task, by: JudgedBy, n: int | None = None) -> Header:
+def make_header(request: EvalRequest, task: Task, by: JudgedBy) -> Header:
     """Protocol id, settings and marks; the judge and how it was asked are part of the id."""
     settings = {**task.settings, "judge": by.snapshot, "judge_protocol": by.asked}
-    drawn = len(task.instructions) if n is None else n
+    marks = data_marks(request, len(task.instructions), task.available)
     return Header(
         protocol=protocol_id(request.protocol, settings),
         settings=flat(settings),
         judge=by.snapshot,
         data=request.data.label,
-        marks=data_marks(request, drawn, task.available) + by.mark(PUBLISHED_JUDGES),
+        marks=marks + by.mark(PUBLISHED_JUDGES),
     )
 
 

@@ -23,15 +23,15 @@ from harness.errors import DataError
 def rescore_annotations(path: Path, request: EvalRequest, *, by_position: bool = False) -> Outcome:
     """Win rates and length of saved annotations (ours, or published ones; gzip is fine).
 
-    Instructions of the data source without an annotation count as missing. ``by_position`` pairs
-    rows with difficulties by their place in the file, as alpaca_eval does: with rows missing that
-    pairs wrongly, and some published figures include it.
+    Instructions of the request (the full set, or the ones its limit draws) without an annotation
+    count as missing. ``by_position`` pairs rows with difficulties by their place in the file, as
+    alpaca_eval does: with rows missing that pairs wrongly, and some published figures include it.
 
     Raises:
         DataError: a malformed row, an instruction that the data source does not have or that comes
             twice, or rows of several models or judges.
     """
-    task = prepare(replace(request, limit=None))
+    task = prepare(request)
     rows = read_annotations(path)
     if not rows:
         raise DataError(f"{path}: holds no annotation")
@@ -55,7 +55,7 @@ def rescore_annotations(path: Path, request: EvalRequest, *, by_position: bool =
         settings.pop(key, None)
     header = make_header(request, replace(task, settings=settings), by)
     header = replace(header, settings={**header.settings, "generator": model})
-    return outcome(judged, task.available, task.control, task.settings["glm"], header)
+    return outcome(judged, len(task.instructions), task.control, task.settings["glm"], header)
 
 
 def _matched(
@@ -70,7 +70,7 @@ def _matched(
     for number, row in enumerate(rows):
         found = by_text.get(row["instruction"])
         if found is None:
-            raise DataError(f"{path}: entry {number} is about no instruction of the data source")
+            raise DataError(f"{path}: entry {number} is about no instruction of the request")
         if found.index in seen:
             raise DataError(f"{path}: entry {number} annotates instruction {found.index} again")
         seen.add(found.index)

@@ -17,18 +17,18 @@ def rescore_judgments(path: Path, request: EvalRequest, *, model: str | None = N
     """Scores of one model from saved judgments (ours, or published ones), read again from the
     judge's raw text with the score patterns of today.
 
-    Turns without a judgment count as missing. A judgment without text keeps its saved score.
+    Turns of the request's questions without a judgment count as missing. A judgment without text keeps its saved score.
 
     Raises:
         DataError: a malformed row, a question that the data source does not have, a turn that is
             judged twice, several models and none named, or several judges.
     """
-    task = prepare(replace(request, limit=None))
+    task = prepare(request)
     name, judgments = read_judgments(path, model)
     by_id = {question.question_id: question for question in task.questions}
     for judgment in judgments:
         if judgment.question_id not in by_id:
-            raise DataError(f"{path}: question {judgment.question_id} is not in the data source")
+            raise DataError(f"{path}: question {judgment.question_id} is not in the request")
     judges = sorted({judgment.judge for judgment in judgments})
     if len(judges) > 1:
         raise DataError(f"{path}: judgments of several judges ({', '.join(judges)})")
