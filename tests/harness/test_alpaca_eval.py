@@ -195,6 +195,7 @@ def test_protocol_id_knows_judge_reading_and_settings(data: DataSource, tmp_path
     [
         (RuleJudge(prefer), ()),
         (RuleJudge(prefer, name="gpt-4o"), ("other-judge",)),
+        (RuleJudge(prefer, asked="alpaca-eval-2/abc/parsed"), ("other-judge",)),
         (RuleJudge(prefer, name="local", comparable=False), ("local-judge",)),
     ],
 )

@@ -195,7 +195,7 @@ def make_header(request: EvalRequest, task: Task, by: JudgedBy) -> Header:
         settings=flat(settings),
         judge=by.snapshot,
         data=request.data.label,
-        marks=marks + by.mark(PUBLISHED_JUDGES),
+        marks=marks + judge_marks(by),
     )
 
 
@@ -255,5 +255,11 @@ def annotation(
 
 def annotator(by: JudgedBy) -> str:
     """The package's name for this way of judging, else the judge's own name."""
-    published = not by.mark(PUBLISHED_JUDGES) and by.asked.endswith("/top5")
-    return PUBLISHED_ANNOTATOR if published else by.name
+    return by.name if judge_marks(by) else PUBLISHED_ANNOTATOR
+
+
+def judge_marks(by: JudgedBy) -> tuple[str, ...]:
+    """Why the judging can't be compared: another judge, or the published one asked without
+    log-probabilities (a letter drawn instead of a weighted preference)."""
+    weighted = by.asked.endswith("/top5") or by.asked == PUBLISHED_ANNOTATOR
+    return by.mark(PUBLISHED_JUDGES) or (() if weighted else ("other-judge",))
