@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from leaderboards.compare import ItemStore
 from leaderboards.errors import LeaderboardError
 from leaderboards.frame import over_seeds
 from leaderboards.layouts import COLUMNS, STUBS, Column, Layout, layout_named, ordered_arms
@@ -30,10 +31,10 @@ def iteration_table(frame: pd.DataFrame, columns: Sequence[str] = ()) -> Table:
     return build_table(frame, layout)
 
 
-def build_table(frame: pd.DataFrame, layout: Layout) -> Table:
+def build_table(frame: pd.DataFrame, layout: Layout, store: ItemStore | None = None) -> Table:
     """The table of ``layout`` over the scores in ``frame`` (see ``leaderboards.frame.COLUMNS``).
 
-    Raises LeaderboardError when the frame holds no figure that the layout shows.
+    ``store`` keeps loaded items for the next table. Raises LeaderboardError when the frame holds no figure that the layout shows.
     """
     frame = frame[frame["setting"].isin(layout.settings) & (frame["category"].fillna("") == "")]
     records = over_seeds(with_groups(frame))
@@ -43,7 +44,7 @@ def build_table(frame: pd.DataFrame, layout: Layout) -> Table:
     rows, order = _by_cell(records, columns), _rows(records, layout)
     usual = {column.key: _usual_protocol(rows, column.key) for column in columns}
     figures = {place: _preferred(found, usual[place[2]]) for place, found in rows.items()}
-    significance = judge_table(figures, order, columns)
+    significance = judge_table(figures, order, columns, store=store)
     notes = Footnotes()
     cells = {
         (group, point, column.key): _cell(

@@ -42,12 +42,13 @@ def judge_table(
     order: Mapping[str, Sequence[Point]],
     columns: Sequence[Column],
     alpha: float = 0.05,
+    store: ItemStore | None = None,
 ) -> Significance:
     """Test every checkpoint of a table against base and against the previous iteration.
 
-    All tests of the table together are one family, corrected by Holm's method at ``alpha``.
+    ``store`` keeps loaded items for the next table. All tests of the table together are one family, corrected by Holm's method at ``alpha``.
     """
-    store = ItemStore()
+    store = store or ItemStore()
     tests: dict[tuple[str, Place], Comparison] = {}
     for column in columns:
         for group, points in order.items():

@@ -83,7 +83,9 @@ def length_figure(frame: pd.DataFrame) -> Figure:
             axis.plot(x, y, label=arm_text(arm), linewidth=0.8, **style)
             for point, at, value in zip(points, x, y, strict=True):
                 if arm != "base":
-                    axis.annotate(f" {point[2]}", (at, value), fontsize=6)
+                    axis.annotate(
+                        str(point[2]), (at, value), (4, 3), textcoords="offset points", fontsize=6
+                    )
         axis.set_xlabel("mean length (characters)")
         axis.set_ylabel(f"{metric.replace('_', ' ').replace('lc', 'LC')} (percent)")
     axes[0].legend(frameon=False, fontsize=7)

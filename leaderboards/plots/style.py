@@ -58,8 +58,18 @@ def grid(columns: int, rows: int = 1, width: float = 3.1, height: float = 2.5) -
     style: Any = {"font.size": 8, "axes.spines.top": False, "axes.spines.right": False,
              "axes.grid": True, "grid.alpha": 0.3, "lines.markersize": 4}  # fmt: skip
     with matplotlib.rc_context(style):
-        figure = Figure(figsize=(width * columns, height * rows), layout="constrained", dpi=150)
+        figure = Figure(figsize=(width * columns, height * rows), dpi=150)
         axes = figure.subplots(rows, columns, squeeze=False)
+    # Fixed margins in inches: a layout engine would draw everything twice to find them.
+    wide, high = figure.get_size_inches()
+    figure.subplots_adjust(
+        left=0.6 / wide,
+        right=1 - 0.1 / wide,
+        bottom=0.5 / high,
+        top=1 - 0.28 / high,
+        wspace=0.72 / (width - 0.72),
+        hspace=0.78 / (height - 0.78),
+    )
     return figure, list(axes.flat)
 
 

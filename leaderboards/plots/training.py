@@ -187,7 +187,7 @@ def cost_figure(frame: pd.DataFrame, runs: Sequence[Run]) -> Figure:
         axis.set_xlabel(
             "minutes of training and sampling so far" if part == 0 else "cost so far ($)"
         )
-        axis.set_ylabel("mean headline score (percent)")
+        axis.set_ylabel("mean score (percent)")
     axes[0].legend(frameon=False, fontsize=7)
     return figure
 

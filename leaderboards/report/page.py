@@ -11,6 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from leaderboards.compare import ItemStore
 from leaderboards.errors import LeaderboardError
 from leaderboards.frame import frame_of
 from leaderboards.report import sections
@@ -37,11 +38,12 @@ def write_report(runs: Sequence[Path | str], out: Path, title: str | None = None
 def report_html(runs: Sequence[Run], title: str | None = None) -> str:
     """The page as text."""
     frame = frame_of(runs)
-    main = sections.main_table(frame)
+    store = ItemStore()
+    main = sections.main_table(frame, store)
     items, remarks = collect(runs)
     parts = [
         ("overview", "Overview", sections.header(runs) + sections.findings(main)),
-        ("tables", "Tables", sections.tables(frame, main)),
+        ("tables", "Tables", sections.tables(frame, main, store)),
         ("plots", "Plots", sections.plots(frame, runs)),
         ("items", "Items", _browser(remarks)),
         ("comparability", "What can be compared", sections.comparability(frame)),

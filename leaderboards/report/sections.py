@@ -8,6 +8,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from leaderboards.build import build_table
+from leaderboards.compare import ItemStore
 from leaderboards.errors import LeaderboardError
 from leaderboards.formats import html as html_format
 from leaderboards.layouts import LAYOUTS
@@ -82,33 +83,39 @@ def findings(table: Table) -> str:
     return "<ul>" + "".join(f"<li>{escape(line)}</li>" for line in lines[:12]) + more + "</ul>"
 
 
-def main_table(frame: pd.DataFrame) -> Table:
+def main_table(frame: pd.DataFrame, store: ItemStore) -> Table:
     """The iterations table, with the paper's figures where the paper has the model."""
     layout = LAYOUTS["iterations"]
-    table = build_table(frame, layout)
+    table = build_table(frame, layout, store)
     models = [model for model in frame["model"].unique() if published_model(str(model))]
     losses = [str(loss) for loss in frame["loss"].unique() if loss]
     return beside(table, layout, losses) if models else table
 
 
-def tables(frame: pd.DataFrame, main: Table) -> str:
-    """The main table, then every other layout that has more than base to show."""
+def tables(frame: pd.DataFrame, main: Table, store: ItemStore) -> str:
+    """The main table, then every other layout that the runs have something of its own for."""
     parts = [html_format.render(main)]
-    for name, layout in LAYOUTS.items():
-        if name == "iterations" or (name == "losses" and frame["loss"].nunique() < 3):
-            continue
+    for name in _worth(frame):
         try:
-            table = build_table(frame, layout)
+            parts.append(html_format.render(build_table(frame, LAYOUTS[name], store)))
         except LeaderboardError:
             continue
-        trained = any(len(group.rows) > 1 for group in table.groups)
-        if trained and (layout.arms == () or _has_ablations(frame)) and name != "losses-iterations":
-            parts.append(html_format.render(table))
     return "\n".join(parts)
 
 
-def _has_ablations(frame: pd.DataFrame) -> bool:
-    return bool(frame["arm"].isin(["without-w", "without-g", "without-w-g", "sso-joint"]).any())
+def _worth(frame: pd.DataFrame) -> list[str]:
+    """Names of layouts that would show more than the iterations table does."""
+    arms, settings = set(frame["arm"]), set(frame["setting"])
+    ablated = bool(arms & {"without-w", "without-g", "without-w-g", "pbaa-generator"})
+    checks = {
+        "summary": len(arms) > 1,
+        "ablation": ablated,
+        "ablation-iterations": ablated,
+        "offline": "offline" in settings,
+        "losses": frame.loc[frame["loss"] != "", "loss"].nunique() > 1,
+        "reward-models": "rewardbench" in set(frame["benchmark"]),
+    }
+    return [name for name, found in checks.items() if found]
 
 
 def plots(frame: pd.DataFrame, runs: Sequence[Run]) -> str:

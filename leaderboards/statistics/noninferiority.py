@@ -19,9 +19,10 @@ def p_worse(difference: float, stderr: float, df: float) -> float:
 
 def p_worse_counts(lost: int, gained: int) -> float:
     """Exact one-sided McNemar p-value: P(at least ``lost`` of the changed items lost | fair coin)."""
-    from scipy.stats import binom
+    from scipy.special import bdtr
 
-    return float(binom.sf(lost - 1, lost + gained, 0.5)) if lost + gained else 1.0
+    # By symmetry P(X >= lost) = P(X <= gained) for a fair coin.
+    return float(bdtr(gained, lost + gained, 0.5)) if lost + gained else 1.0
 
 
 def lower_bound(difference: float, stderr: float, df: float, alpha: float = 0.05) -> float:
