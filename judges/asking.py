@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from judges.client import Answer, Client, Failure, run_async
+from judges.client.batch import BatchDesk
 from judges.errors import JudgeError
 from judges.records import Verdict
 from judges.replies import Reading, Reply, read_reply
@@ -31,6 +32,7 @@ class Asking:
 
     Attributes:
         snapshot: the judge's name in verdicts, with the server's own name for it once known.
+        batch: hands requests in as batches, where it is set.
         changed_from: that name earlier, when ``note_change`` found that it has changed.
         offline: send nothing; what the store lacks is an error.
         salt: appended to protocol ids, so that stored answers are not used (see ``afresh``).
@@ -44,11 +46,13 @@ class Asking:
         *,
         offline: bool,
         progress: Callable[[int, int], None],
+        batch: BatchDesk | None = None,
     ) -> None:
         self.client = client
         self.store = store
         self.offline = offline
         self.progress = progress
+        self.batch = batch
         self.salt = ""
         self.states: dict[str, int] = {}
         self.changed_from = ""
@@ -85,11 +89,13 @@ class Asking:
             self.states[verdict.state] = self.states.get(verdict.state, 0) + 1
         return verdicts
 
-    def ask(self, requests: Sequence[JudgeRequest], *, complete: bool = True) -> list[Answer]:
+    def ask(
+        self, requests: Sequence[JudgeRequest], *, complete: bool = True, direct: bool = False
+    ) -> list[Answer]:
         """Answers in order, from the store and, for the rest, from the server.
 
         Offline, requests that the store lacks are an error if all are needed (``complete``), and
-        left out otherwise.
+        left out otherwise. ``direct`` asks at once, whatever ``batch`` says.
         """
         answers = self._recall(requests)
         missing = [i for i in range(len(requests)) if i not in answers]
@@ -100,7 +106,7 @@ class Asking:
                     f"{self.store.path}, and nothing is sent offline"
                 )
         elif missing:
-            self._send([(i, requests[i]) for i in missing], answers)
+            self._send([(i, requests[i]) for i in missing], answers, direct)
         return [answers[i] for i in sorted(answers)]
 
     def _recall(self, requests: Sequence[JudgeRequest]) -> dict[int, Answer]:
@@ -109,11 +115,15 @@ class Asking:
         self.client.tally.cached += sum(key in rows for key in keys)
         return {i: Answer(i, rows[key], True) for i, key in enumerate(keys) if key in rows}
 
-    def _send(self, requests: list[tuple[int, JudgeRequest]], answers: dict[int, Answer]) -> None:
+    def _send(
+        self, requests: list[tuple[int, JudgeRequest]], answers: dict[int, Answer], direct: bool
+    ) -> None:
         total = len(requests) + len(answers)
 
         async def collect() -> None:
-            async for answer in self.client.ask(request for _, request in requests):
+            asked = [request for _, request in requests]
+            source = self.client.ask(asked) if direct or not self.batch else self.batch.ask(asked)
+            async for answer in source:
                 index = requests[answer.index][0]
                 answers[index] = replace(answer, index=index)
                 self.progress(len(answers), total)

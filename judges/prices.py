@@ -113,16 +113,16 @@ class Budget:
         self.reserved_calls = 0
         self.reserved_cost = 0.0
 
-    def upper_bound(self, request: JudgeRequest) -> float:
+    def upper_bound(self, request: JudgeRequest, *, batch: bool = False) -> float:
         """The most that one request can cost, in US dollars (0 without a price)."""
         if self.price is None:
             return 0.0
         prompt = int(request.characters() / CHARACTERS_PER_TOKEN) + 8 * (len(request.messages) + 1)
-        return self.price.cost(prompt, int(request.params.get("max_tokens", 0)))
+        return self.price.cost(prompt, int(request.params.get("max_tokens", 0)), batch=batch)
 
-    def reserve(self, request: JudgeRequest) -> float | None:
+    def reserve(self, request: JudgeRequest, *, batch: bool = False) -> float | None:
         """Set the request's upper bound aside; ``None`` when the budget does not cover it now."""
-        bound = self.upper_bound(request)
+        bound = self.upper_bound(request, batch=batch)
         calls = self.calls + self.reserved_calls
         if self.max_calls is not None and calls + 1 > self.max_calls:
             return None
@@ -137,8 +137,12 @@ class Budget:
         self.reserved_calls -= 1
         self.reserved_cost = max(0.0, self.reserved_cost - bound)
         if cost is not None:
-            self.calls += 1
-            self.cost += cost
+            self.book(cost)
+
+    def book(self, cost: float) -> None:
+        """Count one answered request and its cost."""
+        self.calls += 1
+        self.cost += cost
 
     def exhausted(self, missing: int) -> BudgetError:
         """The error that ends a run for want of budget."""

@@ -13,6 +13,7 @@ from typing import Any
 from judges.agreement import remembered_agreements
 from judges.asking import Asking
 from judges.client import Client, ClientSettings, Failure
+from judges.client.batch import BatchDesk
 from judges.credentials import OFFICIAL_URL, find_key, public_url
 from judges.errors import JudgeError
 from judges.kinds import pairwise, rating, weighted_preference
@@ -33,6 +34,8 @@ class ServerJudge:
         scope: label under which the spend counts against the budget, across restarts of a run.
         prices: a price table in place of the shipped one.
         offline: send nothing; a verdict that is not in the store is an error.
+        batch: hand requests in through the provider's batch API (half the price, up to a day);
+            ``batch_poll_s`` seconds between looks at it. ``check`` still asks directly.
         client: patience and back-off.
         progress: called with (done, total) verdicts.
     """
@@ -53,6 +56,8 @@ class ServerJudge:
         letters: weighted_preference.Letters = "logprobs",
         scope: str = "",
         offline: bool = False,
+        batch: bool = False,
+        batch_poll_s: float = 30.0,
         client: ClientSettings | None = None,
         progress: Callable[[int, int], None] = lambda done, total: None,
     ) -> None:
@@ -87,7 +92,13 @@ class ServerJudge:
             settings=client,
             scope=scope,
         )
-        self._asking = Asking(self._client, store, offline=offline, progress=progress)
+        self._asking = Asking(
+            self._client,
+            store,
+            offline=offline,
+            progress=progress,
+            batch=BatchDesk(self._client, poll_s=batch_poll_s) if batch else None,
+        )
 
     @property
     def identity(self) -> str:
@@ -181,7 +192,7 @@ class ServerJudge:
         patience = replace(self._client.settings, attempts=2, patience_s=20.0)
         patient, self._client.settings = self._client.settings, patience
         try:
-            answer = self._asking.ask([probe])[0]
+            answer = self._asking.ask([probe], direct=True)[0]
         finally:
             self._client.settings = patient
         if isinstance(answer.outcome, Failure):
@@ -213,7 +224,8 @@ class ServerJudge:
         price = self.budget.price
         if price is None:
             return 0.0
-        return price.cost(prompt_tokens, calls * EXPECTED_COMPLETION_TOKENS)
+        batch = self._asking.batch is not None
+        return price.cost(prompt_tokens, calls * EXPECTED_COMPLETION_TOKENS, batch=batch)
 
     def spent(self) -> dict[str, Any]:
         """Calls and dollars under this judge's scope, and how the verdicts were obtained."""

@@ -61,7 +61,7 @@ class Client:
         """Whether the server has answered anything: an error is then one request's own."""
         self.concurrency = concurrency
         self.limiter = AdaptiveLimiter(concurrency)
-        self._key = api_key
+        self.api_key = api_key
 
     def __repr__(self) -> str:
         return f"Client({self.judge!r})"
@@ -86,11 +86,13 @@ class Client:
         limiter = AdaptiveLimiter(self.concurrency)
         limiter.window, limiter.refused_at = self.limiter.window, self.limiter.refused_at
         self.limiter = limiter
-        return Lanes(api_key=self._key, base_url=self.base_url, timeout_s=self.settings.timeout_s)
+        return Lanes(
+            api_key=self.api_key, base_url=self.base_url, timeout_s=self.settings.timeout_s
+        )
 
     def scrub(self, text: str) -> str:
         """One line without the key."""
-        return " ".join(scrub(text, self._key).split())[:500]
+        return " ".join(scrub(text, self.api_key).split())[:500]
 
 
 def run_async(work: Callable[[], Any]) -> Any:

@@ -32,7 +32,7 @@ class Lanes:
         self._free: list[Any] = []
         self._all: list[Any] = []
         self._root: Any = None
-        self._tls: ssl.SSLContext | None = None
+        self._tls: ssl.SSLContext | bool = True
 
     async def __aenter__(self) -> Lanes:
         import openai

@@ -1,0 +1,227 @@
+"""The provider's batch API: the same requests for half the price, answered within a day.
+
+Which batch holds which requests is in the store before anything is waited for, and each batch
+carries a digest of its requests, so that a killed run finds its batches again instead of paying for
+them twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from judges.client.records import Answer, Failure, HopelessError
+from judges.errors import JudgeError
+from judges.replies import read_reply
+from judges.requests import JudgeRequest
+from judges.store import StoredReply
+
+if TYPE_CHECKING:
+    from judges.client import Client
+
+MOST_REQUESTS = 50_000
+MOST_BYTES = 90_000_000
+"""A provider's limits of one batch (OpenAI: 50,000 requests, 200 MB), the second well below."""
+LEASE_S = 26 * 3600.0
+DONE = {"completed", "expired", "cancelled", "failed"}
+USELESS = {"cancelled", "cancelling", "failed", "expired"}
+MARK = "sso_bench"
+CONTROL_TRIES = 8
+
+
+class BatchDesk:
+    """Hands requests in as batches and collects the replies.
+
+    Args:
+        client: server, store and budget.
+        poll_s: seconds between looks at a batch.
+    """
+
+    def __init__(self, client: Client, *, poll_s: float = 30.0) -> None:
+        self.client = client
+        self.store = client.store
+        self.poll_s = poll_s
+
+    async def ask(self, requests: Sequence[JudgeRequest]) -> AsyncIterator[Answer]:
+        """Answers to requests that the store lacks, once their batches are done.
+
+        Raises:
+            JudgeError: the server takes no batches, or the budget does not cover them; nothing is
+                sent then.
+        """
+        import openai
+
+        keys = [request.key(self.client.judge) for request in requests]
+        wanted = dict(zip(keys, requests, strict=True))
+        async with openai.AsyncOpenAI(
+            api_key=self.client.api_key, base_url=self.client.base_url, max_retries=0
+        ) as api:
+            for batch, held in list(self._open().items()):
+                await self._collect(api, batch, {k: wanted[k] for k in held if k in wanted}, held)
+            answered = self.store.get(keys)
+            rest = {key: request for key, request in wanted.items() if key not in answered}
+            mine = self.store.claim(list(rest), LEASE_S)
+            bounds = self._reserve([rest[key] for key in rest if key in mine])
+            try:
+                parts = list(self._parts({key: rest[key] for key in rest if key in mine}))
+                batches = [await self._hand_in(api, part) for part in parts]
+                for batch, part in zip(batches, parts, strict=True):
+                    await self._collect(api, batch, part, list(part))
+            finally:
+                for bound in bounds:
+                    self.client.budget.settle(bound, None)
+                self.store.release(list(mine))
+        found = self.store.get(keys)
+        for index, key in enumerate(keys):
+            outcome = found.get(key) or Failure("the batch came back without an answer to it")
+            yield Answer(index, outcome, key in answered)
+
+    def _fact(self) -> str:
+        return f"batches:{self.client.judge}"
+
+    def _open(self) -> dict[str, list[str]]:
+        """Batches that were handed in and not collected: id -> keys."""
+        return dict(self.store.fact(self._fact()) or {})
+
+    def _reserve(self, requests: Sequence[JudgeRequest]) -> list[float]:
+        budget = self.client.budget
+        bounds: list[float] = []
+        for request in requests:
+            bound = budget.reserve(request, batch=True)
+            if bound is None:
+                for taken in bounds:
+                    budget.settle(taken, None)
+                raise budget.exhausted(len(requests))
+            bounds.append(bound)
+        return bounds
+
+    def _parts(self, requests: dict[str, JudgeRequest]) -> Iterator[dict[str, JudgeRequest]]:
+        part: dict[str, JudgeRequest] = {}
+        size = 0
+        for key, request in requests.items():
+            length = len(self._line(key, request))
+            if part and (len(part) == MOST_REQUESTS or size + length > MOST_BYTES):
+                yield part
+                part, size = {}, 0
+            part[key] = request
+            size += length
+        if part:
+            yield part
+
+    def _line(self, key: str, request: JudgeRequest) -> bytes:
+        body = {
+            "model": self.client.model,
+            "messages": list(request.messages),
+            **request.params,
+        }
+        line = {
+            "custom_id": key,
+            "method": "POST",
+            "url": "/v1/chat/completions",
+            "body": body,
+        }
+        return json.dumps(line).encode() + b"\n"
+
+    async def _hand_in(self, api: Any, part: dict[str, JudgeRequest]) -> str:
+        """Id of the batch of these requests: one that is there already, else a new one."""
+        digest = hashlib.sha256("".join(sorted(part)).encode()).hexdigest()
+
+        async def create() -> str:
+            page = await api.batches.list(limit=100)
+            for batch in page.data:
+                if (batch.metadata or {}).get(MARK) == digest and batch.status not in USELESS:
+                    return str(batch.id)
+            lines = b"".join(self._line(key, request) for key, request in part.items())
+            file = await api.files.create(file=("requests.jsonl", lines), purpose="batch")
+            batch = await api.batches.create(
+                input_file_id=file.id,
+                endpoint="/v1/chat/completions",
+                completion_window="24h",
+                metadata={MARK: digest},
+            )
+            return str(batch.id)
+
+        name: str = await self._patiently(create)
+        self.store.set_fact(self._fact(), {**self._open(), name: list(part)})
+        return name
+
+    async def _collect(
+        self, api: Any, name: str, requests: dict[str, JudgeRequest], held: Sequence[str]
+    ) -> None:
+        """Wait for a batch and store its replies. Replies to requests that this call does not
+        know are left for the call that does."""
+        while True:
+            batch = await self._patiently(lambda: api.batches.retrieve(name))
+            if batch.status in DONE:
+                break
+            await asyncio.sleep(self.poll_s)
+        if batch.status == "failed":
+            errors = [error.message for error in (batch.errors.data or [])] if batch.errors else []
+            self._forget(name)
+            reason = self.client.scrub("; ".join(map(str, errors)) or "no reason given")
+            raise JudgeError(f"{self.client.judge}: the provider refused the batch: {reason}")
+        if batch.output_file_id:
+            answer = await self._patiently(lambda: api.files.content(batch.output_file_id))
+            self._keep(answer.text, requests)
+        left = set(held) - set(requests)
+        if not left - set(self.store.get(list(left))):
+            self._forget(name)
+
+    def _forget(self, name: str) -> None:
+        self.store.set_fact(self._fact(), {k: v for k, v in self._open().items() if k != name})
+
+    def _keep(self, text: str, requests: dict[str, JudgeRequest]) -> None:
+        price, rows = self.client.budget.price, []
+        for line in text.splitlines():
+            row = json.loads(line)
+            key, response = row.get("custom_id"), row.get("response") or {}
+            if key not in requests or response.get("status_code") != 200:
+                continue
+            body = response["body"]
+            reply = read_reply(body)
+            tokens = (reply.prompt_tokens, reply.completion_tokens)
+            request = requests[key]
+            rows.append(
+                StoredReply(
+                    key=key,
+                    judge=self.client.judge,
+                    served=reply.model,
+                    protocol=request.protocol,
+                    attempt=request.attempt,
+                    request={"messages": list(request.messages), "params": dict(request.params)},
+                    reply=body,
+                    origin="batch",
+                    scope=self.client.scope,
+                    cost_usd=price.cost(*tokens, batch=True) if price else 0.0,
+                    prompt_tokens=reply.prompt_tokens,
+                    completion_tokens=reply.completion_tokens,
+                    tags=request.tags,
+                )
+            )
+        known = self.store.get([row.key for row in rows])
+        new = [row for row in rows if row.key not in known]
+        self.store.put(new)
+        self.client.tally.answered += len(new)
+        for row in new:
+            self.client.tally.served[row.served] = self.client.tally.served.get(row.served, 0) + 1
+            self.client.budget.book(row.cost_usd)
+
+    async def _patiently(self, call: Callable[[], Awaitable[Any]]) -> Any:
+        """A call about batches, tried again on what mends."""
+        import openai
+
+        settings = self.client.settings
+        for tries in range(CONTROL_TRIES):
+            try:
+                return await call()
+            except openai.APIStatusError as error:
+                line = self.client.scrub(f"HTTP {error.status_code}: {error}")
+                if error.status_code < 500 and error.status_code not in (408, 409, 429):
+                    raise HopelessError(f"{self.client.judge}: {line}") from None
+            except openai.APIConnectionError as error:
+                line = self.client.scrub(str(error))
+            await asyncio.sleep(min(settings.backoff_max_s, settings.backoff_s * 2**tries))
+        raise HopelessError(f"{self.client.judge}: {line}")
