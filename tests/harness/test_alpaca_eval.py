@@ -310,3 +310,39 @@ def test_shipped_sample_runs_under_every_shipped_protocol(tmp_path: Path) -> Non
         assert scores["lc_win_rate"].value is not None
         assert {"sample-data", *spec.marks} == set(scores["lc_win_rate"].marks)
         assert engine.calls[0]["max_new_tokens"] == spec.settings["max_new_tokens"]
+
+
+def test_with_the_real_judge_over_http(data: DataSource, tmp_path: Path) -> None:
+    """A server that gives the longer output 0.9, whichever is shown first."""
+    import math
+    import re
+
+    from tests.judges.faulty_server import FaultyServer, completion
+    from tests.judges.test_client import judge_on
+
+    def reply(body: dict[str, Any]) -> dict[str, Any]:
+        shown = re.findall(r"(x{20,}|y{20,})", body["messages"][-1]["content"])
+        share = 0.9 if len(shown[0]) > len(shown[1]) else 0.1
+        tops = [
+            {"token": "m", "logprob": math.log(share), "bytes": [109]},
+            {"token": "M", "logprob": math.log(1 - share), "bytes": [77]},
+        ]
+        content = {"content": [{**tops[0], "top_logprobs": tops}]}
+        return completion("m", finish="length", logprobs=content, model=body["model"])
+
+    folder = tmp_path / "eval"
+    folder.mkdir()
+    BENCHMARK.generate(request_for(data), RuleEngine(answer), folder)
+    with FaultyServer(reply) as server:
+        judge = judge_on(server, tmp_path / "verdicts.sqlite")
+        outcome = BENCHMARK.score(request_for(data), folder, judge)
+        BENCHMARK.score(request_for(data), folder, judge)
+    assert len(server.received) == N  # the second scoring cost nothing
+    rows = json.loads((folder / "annotations.json").read_text())
+    wanted = [1.9 if len(r["output_2"]) > len(r["output_1"]) else 1.1 for r in rows]
+    assert [r["preference"] for r in rows] == pytest.approx(wanted)
+    assert len({r["judge_protocol"] for r in rows}) == 1
+    assert rows[0]["judge_protocol"].endswith("/top5")
+    score = by_metric(outcome)["win_rate"]
+    assert score.value == pytest.approx(100 * (np.mean(wanted) - 1))
+    assert score.marks == ("other-judge",)
