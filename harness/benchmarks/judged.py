@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from harness.benchmarks.base import EvalRequest
 from harness.benchmarks.outputs import text_hash
+from harness.benchmarks.scoring import data_marks, flat, protocol_id
 from harness.errors import HarnessError
 
 if TYPE_CHECKING:
@@ -53,6 +55,25 @@ def how_asked(protocols: Iterable[str]) -> str:
     """The ways of asking, without the template's name: which of MT-Bench's four templates were
     used follows from the items, and must not part checkpoints that have one more failed item."""
     return ",".join(sorted({re.sub(r"/single-[a-z0-9-]+$", "", p) for p in protocols if p}))
+
+
+def make_header(
+    request: EvalRequest,
+    settings: Mapping[str, Any],
+    by: JudgedBy,
+    judge_marks: tuple[str, ...],
+    drawn: int,
+    available: int,
+) -> Header:
+    """Protocol id, settings and marks; the judge and how it was asked are part of the id."""
+    shown = {**settings, "judge": by.snapshot, "judge_protocol": by.asked}
+    return Header(
+        protocol=protocol_id(request.protocol, shown),
+        settings=flat(shown),
+        judge=by.snapshot,
+        data=request.data.label,
+        marks=data_marks(request, drawn, available) + judge_marks,
+    )
 
 
 def ask(

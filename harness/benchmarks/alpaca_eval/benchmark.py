@@ -28,11 +28,11 @@ from harness.benchmarks.judged import (
     answer_text,
     ask,
     judged_by,
+    make_header,
     what_went_wrong,
 )
 from harness.benchmarks.outputs import read_outputs, text_hash, write_outputs
 from harness.benchmarks.sampling import draw
-from harness.benchmarks.scoring import data_marks, flat, protocol_id
 from harness.data.source import DataSource
 from harness.errors import DataError, ProtocolError
 
@@ -182,21 +182,14 @@ class AlpacaEval:
             )
             for instruction, row, verdict in zip(task.instructions, rows, verdicts, strict=True)
         ]
-        header = make_header(request, task, by)
+        header = header_of(request, task, by)
         return outcome(judged, len(judged), task.control, task.settings["glm"], header)
 
 
-def make_header(request: EvalRequest, task: Task, by: JudgedBy) -> Header:
-    """Protocol id, settings and marks; the judge and how it was asked are part of the id."""
-    settings = {**task.settings, "judge": by.snapshot, "judge_protocol": by.asked}
-    marks = data_marks(request, len(task.instructions), task.available)
-    return Header(
-        protocol=protocol_id(request.protocol, settings),
-        settings=flat(settings),
-        judge=by.snapshot,
-        data=request.data.label,
-        marks=marks + judge_marks(by),
-    )
+def header_of(request: EvalRequest, task: Task, by: JudgedBy) -> Header:
+    """What the scores of this evaluation share."""
+    counts = len(task.instructions), task.available
+    return make_header(request, task.settings, by, judge_marks(by), *counts)
 
 
 def model_outputs(

@@ -10,7 +10,7 @@ from typing import Any
 from harness.benchmarks.alpaca_eval.benchmark import (
     PUBLISHED_ANNOTATOR,
     PUBLISHED_JUDGES,
-    make_header,
+    header_of,
     prepare,
 )
 from harness.benchmarks.alpaca_eval.files import Instruction, read_annotations
@@ -53,7 +53,7 @@ def rescore_annotations(path: Path, request: EvalRequest, *, by_position: bool =
     settings = {**task.settings, "generation": "saved"}
     for key in ("max_new_tokens", "temperature", "top_p"):
         settings.pop(key, None)
-    header = make_header(request, replace(task, settings=settings), by)
+    header = header_of(request, replace(task, settings=settings), by)
     header = replace(header, settings={**header.settings, "generator": model})
     return outcome(judged, len(task.instructions), task.control, task.settings["glm"], header)
 

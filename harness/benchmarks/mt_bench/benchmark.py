@@ -19,6 +19,7 @@ from harness.benchmarks.judged import (
     ask,
     generator_name,
     judged_by,
+    make_header,
     what_went_wrong,
 )
 from harness.benchmarks.mt_bench.files import (
@@ -34,7 +35,6 @@ from harness.benchmarks.mt_bench.files import (
 from harness.benchmarks.mt_bench.scoring import NAME, RatedTurn, item_id, outcome
 from harness.benchmarks.outputs import read_outputs, text_hash, write_outputs
 from harness.benchmarks.sampling import draw
-from harness.benchmarks.scoring import data_marks, flat, protocol_id
 from harness.errors import ProtocolError
 
 if TYPE_CHECKING:
@@ -178,7 +178,7 @@ class MtBench:
             )
             for (question, turn), row, verdict in zip(places, rows, verdicts, strict=True)
         ]
-        return outcome(rated, task.questions, make_header(request, task, by))
+        return outcome(rated, task.questions, header_of(request, task, by))
 
 
 def _one_turn(
@@ -239,13 +239,7 @@ def _judgment(question: Question, turn: int, verdict: Verdict, by: JudgedBy) -> 
     return Judgment(question.question_id, turn, by.name, template, verdict.raw, score)
 
 
-def make_header(request: EvalRequest, task: Task, by: JudgedBy) -> Header:
-    """Protocol id, settings and marks; the judge and how it was asked are part of the id."""
-    settings = {**task.settings, "judge": by.snapshot, "judge_protocol": by.asked}
-    return Header(
-        protocol=protocol_id(request.protocol, settings),
-        settings=flat(settings),
-        judge=by.snapshot,
-        data=request.data.label,
-        marks=data_marks(request, len(task.questions), task.available) + by.mark(PUBLISHED_JUDGES),
-    )
+def header_of(request: EvalRequest, task: Task, by: JudgedBy) -> Header:
+    """What the scores of this evaluation share."""
+    counts = len(task.questions), task.available
+    return make_header(request, task.settings, by, by.mark(PUBLISHED_JUDGES), *counts)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from harness.benchmarks.base import EvalRequest, Outcome
 from harness.benchmarks.judged import JudgedBy
-from harness.benchmarks.mt_bench.benchmark import make_header, prepare
+from harness.benchmarks.mt_bench.benchmark import header_of, prepare
 from harness.benchmarks.mt_bench.files import Judgment, read_judgments
 from harness.benchmarks.mt_bench.scoring import RatedTurn, outcome
 from harness.errors import DataError
@@ -50,7 +50,7 @@ def rescore_judgments(path: Path, request: EvalRequest, *, model: str | None = N
     by = JudgedBy(
         judges[0], judges[0], "saved judgments", comparable=not judges[0].startswith("local")
     )
-    header = make_header(request, replace(task, settings=settings), by)
+    header = header_of(request, replace(task, settings=settings), by)
     header = replace(header, settings={**header.settings, "generator": name})
     return outcome(rated, task.questions, header)
 
