@@ -8,6 +8,10 @@ other devices or in other precisions are left as they are.
 
 from __future__ import annotations
 
+import ctypes
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from types import MethodType
 from typing import Any
@@ -28,7 +32,38 @@ def available() -> bool:
 
 def product(a: Tensor, b: Tensor) -> Tensor:
     """a @ b.T for matrices a (m, k) and b (n, k) of any strides, by oneDNN; not differentiable."""
-    return torch.ops.mkldnn._linear_pointwise(a, b, None, "none", [], "")
+    return torch.ops.mkldnn._linear_pointwise(_dense(a), _dense(b), None, "none", [], "")
+
+
+def _dense(x: Tensor) -> Tensor:
+    """Rows or columns one after another: for other strides oneDNN takes its slow reference code."""
+    return x if x.is_contiguous() or x.t().is_contiguous() else x.contiguous()
+
+
+@contextmanager
+def kept_memory() -> Iterator[None]:
+    """Let freed tensors stay with the process while training, and give them back at the end.
+
+    glibc maps and unmaps every large tensor; the page faults of a training step, as many as its
+    activations have pages, cost a CPU up to a third of its time. Without glibc this does nothing.
+    """
+    if not sys.platform.startswith("linux") or not hasattr(_libc(), "mallopt"):
+        yield
+        return
+    mmap_threshold, trim_threshold = -3, -1  # M_MMAP_THRESHOLD, M_TRIM_THRESHOLD of malloc.h
+    _libc().mallopt(mmap_threshold, 1 << 30)
+    _libc().mallopt(trim_threshold, (1 << 31) - 1)
+    try:
+        yield
+    finally:
+        _libc().mallopt(mmap_threshold, 128 * 1024)
+        _libc().mallopt(trim_threshold, 128 * 1024)
+        _libc().malloc_trim(0)
+
+
+@lru_cache(maxsize=1)
+def _libc() -> Any:
+    return ctypes.CDLL(None)
 
 
 class _Linear(torch.autograd.Function):
@@ -37,7 +72,8 @@ class _Linear(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         ctx.save_for_backward(x, weight)
-        out = torch.ops.mkldnn._linear_pointwise(x.flatten(0, -2), weight, bias, "none", [], "")
+        flat = _dense(x.flatten(0, -2))
+        out = torch.ops.mkldnn._linear_pointwise(flat, _dense(weight), bias, "none", [], "")
         return out.view(*x.shape[:-1], weight.shape[0])
 
     @staticmethod

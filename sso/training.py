@@ -63,7 +63,7 @@ def train(
     from sso.checkpoints import add_lora, load_policy, load_tokenizer, weights_fingerprint
     from sso.encoding import encode_groups
     from sso.forms import drive, find_form, set_shared_attention
-    from sso.kernels import speed_up
+    from sso.kernels import kept_memory, speed_up
 
     objective, options = as_objective(objective), settings.training
     tokenizer = load_tokenizer(model)
@@ -80,7 +80,8 @@ def train(
     speed_up(policy)
     drive(policy, form)
     trainer = _trainer(policy, encoded, objective, settings, form, work, seed, resume, progress)
-    trainer.train(resume_from_checkpoint=resume)
+    with kept_memory():
+        trainer.train(resume_from_checkpoint=resume)
     _save(trainer, tokenizer, model, out, options)
     report = _report(encoded, work / "curve.jsonl", peak.gigabytes(), form.reason)
     if trainer.is_world_process_zero():
