@@ -186,7 +186,14 @@ def _group(
         shown = [row[position] for row in rows.values()]
         for row, rank in zip(rows.values(), ranks(shown, column.better), strict=True):
             row[position] = replace(row[position], rank=rank)
-    return Group(title, tuple(Row(_key(point), tuple(row)) for point, row in rows.items()))
+    return Group(
+        shown_model(title), tuple(Row(_key(point), tuple(row)) for point, row in rows.items())
+    )
+
+
+def shown_model(name: str) -> str:
+    """A model as a table names it: a folder by its last part, anything else as it is."""
+    return name.rstrip("/").rsplit("/", 1)[-1] if name.startswith(("/", "./", "~")) else name
 
 
 def _places(title: str, point: Point, columns: list[Column]) -> list[tuple[str, Point, str]]:

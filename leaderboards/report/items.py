@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from leaderboards.items import ITEM_METRICS
 from leaderboards.marks import arm_label
-from leaderboards.records import ItemScore
+from leaderboards.records import ItemScore, Score
 from leaderboards.runs import Evaluation, Run, read_items, read_lines
 
 GATED = frozenset({"gpqa"})
@@ -31,6 +32,7 @@ class Shown:
     prompts: dict[str, str] = field(default_factory=dict)
     categories: dict[str, str] = field(default_factory=dict)
     answers: dict[str, dict[str, Entry]] = field(default_factory=dict)
+    metric: str = ""
     withheld: bool = False
 
     @property
@@ -46,8 +48,9 @@ class Shown:
 def collect(runs: Sequence[Run]) -> tuple[dict[str, Any], list[str]]:
     """(data for the page's script, remarks on what was left out).
 
-    Data: ``{benchmark: {"ids": [...], "prompts": {id: text}, "categories": {id: text},
-    "checkpoints": {label: {id: {"a": answer, "v": {metric: value}, "x": extracted, "f": flags}}}}}``.
+    Data: ``{benchmark: {"ids": [...], "metric": the one that ranks, "prompts": {id: text},
+    "categories": {id: text}, "checkpoints": {label: {id: {"a": answer, "v": {metric: value}, "x":
+    extracted, "j": the judge's words, "f": flags}}}}}``.
     """
     shown: dict[str, Shown] = {}
     for run in runs:
@@ -72,6 +75,7 @@ def _data(one: Shown, step: int) -> dict[str, Any]:
     kept = set(ids)
     return {
         "ids": ids,
+        "metric": one.metric,
         "prompts": {item: text for item, text in one.prompts.items() if item in kept},
         "categories": {item: text for item, text in one.categories.items() if item in kept},
         "checkpoints": {
@@ -83,17 +87,15 @@ def _data(one: Shown, step: int) -> dict[str, Any]:
 
 def _add(shown: dict[str, Shown], run: Run, evaluation: Evaluation, several: bool) -> None:
     items = read_items(evaluation.folder)
-    score = next(iter(evaluation.scores), None)
+    headline = [score for score in evaluation.scores if score.headline and not score.category]
+    score = next(iter(headline or evaluation.scores), None)
     if not items or score is None:
         return
-    one = shown.setdefault(score.benchmark, Shown())
+    one = shown.setdefault(score.benchmark, Shown(metric=_item_metric(items, score)))
     gated = score.benchmark in GATED and "sample-data" not in score.marks
     one.withheld = one.withheld or gated
-    texts = {} if gated else _texts(evaluation.folder)
-    label = "base" if score.arm in ("", "base") else f"{arm_label(score.arm)} {score.iteration}"
-    label += f" · seed {score.seed}" if score.seed else ""
-    label = f"{run.name}: {label}" if several else label
-    found = one.answers.setdefault(label, {})
+    texts = {} if gated else _texts(evaluation.folder, score.benchmark)
+    found = one.answers.setdefault(_label(run, score, several), {})
     for item in items:
         text = texts.get(item.item_id) or texts.get(item.cluster) or {}
         found[item.item_id] = _entry(item, text)
@@ -103,11 +105,24 @@ def _add(shown: dict[str, Shown], run: Run, evaluation: Evaluation, several: boo
             one.categories.setdefault(item.item_id, item.category)
 
 
+def _label(run: Run, score: Score, several: bool) -> str:
+    label = "base" if score.arm in ("", "base") else f"{arm_label(score.arm)} {score.iteration}"
+    label += f" · seed {score.seed}" if score.seed else ""
+    return f"{run.name}: {label}" if several else label
+
+
+def _item_metric(items: Sequence[ItemScore], score: Score) -> str:
+    known = next((item.values for item in items if item.values), {})
+    wanted = (score.metric, *ITEM_METRICS.get((score.benchmark, score.metric), ()))
+    return next((name for name in wanted if name in known), next(iter(known), ""))
+
+
 def _entry(item: ItemScore, text: dict[str, str]) -> Entry:
     flags = [name for name in ("truncated", "unparsed") if getattr(item, name)]
     entry: Entry = {"v": {name: round(value, 4) for name, value in item.values.items()}}
-    if text.get("output"):
-        entry["a"] = text["output"]
+    for key, name in (("a", "output"), ("j", "judgment")):
+        if text.get(name):
+            entry[key] = text[name]
     if item.extracted is not None and text:
         entry["x"] = item.extracted[:200]
     if item.error:
@@ -115,20 +130,43 @@ def _entry(item: ItemScore, text: dict[str, str]) -> Entry:
     return {**entry, "f": flags} if flags else entry
 
 
-def _texts(folder: Path) -> dict[str, dict[str, str]]:
-    """Item id to prompt and answer, from ``outputs.jsonl`` (and AlpacaEval's ``annotations.json``)."""
-    found: dict[str, dict[str, str]] = {}
-    rows = (
-        list(read_lines(folder / "outputs.jsonl")) if (folder / "outputs.jsonl").is_file() else []
-    )
-    for row in rows:
-        text = {"prompt": as_text(row.get("prompt")), "output": as_text(row.get("output"))}
-        found[str(row.get("item_id"))] = text
+def _texts(folder: Path, benchmark: str) -> dict[str, dict[str, str]]:
+    """Item id to prompt, answer and the judge's words, from what the evaluation saved."""
+    if benchmark == "pair_accuracy":
+        return _pairs(folder)
+    rows = _lines(folder / "outputs.jsonl")
+    found = {
+        str(row.get("item_id")): {
+            "prompt": as_text(row.get("question") or row.get("prompt")),
+            "output": as_text(row.get("output")),
+        }
+        for row in rows
+    }
     for row, annotation in zip(rows, _annotations(folder), strict=False):
         text = found[str(row.get("item_id"))]
         text["prompt"] = text["prompt"] or as_text(annotation.get("instruction"))
         if baseline := as_text(annotation.get("output_1")):
             text["prompt"] += f"\n\n[the baseline's answer]\n{baseline}"
+    for path in sorted(folder.glob("model_judgment/*.jsonl")):
+        for row in _lines(path):
+            item = f"mt_bench/{row.get('question_id')}/turn-{row.get('turn')}"
+            found.get(item, {})["judgment"] = as_text(row.get("judgment"))
+    return found
+
+
+def _lines(path: Path) -> list[Entry]:
+    return list(read_lines(path)) if path.is_file() else []
+
+
+def _pairs(folder: Path) -> dict[str, dict[str, str]]:
+    """The preference pairs of the iteration: both sides as one text."""
+    found = {}
+    for path in sorted(folder.parent.glob("*/pairs.jsonl")):
+        for row in _lines(path):
+            sides = "\n\n".join(
+                f"[{side}]\n{as_text(row.get(side))}" for side in ("chosen", "rejected")
+            )
+            found[str(row.get("id"))] = {"prompt": as_text(row.get("prompt")), "output": sides}
     return found
 
 

@@ -66,8 +66,8 @@
   };
   const own = (object, key) => (Object.hasOwn(object || {}, key) ? object[key] : undefined);
   const mainValue = (entry) => {
-    const values = entry ? Object.values(entry.v) : [];
-    return values.length ? values[values.length - 1] : null;
+    const value = entry ? own(entry.v, benchmark().metric) : undefined;
+    return value === undefined ? null : value;
   };
   const change = (id) => {
     const before = mainValue(entryOf($("left").value, id));
@@ -156,6 +156,7 @@
     if (entry.x !== undefined) facts.push(`extracted: ${entry.x}`);
     box.append(element("p", [...facts, ...(entry.f || [])].join(" · "), "verdict"));
     box.append(entry.a === undefined ? element("p", "The answer's text is not in this report.", "verdict") : highlighted(entry.a));
+    if (entry.j !== undefined) box.append(element("h4", "The judge"), highlighted(entry.j));
     return box;
   };
 
