@@ -231,9 +231,12 @@ def _decoder(model: Any, codec: Codec, **limits: int) -> Any:
     """The fast decode loop where the model's attention is plain, else the one that asks nothing."""
     from harness.engines.attention import takes_rows
     from harness.engines.decode import Decoder
+    from harness.engines.packed import pack_linears
     from harness.engines.plain import PlainDecoder
 
-    return (Decoder if takes_rows(model) else PlainDecoder)(model, codec, **limits)
+    kind = Decoder if takes_rows(model) else PlainDecoder
+    pack_linears(model, CPU_ROWS)
+    return kind(model, codec, **limits)
 
 
 def _token_bytes(model: Any) -> int:

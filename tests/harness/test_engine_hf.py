@@ -264,3 +264,29 @@ def test_factory_and_wrong_settings(tiny_model_dir: Path) -> None:
     if not torch.cuda.is_available():
         with pytest.raises(EngineError, match="no CUDA"):
             open_engine("hf", tiny_model_dir, device="cuda")
+
+
+def test_packed_linear_layers_are_the_same_function(tiny_model_dir: Path) -> None:
+    from transformers import AutoModelForCausalLM
+
+    from harness.engines.packed import PackedLinear, pack_linears
+
+    model = AutoModelForCausalLM.from_pretrained(tiny_model_dir).eval()
+    ids = torch.arange(24).view(2, 12)
+    expected = model(ids).logits
+    replaced = pack_linears(model, 64)
+    assert replaced in (0, 15)  # 2 layers of 7, and the head; 0 where torch lacks oneDNN
+    assert sum(isinstance(module, PackedLinear) for module in model.modules()) == replaced
+    assert torch.allclose(model(ids).logits, expected, atol=1e-5)
+
+
+def test_half_precision_models_are_not_packed(tiny_model_dir: Path) -> None:
+    from transformers import AutoModelForCausalLM
+
+    from harness.engines.packed import pack_linears
+
+    model = AutoModelForCausalLM.from_pretrained(tiny_model_dir, dtype=torch.bfloat16)
+    assert pack_linears(model, 64) == 0
+    assert (
+        HfEngine(tiny_model_dir, dtype="bf16").chat(["x"], max_new_tokens=3)[0].prompt_tokens == 1
+    )
