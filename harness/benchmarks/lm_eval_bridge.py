@@ -138,12 +138,11 @@ class TaskSpec:
 class Prompt:
     """The requests of one item: one to generate, or one a choice to score.
 
-    ``shots`` were shown, of ``wanted``; ``error`` says why the item can't be asked at all.
+    ``shots`` examples were shown; ``error`` says why the item can't be asked at all.
     """
 
     requests: tuple[Instance, ...]
     shots: int
-    wanted: int
     error: str = ""
 
     @property
@@ -227,7 +226,7 @@ def _fitted(
     requests: tuple[Instance, ...],
     examples: Sequence[Row],
 ) -> Prompt:
-    wanted = shots = len(examples)
+    shots = len(examples)
     while not _fits(lm.engine, requests) and shots:
         shots -= 1
         requests = _rebuilt(task, lm, spec, requests[0], examples[:shots])
@@ -235,7 +234,7 @@ def _fitted(
     if not shots and not _fits(lm.engine, requests, least=True):
         length = lm.engine.count_tokens(requests[0].args[0])
         error = f"the prompt ({length} tokens) does not fit the model ({lm.engine.max_length})"
-    return Prompt(requests, shots, wanted, error)
+    return Prompt(requests, shots, error)
 
 
 def _fits(engine: Engine, requests: Sequence[Instance], least: bool = False) -> bool:

@@ -7,6 +7,7 @@ through lm-eval's request building, all of a benchmark in one batch of the engin
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -30,7 +31,7 @@ Settings = Mapping[str, Any]
 CHARACTERS_A_TOKEN = 4
 OPTIONAL = {
     *("shots", "max_new_tokens", "stop", "chat", "multiturn", "system", "prompt", "set"),
-    *("permutations", "order_seed", "grader", "target", "math_verify_seconds"),
+    *("permutations", "order_seed", "grading_seconds"),
 }
 """Settings that a protocol may leave out, so that an override of them is no typing error."""
 
@@ -67,7 +68,8 @@ class Answer:
 class ObjectiveBenchmark:
     """One benchmark with an answer key (see ``base.Benchmark``).
 
-    ``folder`` holds its tasks below ``lm_eval/tasks``. ``saved`` reads a line of a foreign file of
+    ``folder`` holds its tasks below ``lm_eval/tasks``; ``changes`` replaces keys of every task's YAML
+    (a protocol's ``prompt`` comes on top). ``saved`` reads a line of a foreign file of
     answers as ``Answer`` for ``rescore``.
     """
 
@@ -79,6 +81,7 @@ class ObjectiveBenchmark:
     grade: Callable[[Sequence[Answer], Settings], Sequence[Grade]]
     files: Callable[[DataSource, Settings], Sequence[str]]
     saved: Callable[[Mapping[str, Any]], Answer] | None = None
+    changes: Mapping[str, Any] = field(default_factory=dict)
     gated: bool = False
     needs_judge: bool = False
 
@@ -93,8 +96,8 @@ class ObjectiveBenchmark:
         names = self.files(request.data, settings_of(request))
         return ",".join(request.data.fingerprint(name) for name in names)
 
-    def items(self, request: EvalRequest) -> tuple[list[Item], int]:
-        """The items drawn under the request's limit, and how many there are.
+    def items(self, request: EvalRequest) -> tuple[list[Item], Sequence[Item]]:
+        """The items drawn under the request's limit, and all of them.
 
         Raises:
             DataError: no data, or a row that can't be used.
@@ -102,11 +105,15 @@ class ObjectiveBenchmark:
         everything = self.read(request.data, settings_of(request))
         if not everything:
             raise DataError(f"{request.data.root}: no item of {self.title}")
+        ids = Counter(item.item_id for item in everything)
+        twice = [name for name, times in ids.most_common(1) if times > 1]
+        if twice:
+            raise DataError(f"{request.data.root}: {twice[0]} comes twice")
         clusters = {item.cluster or item.item_id: item for item in everything}
         kept = draw(list(clusters.values()), lambda i: i.stratum, request.limit, request.seed)
         names = {item.cluster or item.item_id for item in kept}
         chosen = [item for item in everything if (item.cluster or item.item_id) in names]
-        return chosen, len(everything)
+        return chosen, everything
 
     def workload(self, request: EvalRequest) -> Workload:
         """Items and tokens; prompt tokens are an estimate from characters."""
@@ -138,7 +145,7 @@ class ObjectiveBenchmark:
         total = len(drawn)
         lm = EngineLM(engine, lambda: progress(min(next(finished), total), total))
         asked = self.prompts(request, drawn, lm)
-        rows = answered(lm, drawn, asked)
+        rows = answered(lm, drawn, asked, int(settings_of(request).get("shots") or 0))
         write_outputs(folder, rows, sealed=self.gated and request.data.kind != "sample")
 
     def prompts(self, request: EvalRequest, items: Sequence[Item], lm: EngineLM) -> list[Prompt]:
@@ -150,36 +157,38 @@ class ObjectiveBenchmark:
         found: dict[str, Prompt] = {}
         for name in dict.fromkeys(item.task for item in items):
             members = [item for item in items if item.task == name]
-            spec = self.task_spec(settings, name)
             pool = pools.get(name) or pools.get("") or ()
+            spec = self.task_spec(settings, name, len(pool) if pools else None)
             task = load_task(spec, [item.row for item in members], pool)
             made = prompts(task, lm, spec)
             found.update(zip([item.item_id for item in members], made, strict=True))
         return [found[item.item_id] for item in items]
 
-    def task_spec(self, settings: Settings, task: str) -> TaskSpec:
-        """The lm-eval task and what the protocol's settings change in it."""
+    def task_spec(self, settings: Settings, task: str, pool: int | None = None) -> TaskSpec:
+        """The lm-eval task and what the protocol's settings change in it; no more examples than the
+        ``pool`` has."""
         from harness.benchmarks.lm_eval_bridge import TaskSpec
 
+        shots = settings.get("shots")
         return TaskSpec(
             folder=self.folder,
             name=task,
-            shots=settings.get("shots"),
+            shots=shots if shots is None or pool is None else min(int(shots), pool),
             max_new_tokens=settings.get("max_new_tokens"),
             stop=settings.get("stop"),
             chat=bool(settings.get("chat", True)),
             multiturn=bool(settings.get("multiturn", True)),
             system=settings.get("system"),
-            changes=settings.get("prompt"),
+            changes={**self.changes, **(settings.get("prompt") or {})},
         )
 
     def score(self, request: EvalRequest, folder: Path, judge: Judge | None = None) -> Outcome:
         """Grade the saved answers and score them."""
-        drawn, available = self.items(request)
+        drawn, everything = self.items(request)
         rows = read_outputs(folder, [item.item_id for item in drawn])
-        settings = settings_of(request)
-        header = self.header(request, drawn[0].task, data_marks(request, len(drawn), available))
-        return self.score_rows(rows, settings, header)
+        marks = data_marks(request, len(drawn), len(everything))
+        header = self.header(request, min(item.task for item in everything), marks)
+        return self.score_rows(rows, settings_of(request), header)
 
     def header(self, request: EvalRequest, task: str, marks: tuple[str, ...]) -> Header:
         """Protocol id and settings in force: prompt hash and data revision are part of the id."""
@@ -236,12 +245,14 @@ def settings_of(request: EvalRequest) -> dict[str, Any]:
     return {**own, **request.overrides}
 
 
-def answered(lm: EngineLM, items: Sequence[Item], asked: Sequence[Prompt]) -> list[dict[str, Any]]:
+def answered(
+    lm: EngineLM, items: Sequence[Item], asked: Sequence[Prompt], wanted: int = 0
+) -> list[dict[str, Any]]:
     """Ask the engine, one batch a kind of request, and lay out the lines of ``outputs.jsonl``."""
     usable = [k for k, prompt in enumerate(asked) if not prompt.error]
     writes = [k for k in usable if asked[k].requests[0].request_type == "generate_until"]
     scores = [k for k in usable if asked[k].requests[0].request_type != "generate_until"]
-    rows = [_row(item, prompt) for item, prompt in zip(items, asked, strict=True)]
+    rows = [_row(item, prompt, wanted) for item, prompt in zip(items, asked, strict=True)]
     completions = lm.complete([asked[k].requests[0] for k in writes]) if writes else []
     for k, completion in zip(writes, completions, strict=True):
         rows[k].update(
@@ -259,7 +270,7 @@ def answered(lm: EngineLM, items: Sequence[Item], asked: Sequence[Prompt]) -> li
     return rows
 
 
-def _row(item: Item, prompt: Prompt) -> dict[str, Any]:
+def _row(item: Item, prompt: Prompt, wanted: int) -> dict[str, Any]:
     row: dict[str, Any] = {
         "item_id": item.item_id,
         "category": item.category,
@@ -272,8 +283,8 @@ def _row(item: Item, prompt: Prompt) -> dict[str, Any]:
     }
     if item.cluster:
         row["cluster"] = item.cluster
-    if prompt.shots < prompt.wanted:
-        row["shots_wanted"] = prompt.wanted
+    if prompt.shots < wanted:
+        row["shots_wanted"] = wanted
     if prompt.error:
         row["error"] = prompt.error
     return {**row, **item.extra}

@@ -1,0 +1,134 @@
+"""Grading in worker processes that can be killed, for graders that may never come back.
+
+Math-Verify and sympy bound themselves by alarms, which fail in threads and inside C code. Here each
+worker is a process that answers one JSON line with one JSON line; when an answer takes too long the
+process is killed, the item counted as timed out, and a new process started.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import select
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+START_SECONDS = 120.0
+"""Time for a worker to import its grader."""
+READY = b"ready"
+
+
+class Worker:
+    """One grader process: a script that prints ``ready`` and then answers line by line."""
+
+    def __init__(self, script: Path) -> None:
+        self.script = script
+        self._process: subprocess.Popen[bytes] | None = None
+        self._buffer = b""
+
+    def ask(self, task: Mapping[str, Any], seconds: float) -> dict[str, Any]:
+        """The worker's answer, or ``{"error": ...}`` when it takes longer or dies."""
+        if self._process is None:
+            self._start()
+        assert self._process is not None
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(json.dumps(task).encode() + b"\n")
+            self._process.stdin.flush()
+            line = self._line(seconds)
+        except (BrokenPipeError, EOFError):
+            self.stop()
+            return {"error": "the grader died"}
+        if line is None:
+            self.stop()
+            return {"error": f"grading took more than {seconds:g} s"}
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def stop(self) -> None:
+        """Kill the process; the next ``ask`` starts another."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.communicate()
+            self._process = None
+        self._buffer = b""
+
+    def _start(self) -> None:
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
+        self._process = subprocess.Popen(
+            [sys.executable, str(self.script)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=environment,
+        )
+        try:
+            started = self._line(START_SECONDS) == READY
+        except EOFError:
+            started = False
+        if not started:
+            self.stop()
+            raise RuntimeError(f"the grader {self.script.name} does not start")
+
+    def _line(self, seconds: float) -> bytes | None:
+        """The next line, ``None`` when it does not come in time. Raises EOFError at the end."""
+        assert self._process is not None
+        assert self._process.stdout is not None
+        descriptor = self._process.stdout.fileno()
+        while b"\n" not in self._buffer:
+            ready, _, _ = select.select([descriptor], [], [], seconds)
+            if not ready:
+                return None
+            chunk = os.read(descriptor, 1 << 16)
+            if not chunk:
+                raise EOFError
+            self._buffer += chunk
+        line, _, self._buffer = self._buffer.partition(b"\n")
+        return line.strip()
+
+
+def grade_all(
+    script: Path, tasks: Sequence[Mapping[str, Any]], *, seconds: float, workers: int | None = None
+) -> list[dict[str, Any]]:
+    """Answers of the grader ``script`` in task order; equal tasks are graded once.
+
+    ``seconds`` bounds one task; ``workers`` defaults to the machine's cores, two at least.
+    """
+    distinct: dict[str, list[int]] = {}
+    for number, task in enumerate(tasks):
+        distinct.setdefault(json.dumps(task, sort_keys=True), []).append(number)
+    waiting: queue.SimpleQueue[list[int]] = queue.SimpleQueue()
+    for numbers in distinct.values():
+        waiting.put(numbers)
+    results: list[dict[str, Any]] = [{} for _ in tasks]
+    failures: list[Exception] = []
+
+    def work() -> None:
+        worker = Worker(script)
+        try:
+            while not failures:
+                numbers = waiting.get_nowait()
+                answer = worker.ask(tasks[numbers[0]], seconds)
+                for number in numbers:
+                    results[number] = answer
+        except queue.Empty:
+            pass
+        except Exception as error:  # handed to the caller's thread
+            failures.append(error)
+        finally:
+            worker.stop()
+
+    count = min(workers or max(2, os.cpu_count() or 2), len(distinct))
+    threads = [threading.Thread(target=work, daemon=True) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if failures:
+        raise failures[0]
+    return results

@@ -1,0 +1,142 @@
+"""MMLU-Pro: questions with 3 to 10 options over 14 subjects, answered after a chain of thought.
+
+In: ``mmlu_pro/test.jsonl`` and, for the examples, ``mmlu_pro/validation.jsonl``. Out: outputs, item
+scores, scores ``custom_extract`` (lm-eval's one pattern) and ``official`` (the authors' three), over
+all items and by subject. README.md has the protocols, reference points and the changelog.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from harness.benchmarks.mmlu_pro.extraction import LETTERS, official
+from harness.benchmarks.objective import Answer, Item, ObjectiveBenchmark, Settings
+from harness.benchmarks.scoring import Grade
+from harness.data.source import DataSource
+from harness.errors import DataError
+
+if TYPE_CHECKING:
+    from harness.benchmarks.lm_eval_bridge import TaskScorer
+
+TEST = "mmlu_pro/test.jsonl"
+VALIDATION = "mmlu_pro/validation.jsonl"
+FIELDS = ("question_id", "question", "options", "answer", "category")
+SUBJECTS = (
+    *("biology", "business", "chemistry", "computer science", "economics", "engineering"),
+    *("health", "history", "law", "math", "other", "philosophy", "physics", "psychology"),
+)
+
+
+def task_of(category: str) -> str:
+    """The lm-eval task of a subject."""
+    return "mmlu_pro_" + category.replace(" ", "_")
+
+
+def read(data: DataSource, settings: Settings) -> list[Item]:
+    """The test items in file order.
+
+    Raises:
+        DataError: a missing field, an unknown subject, or an answer outside the options.
+    """
+    path, items = data.path(TEST), []
+    for number, row in enumerate(data.rows(TEST, required=FIELDS), 1):
+        check(row, f"{path}:{number}")
+        items.append(
+            Item(
+                item_id=f"mmlu_pro/{row['question_id']}",
+                row=_row(row),
+                target={"answer": row["answer"], "options": len(row["options"])},
+                category=row["category"],
+                task=task_of(row["category"]),
+                stratum=row["category"],
+            )
+        )
+    return items
+
+
+def check(row: Mapping[str, Any], where: str) -> None:
+    """Raise ``DataError`` for a row that can't be asked or scored."""
+    options, answer = row["options"], row["answer"]
+    if row["category"] not in SUBJECTS:
+        raise DataError(f"{where}: no subject {row['category']!r} in MMLU-Pro")
+    if not isinstance(options, list) or not 2 <= len(options) <= len(LETTERS):
+        raise DataError(f"{where}: options must be a list of 2 to {len(LETTERS)} texts")
+    if not isinstance(answer, str) or answer not in LETTERS[: len(options)] or len(answer) != 1:
+        raise DataError(f"{where}: answer {answer!r} is outside its {len(options)} options")
+
+
+def _row(row: Mapping[str, Any]) -> dict[str, Any]:
+    kept = {key: row[key] for key in FIELDS}
+    return {**kept, "cot_content": str(row.get("cot_content") or "")}
+
+
+def examples(data: DataSource, settings: Settings) -> dict[str, list[dict[str, Any]]]:
+    """The worked examples of each subject."""
+    if not settings.get("shots"):
+        return {}
+    pools: dict[str, list[dict[str, Any]]] = {}
+    for row in data.rows(VALIDATION, required=(*FIELDS, "cot_content")):
+        pools.setdefault(task_of(row["category"]), []).append(_row(row))
+    return pools
+
+
+def files(data: DataSource, settings: Settings) -> list[str]:
+    """What the items and their examples come from."""
+    return [TEST, VALIDATION] if settings.get("shots") else [TEST]
+
+
+@lru_cache(maxsize=2)
+def _scorer() -> TaskScorer:
+    """One subject's task scores them all: filters and metric are the same."""
+    from harness.benchmarks.lm_eval_bridge import TaskScorer, TaskSpec
+
+    doc = {
+        "question": "",
+        "options": ["", ""],
+        "answer": "A",
+        "cot_content": "",
+        "category": "math",
+    }
+    return TaskScorer(TaskSpec("mmlu_pro", "mmlu_pro_math"), doc)
+
+
+def grade(answers: Sequence[Answer], settings: Settings) -> list[Grade]:
+    """lm-eval's pattern and the official chain; unparsed is what the headline's one leaves."""
+    from harness.benchmarks.lm_eval_bridge import INVALID
+
+    docs = [{"answer": answer.target["answer"]} for answer in answers]
+    judged = _scorer()(docs, [answer.text for answer in answers])
+    grades = []
+    for answer, by_filter in zip(answers, judged, strict=True):
+        one = by_filter["custom-extract"]
+        letter, _ = official(answer.text)
+        values = {
+            "custom_extract": float(one.metrics["exact_match"]),
+            "official": float(letter == answer.target["answer"]),
+        }
+        lm_eval = None if one.extracted == INVALID else str(one.extracted)
+        extracted = letter if settings["metric"] == "official" else lm_eval
+        grades.append(Grade(values, extracted, extracted is None))
+    return grades
+
+
+def saved(row: Mapping[str, Any]) -> Answer:
+    """A line of a foreign file: the model's text in ``output`` or ``model_outputs``, the key in
+    ``answer``."""
+    text = row.get("output", row.get("model_outputs", row.get("response", "")))
+    target = {"answer": row.get("answer", ""), "options": len(row.get("options") or LETTERS)}
+    return Answer(target, str(text or ""))
+
+
+BENCHMARK = ObjectiveBenchmark(
+    name="mmlu_pro",
+    title="MMLU-Pro",
+    folder="mmlu_pro",
+    read=read,
+    examples=examples,
+    grade=grade,
+    files=files,
+    saved=saved,
+)
