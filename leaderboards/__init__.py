@@ -24,6 +24,8 @@ _LAZY: dict[str, str] = {
     "build_table": "leaderboards.build",
     "iteration_table": "leaderboards.build",
     "render": "leaderboards.show",
+    "prospect": "leaderboards.planning",
+    "write_report": "leaderboards.report",
     "check": "leaderboards.gate.check",
     "GateResult": "leaderboards.gate.check",
     "save_baseline": "leaderboards.gate.baseline",
