@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from itertools import count
+from itertools import count, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -264,10 +264,18 @@ def answered(
     flattened = [request for k in scores for request in asked[k].requests]
     found = iter(lm.score(flattened) if flattened else [])
     for k in scores:
-        rows[k]["logprobs"] = [
-            [one.total, one.greedy] for one, _ in zip(found, asked[k].requests, strict=False)
-        ]
+        own = islice(found, len(asked[k].requests))
+        rows[k]["logprobs"] = [[one.total, one.greedy] for one in own]
     return rows
+
+
+def asked_text(row: Mapping[str, Any]) -> str:
+    """The question of an item in words, its options below it; for reports, never for scoring."""
+    names = ("question", "Question", "problem", "prompt")
+    text = str(next((row[name] for name in names if name in row), ""))
+    options = row.get("options") or row.get("choices") or ()
+    lines = [f"({chr(65 + k)}) {option}" for k, option in enumerate(options)]
+    return "\n".join([text, *lines])
 
 
 def _row(item: Item, prompt: Prompt, wanted: int) -> dict[str, Any]:
@@ -275,6 +283,7 @@ def _row(item: Item, prompt: Prompt, wanted: int) -> dict[str, Any]:
         "item_id": item.item_id,
         "category": item.category,
         "task": item.task,
+        "question": asked_text(item.row),
         "prompt_hash": text_hash(prompt.text),
         "shots": prompt.shots,
         "target": dict(item.target),

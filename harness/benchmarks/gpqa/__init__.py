@@ -1,0 +1,127 @@
+"""GPQA: graduate-level science questions with four options.
+
+In: ``gpqa/gpqa_main.csv``, ``gpqa_extended.csv`` or ``gpqa_diamond.csv`` with the official columns.
+Out: outputs, item scores, scores ``flexible`` and ``strict`` (or ``accuracy`` by log-likelihood),
+over all items and by domain. The authors ask that the questions stay off the open web: answers are
+stored scrambled, prompts as hashes only. README.md has the protocols and the changelog.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from harness.benchmarks.gpqa.extraction import (
+    LETTERS,
+    correct_letter,
+    flexible,
+    option_order,
+    strict,
+)
+from harness.benchmarks.objective import Answer, Item, ObjectiveBenchmark, Settings
+from harness.benchmarks.scoring import Grade
+from harness.data.source import DataSource
+from harness.errors import DataError, ProtocolError
+
+SETS = ("main", "diamond", "extended")
+ANSWERS = ("Correct Answer", "Incorrect Answer 1", "Incorrect Answer 2", "Incorrect Answer 3")
+FIELDS = ("Record ID", "Question", *ANSWERS)
+
+
+def _file(settings: Settings) -> str:
+    name = str(settings.get("set", "main"))
+    if name not in SETS:
+        raise ProtocolError(f"GPQA has no set {name!r} (there are: {', '.join(SETS)})")
+    return f"gpqa/gpqa_{name}.csv"
+
+
+def read(data: DataSource, settings: Settings) -> list[Item]:
+    """The items in file order, each once a permutation of its options.
+
+    Raises:
+        DataError: a missing column, or an empty question or answer (file and line, never the text).
+    """
+    name = _file(settings)
+    path, items = data.path(name), []
+    turns = int(settings.get("permutations", 1))
+    seed = int(settings.get("order_seed", 0))
+    if not 1 <= turns <= len(LETTERS):
+        raise ProtocolError(f"GPQA: permutations must be 1 to {len(LETTERS)}, not {turns}")
+    for number, row in enumerate(data.rows(name, required=FIELDS), 2):
+        empty = [field for field in FIELDS if not str(row[field]).strip()]
+        if empty:
+            raise DataError(f"{path}:{number}: the row has no {empty[0]!r}")
+        for turn in range(turns):
+            items.append(_item(row, settings, seed, turn, turns))
+    return items
+
+
+def _item(row: Mapping[str, Any], settings: Settings, seed: int, turn: int, turns: int) -> Item:
+    record = str(row["Record ID"])
+    order = option_order(record, seed, turn)
+    texts = [tidy(row[ANSWERS[which]]) for which in order]
+    letter = correct_letter(order)
+    domain = str(row.get("High-level domain") or "")
+    shown = {f"choice{n}": text for n, text in enumerate(texts, 1)}
+    return Item(
+        item_id=f"gpqa/{record}" + (f"/{turn}" if turns > 1 else ""),
+        row={"Question": row["Question"], **shown, "answer": f"({letter})"},
+        target={"answer": letter, "order": list(order)},
+        category=domain,
+        task=str(settings["task"]),
+        stratum=domain,
+        cluster=f"gpqa/{record}" if turns > 1 else "",
+    )
+
+
+def tidy(text: str) -> str:
+    """An option as lm-eval's task shows it: a " [title]" mark and double spaces taken out."""
+    return text.strip().replace(" [title]", ". ").replace("  ", " ")
+
+
+def examples(data: DataSource, settings: Settings) -> dict[str, list[dict[str, Any]]]:
+    """None: the protocols shipped show no examples."""
+    return {}
+
+
+def files(data: DataSource, settings: Settings) -> list[str]:
+    """What the items come from."""
+    return [_file(settings)]
+
+
+def grade(answers: Sequence[Answer], settings: Settings) -> list[Grade]:
+    """Both extractions of written answers; of scored options the likeliest."""
+    return [_by_choice(a) if a.logprobs else _by_text(a, settings) for a in answers]
+
+
+def _by_choice(answer: Answer) -> Grade:
+    best = max(range(len(answer.logprobs)), key=lambda n: answer.logprobs[n][0])
+    letter = LETTERS[best]
+    return Grade({"accuracy": float(letter == answer.target["answer"])}, letter)
+
+
+def _by_text(answer: Answer, settings: Settings) -> Grade:
+    found = {"flexible": flexible(answer.text), "strict": strict(answer.text)}
+    values = {name: float(letter == answer.target["answer"]) for name, letter in found.items()}
+    extracted = found[str(settings["metric"])]
+    return Grade(values, extracted, extracted is None)
+
+
+def saved(row: Mapping[str, Any]) -> Answer:
+    """A line of a foreign file: the model's text in ``output``, the letter in ``answer``."""
+    text = row.get("output", row.get("response", ""))
+    return Answer({"answer": str(row.get("answer", "")).strip("()")}, str(text or ""))
+
+
+BENCHMARK = ObjectiveBenchmark(
+    name="gpqa",
+    title="GPQA",
+    folder="gpqa",
+    read=read,
+    examples=examples,
+    grade=grade,
+    files=files,
+    saved=saved,
+    changes={"process_docs": None, "training_split": None},
+    gated=True,
+)

@@ -1,0 +1,114 @@
+"""MMLU: four-option questions over 57 subjects, by the likeliest letter.
+
+In: ``mmlu/test.jsonl`` and, for the examples, ``mmlu/dev.jsonl`` (question, choices, answer 0 to 3,
+subject). Out: outputs with the log-probabilities of the four letters, item scores, the score ``acc``
+over all items and by subject. README.md has the protocols and the changelog.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from harness.benchmarks.mmlu.extraction import LETTERS, letter
+from harness.benchmarks.objective import Answer, Item, ObjectiveBenchmark, Settings
+from harness.benchmarks.scoring import Grade
+from harness.data.source import DataSource
+from harness.errors import DataError
+
+if TYPE_CHECKING:
+    from harness.benchmarks.lm_eval_bridge import TaskScorer
+
+TEST, DEV = "mmlu/test.jsonl", "mmlu/dev.jsonl"
+FIELDS = ("question", "choices", "answer", "subject")
+
+
+def task_of(subject: str) -> str:
+    """The lm-eval task of a subject."""
+    return "mmlu_" + subject.replace(" ", "_")
+
+
+def read(data: DataSource, settings: Settings) -> list[Item]:
+    """The test items in file order.
+
+    Raises:
+        DataError: a missing field, other than four choices, or an answer outside them.
+    """
+    path, items = data.path(TEST), []
+    for number, row in enumerate(data.rows(TEST, required=FIELDS), 1):
+        choices, answer = row["choices"], row["answer"]
+        if not isinstance(choices, list) or len(choices) != len(LETTERS):
+            raise DataError(f"{path}:{number}: choices must be a list of {len(LETTERS)} texts")
+        if answer not in range(len(LETTERS)) or isinstance(answer, bool):
+            raise DataError(f"{path}:{number}: answer {answer!r} is outside 0..{len(LETTERS) - 1}")
+        items.append(
+            Item(
+                item_id=f"mmlu/{row['subject']}/{number}",
+                row={key: row[key] for key in FIELDS},
+                target={"answer": answer},
+                category=str(row["subject"]),
+                task=task_of(str(row["subject"])),
+                stratum=str(row["subject"]),
+            )
+        )
+    return items
+
+
+def examples(data: DataSource, settings: Settings) -> dict[str, list[dict[str, Any]]]:
+    """The worked examples of each subject."""
+    if not settings.get("shots"):
+        return {}
+    pools: dict[str, list[dict[str, Any]]] = {}
+    for row in data.rows(DEV, required=FIELDS):
+        kept = {key: row[key] for key in FIELDS}
+        pools.setdefault(task_of(str(row["subject"])), []).append(kept)
+    return pools
+
+
+def files(data: DataSource, settings: Settings) -> list[str]:
+    """What the items and their examples come from."""
+    return [TEST, DEV] if settings.get("shots") else [TEST]
+
+
+@lru_cache(maxsize=2)
+def _scorer() -> TaskScorer:
+    """One subject's task scores them all: the metric is the same."""
+    from harness.benchmarks.lm_eval_bridge import TaskScorer, TaskSpec
+
+    doc = {"question": "", "choices": ["", "", "", ""], "answer": 0, "subject": "anatomy"}
+    return TaskScorer(TaskSpec("mmlu", "mmlu_anatomy"), doc)
+
+
+def grade(answers: Sequence[Answer], settings: Settings) -> list[Grade]:
+    """lm-eval's accuracy of scored letters; a written answer counts by its letter."""
+    scored = [answer for answer in answers if answer.logprobs]
+    docs = [{"answer": answer.target["answer"]} for answer in scored]
+    judged = iter(_scorer()(docs, [a.logprobs for a in scored]) if scored else [])
+    grades = []
+    for answer in answers:
+        if answer.logprobs:
+            one = next(judged)["none"]
+            grades.append(Grade({"acc": float(one.metrics["acc"])}, LETTERS[one.extracted]))
+        else:
+            found = letter(answer.text)
+            right = found == LETTERS[answer.target["answer"]]
+            grades.append(Grade({"acc": float(right)}, found, found is None))
+    return grades
+
+
+def saved(row: Mapping[str, Any]) -> Answer:
+    """A line of a foreign file: the model's text in ``output``, the key 0 to 3 in ``answer``."""
+    return Answer({"answer": row.get("answer")}, str(row.get("output", row.get("response", ""))))
+
+
+BENCHMARK = ObjectiveBenchmark(
+    name="mmlu",
+    title="MMLU",
+    folder="mmlu/default",
+    read=read,
+    examples=examples,
+    grade=grade,
+    files=files,
+    saved=saved,
+)
