@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from inspect import signature
 from typing import Any
 
 import torch
@@ -151,7 +152,11 @@ def completion_logprobs(model: Any, batch: MicroBatch, form: Form, device: Any =
         return token_logprobs(hidden, head.weight, targets, getattr(head, "bias", None))
     base = model.get_base_model() if hasattr(model, "peft_config") else model
     # the class's forward: the instance's own may have been replaced by ``drive``
-    logits = type(base).forward(base, **inputs).logits.flatten(0, 1)[rows]
+    forward = type(base).forward
+    if batch.input_ids.shape[0] == 1 and "logits_to_keep" in signature(forward).parameters:
+        logits = forward(base, **inputs, logits_to_keep=rows).logits.flatten(0, 1)
+    else:
+        logits = forward(base, **inputs).logits.flatten(0, 1)[rows]
     return whole_logprobs(logits, targets)
 
 

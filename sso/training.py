@@ -13,7 +13,7 @@ import math
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,7 @@ from sso.settings import MethodSettings, TrainingSettings
 
 if TYPE_CHECKING:
     from sso.encoding import Encoded, EncodedGroup
+    from sso.logprobs import Form
     from sso.trainer import PreferenceTrainer
 
 
@@ -80,6 +81,7 @@ def train(
     speed_up(policy)
     drive(policy, form)
     trainer = _trainer(policy, encoded, objective, settings, form, work, seed, resume, progress)
+    form = _sharded_form(trainer, form)
     with kept_memory():
         trainer.train(resume_from_checkpoint=resume)
     _save(trainer, tokenizer, model, out, options)
@@ -95,7 +97,7 @@ def _trainer(
     encoded: Encoded,
     objective: Objective,
     settings: MethodSettings,
-    form: Any,
+    form: Form,
     work: Path,
     seed: int,
     resume: str | None,
@@ -129,6 +131,19 @@ def _trainer(
         raise SsoError(f"training settings: {' '.join(str(error).split())}") from error
     trainer.remove_callback(PrinterCallback)
     return trainer
+
+
+def _sharded_form(trainer: PreferenceTrainer, form: Form) -> Form:
+    """ZeRO-3 gathers weights only inside the modules that own them: the head must be called."""
+    from sso.forms import drive
+
+    plugin = getattr(trainer.accelerator.state, "deepspeed_plugin", None)
+    if plugin is None or plugin.zero_stage != 3 or not form.chunked_head:
+        return form
+    reason = "the model's own output layer instead of the chunked one: its weights are sharded"
+    form = replace(form, chunked_head=False, reason="; ".join(filter(None, (form.reason, reason))))
+    drive(trainer.model, form)
+    return form
 
 
 def _arguments(options: TrainingSettings, steps: int, seed: int, work: Path) -> Any:
