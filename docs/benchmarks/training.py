@@ -26,12 +26,45 @@ import time
 from pathlib import Path
 from typing import Any
 
-WORDS = (
-    "river stone answer light careful method garden silver teacher winter number music bridge "
-    "paper summer window orange reason market letter forest engine simple travel kitchen doctor "
-    "history picture morning village science mountain language question system water island"
-).split()
-STEP_PAIRS = 8
+WORDS = [
+    "river",
+    "stone",
+    "answer",
+    "light",
+    "careful",
+    "method",
+    "garden",
+    "silver",
+    "teacher",
+    "winter",
+    "number",
+    "music",
+    "bridge",
+    "paper",
+    "summer",
+    "window",
+    "orange",
+    "reason",
+    "market",
+    "letter",
+    "forest",
+    "engine",
+    "simple",
+    "travel",
+    "kitchen",
+    "doctor",
+    "history",
+    "picture",
+    "morning",
+    "village",
+    "science",
+    "mountain",
+    "language",
+    "question",
+    "system",
+    "water",
+    "island",
+]
 LOSS_TOLERANCE = 2e-3
 SECTIONS = ("trl", "generator", "limit", "scaling", "gpu")
 
@@ -67,7 +100,7 @@ def groups_of(rows: list[Any], kind: str) -> list[Any]:
 
         def pair(name: str, system: Any, chosen: str, rejected: str, role: str) -> Any:
             return PreferencePair(
-                id=f"{query}-{name}",
+                id=f"{query}-{name}",  # noqa: B023
                 query_id=query,  # noqa: B023
                 prompt=(system, user),  # noqa: B023
                 chosen=chosen,
@@ -125,8 +158,9 @@ def arguments(folder: str, steps: int, batch: int, accumulate: int, bf16: bool) 
 
 
 def run_ours(o: dict[str, Any]) -> dict[str, Any]:
-    """Our trainer over all groups, STEP_PAIRS a step; the first step warms up."""
+    """Our trainer over all groups, ``step`` groups an optimizer step; the first step warms up."""
     import torch
+    from transformers import TrainingArguments
 
     from sso.checkpoints import load_policy, load_tokenizer
     from sso.encoding import encode_groups
@@ -135,18 +169,17 @@ def run_ours(o: dict[str, Any]) -> dict[str, Any]:
     from sso.objectives import Objective
     from sso.settings import LossSettings, TrainingSettings
     from sso.trainer import PreferenceTrainer
-    from transformers import TrainingArguments
 
     settings = TrainingSettings(precision="bf16" if o["bf16"] else "fp32")
     tokenizer = load_tokenizer(Path(o["model"]))
     rows = make_pairs(tokenizer, o["pairs"], o["principle"], o["completion"])
     objective = Objective(o["objective"])
     encoded = encode_groups(groups_of(rows, o["objective"]), objective, tokenizer, settings).groups
-    steps = [encoded[i : i + STEP_PAIRS] for i in range(0, len(encoded), STEP_PAIRS)]
+    steps = [encoded[i : i + o["step"]] for i in range(0, len(encoded), o["step"])]
     policy = load_policy(Path(o["model"]), settings)
     set_shared_attention(policy)
     form = find_form(policy, encoded)
-    assert form.shared_prefix and form.chunked_head, form.reason
+    assert not form.reason, form.reason
     speed_up(policy)
     drive(policy, form)
     with tempfile.TemporaryDirectory() as folder:
@@ -225,13 +258,13 @@ def run_trl(o: dict[str, Any]) -> dict[str, Any]:
 
     clock = Clock()
     batch = o["batch"]
-    steps = -(-len(data) // STEP_PAIRS)
+    steps = -(-len(data) // o["step"])
     with tempfile.TemporaryDirectory() as folder:
         model = AutoModelForCausalLM.from_pretrained(o["model"], dtype=torch.float32)
         trainer = InOrder(
             model=model,
             args=DPOConfig(
-                **arguments(folder, steps, batch, STEP_PAIRS // batch, o["bf16"]),
+                **arguments(folder, steps, batch, o["step"] // batch, o["bf16"]),
                 beta=0.1,
                 max_length=2048,
                 precompute_ref_log_probs=True,
@@ -245,7 +278,7 @@ def run_trl(o: dict[str, Any]) -> dict[str, Any]:
     timed = clock.seconds[1:] or clock.seconds
     return {
         "seconds": sum(timed),
-        "pairs": len(timed) * STEP_PAIRS,
+        "pairs": len(timed) * o["step"],
         "loss": clock.losses[-1],
         "peak_gb": peak_gb(),
     }
@@ -316,7 +349,7 @@ def run_plain(o: dict[str, Any]) -> dict[str, Any]:
     micros = [encoded[i : i + size] for i in range(0, len(encoded), size)]
     with torch.no_grad():
         references = [[d.clone() for d in micro_loss(list(m))] for m in micros]
-    per_step = STEP_PAIRS // size
+    per_step = o["step"] // size
     seconds, losses = [], []
     for at in range(0, len(micros), per_step):
         start, total = time.perf_counter(), 0.0
@@ -325,8 +358,8 @@ def run_plain(o: dict[str, Any]) -> dict[str, Any]:
             loss = sum(
                 -logsigmoid(0.1 * (d - r)).sum() for d, r in zip(diffs, reference, strict=True)
             )
-            (loss / STEP_PAIRS).backward()
-            total += float(loss) / STEP_PAIRS
+            (loss / o["step"]).backward()
+            total += float(loss) / o["step"]
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad()
@@ -335,7 +368,7 @@ def run_plain(o: dict[str, Any]) -> dict[str, Any]:
     timed = seconds[1:] or seconds
     return {
         "seconds": sum(timed),
-        "pairs": len(timed) * STEP_PAIRS,
+        "pairs": len(timed) * o["step"],
         "loss": losses[-1],
         "peak_gb": peak_gb(),
     }
@@ -368,6 +401,14 @@ def run_gemm(o: dict[str, Any]) -> dict[str, Any]:
             times.append(time.perf_counter() - start)
         rates[name] = 2 * n**3 / statistics.median(times)
     return {"rates": rates, "peak": max(rates.values())}
+
+
+def use_cpu_clock() -> None:
+    """One thread, timed by its processor time: what a machine shared with others still measures."""
+    import torch
+
+    torch.set_num_threads(1)
+    time.perf_counter = time.process_time
 
 
 WORKERS = {"ours": run_ours, "trl": run_trl, "plain": run_plain, "gemm": run_gemm}
@@ -406,7 +447,7 @@ def same_loss(a: dict[str, Any], b: dict[str, Any]) -> None:
 
 def against(peer: str, name: str, base: dict[str, Any], repeats: int, sizes: list[int]) -> Any:
     """Ours and a peer in turn, the peer at the batch size at which it is fastest."""
-    trial = {**base, "pairs": 2 * STEP_PAIRS}
+    trial = {**base, "pairs": 2 * base["step"]}
     if len(sizes) > 1:
         print(f"{name}: the peer's batch size")
         trials = {size: measure(peer, **trial, batch=size) for size in sizes}
@@ -432,10 +473,12 @@ def against(peer: str, name: str, base: dict[str, Any], repeats: int, sizes: lis
 def scaling(base: dict[str, Any], quick: bool) -> dict[str, Any]:
     """Seconds a pair and memory as pairs and prompts grow."""
     print("scaling")
-    pairs = {n: measure("ours", **{**base, "pairs": n}) for n in ((8, 16) if quick else (8, 16, 32, 64))}
+    pairs = {
+        n: measure("ours", **{**base, "pairs": n}) for n in ((8, 16) if quick else (8, 16, 32, 64))
+    }
     lengths = (64, 256) if quick else (64, 128, 256, 512, 1024)
     prompts = {
-        n: measure("ours", **{**base, "pairs": 2 * STEP_PAIRS, "principle": n}) for n in lengths
+        n: measure("ours", **{**base, "pairs": 2 * base["step"], "principle": n}) for n in lengths
     }
     return {"pairs": pairs, "prompt_tokens": prompts}
 
@@ -463,17 +506,32 @@ def random_llama(folder: Path, tokenizer_of: Path) -> Path:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--model", help="checkpoint folder (SmolLM2-135M-Instruct for the record)")
     parser.add_argument("--json", type=Path, help="write the figures here")
     parser.add_argument("--quick", action="store_true", help="16 pairs, one repeat, small scaling")
     parser.add_argument("--section", action="append", choices=SECTIONS)
+    parser.add_argument("--pairs", type=int, help="pairs of a repeat (32; --quick 16)")
+    parser.add_argument("--step", type=int, default=8, help="pairs of an optimizer step")
+    parser.add_argument("--repeats", type=int, help="repeats (3; --quick 1)")
+    parser.add_argument("--peer-batch", type=int, help="do not look for the peer's best batch size")
+    parser.add_argument(
+        "--clock",
+        choices=("wall", "cpu"),
+        default="wall",
+        help="cpu: one thread and its processor time, for a machine shared with other work",
+    )
     parser.add_argument("--micro-tokens", type=int, default=1280)
     parser.add_argument("--worker", choices=WORKERS, help=argparse.SUPPRESS)
     parser.add_argument("--options", default="{}", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.worker:
-        print(json.dumps(WORKERS[args.worker](json.loads(args.options))))
+        options = json.loads(args.options)
+        if options.get("clock") == "cpu":
+            use_cpu_clock()
+        print(json.dumps(WORKERS[args.worker](options)))
         return
     if not args.model:
         parser.error("--model is needed")
@@ -484,10 +542,12 @@ def report(args: argparse.Namespace, sections: list[str]) -> None:
     """Run the sections, print them and write the JSON."""
     import torch
 
-    repeats = 1 if args.quick else 3
+    repeats = args.repeats or (1 if args.quick else 3)
     base = {
         "model": args.model,
-        "pairs": 16 if args.quick else 32,
+        "pairs": args.pairs or (16 if args.quick else 32),
+        "step": args.step,
+        "clock": args.clock,
         "principle": 300,
         "completion": 120,
         "objective": "pair",
@@ -504,12 +564,15 @@ def report(args: argparse.Namespace, sections: list[str]) -> None:
             detail["gpu"] = found
             figures |= {"gpu_speed_vs_trl": found["speed"], "gpu_memory_vs_trl": found["memory"]}
     if "trl" in sections:
-        sizes = [1, 2] if args.quick else [1, 2, 4, 8]
+        sizes = [args.peer_batch] if args.peer_batch else [1, 2] if args.quick else [1, 2, 4, 8]
         detail["trl"] = found = against("trl", "pairs against TRL", base, repeats, sizes)
-        figures |= {"pairs_per_second_vs_trl": found["speed"], "peak_memory_vs_trl": found["memory"]}
+        figures |= {
+            "pairs_per_second_vs_trl": found["speed"],
+            "peak_memory_vs_trl": found["memory"],
+        }
     if "generator" in sections:
         generator = {**base, "objective": "generator"}
-        sizes = [1, 2] if args.quick else [1, 2, 4]
+        sizes = [args.peer_batch] if args.peer_batch else [1, 2] if args.quick else [1, 2, 4]
         found = against("plain", "generator against plain passes", generator, repeats, sizes)
         detail["generator"] = found
         figures |= {
@@ -517,8 +580,10 @@ def report(args: argparse.Namespace, sections: list[str]) -> None:
             "generator_memory_vs_plain_passes": found["memory"],
         }
     if "limit" in sections:
-        detail["gemm"] = peak = measure("gemm")
-        runs = detail.get("trl", {}).get("ours") or [measure("ours", **base) for _ in range(repeats)]
+        detail["gemm"] = peak = measure("gemm", clock=args.clock)
+        runs = detail.get("trl", {}).get("ours") or [
+            measure("ours", **base) for _ in range(repeats)
+        ]
         rate = statistics.median(run["flops"] / run["seconds"] for run in runs)
         figures |= {
             "fraction_of_flop_limit": rate / peak["peak"],

@@ -15,40 +15,33 @@ from safetensors.torch import load_file
 from sso.steps import share_of_rank, training_order
 from tests.conftest import REPO
 
+LAUNCH = REPO / "sso" / "launch"
 
-def _launch(model: Path, folder: Path, world: int, micro_tokens: int) -> None:
+
+def _train(model: Path, folder: Path, launcher: list[str], micro_tokens: int) -> None:
     folder.mkdir()
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPO)}
+    environment["ACCELERATE_USE_CPU"] = "true"
+    command = [sys.executable, "-m", *launcher, "tests.sso.distributed_training"]
+    command += [str(model), str(folder), str(micro_tokens)]
+    done = subprocess.run(
+        command, env=environment, cwd=REPO, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+def _free_port() -> str:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
-    processes = []
-    for rank in range(world):
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPO)}
-        if world > 1:
-            environment |= {
-                "RANK": str(rank),
-                "LOCAL_RANK": str(rank),
-                "WORLD_SIZE": str(world),
-                "MASTER_ADDR": "127.0.0.1",
-                "MASTER_PORT": port,
-                "ACCELERATE_USE_CPU": "true",
-            }
-        command = [sys.executable, "-m", "tests.sso.distributed_training"]
-        command += [str(model), str(folder), str(micro_tokens)]
-        processes.append(
-            subprocess.Popen(
-                command, env=environment, cwd=REPO, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-            )
-        )
-    for process in processes:
-        output, _ = process.communicate(timeout=300)
-        assert process.returncode == 0, output.decode()[-3000:]
+        return str(probe.getsockname()[1])
 
 
 @pytest.mark.parametrize("micro_tokens", [300])
 def test_two_processes_equal_one(tiny_model_dir: Path, tmp_path: Path, micro_tokens: int) -> None:
-    _launch(tiny_model_dir, tmp_path / "one", 1, micro_tokens)
-    _launch(tiny_model_dir, tmp_path / "two", 2, micro_tokens)
+    launcher = ["torch.distributed.run", "--nproc_per_node", "2", "--master_port", _free_port()]
+    launcher += ["-m"]
+    _train(tiny_model_dir, tmp_path / "one", [], micro_tokens)
+    _train(tiny_model_dir, tmp_path / "two", launcher, micro_tokens)
     one = load_file(tmp_path / "one" / "model" / "model.safetensors")
     two = load_file(tmp_path / "two" / "model" / "model.safetensors")
     before = load_file(tiny_model_dir / "model.safetensors")
@@ -81,3 +74,15 @@ def test_order_is_seeded_and_covers_every_epoch() -> None:
     assert order == training_order(5, 2.0, 2, seed=1)
     assert order != training_order(5, 2.0, 2, seed=2)
     assert sum(map(len, training_order(10, 0.5, 4, seed=1))) == 5
+
+
+@pytest.mark.parametrize("name", ["fsdp", "zero2", "zero3"])
+def test_shipped_launch_files_are_valid(name: str) -> None:
+    from accelerate.commands.config.config_args import load_config_from_file
+
+    config = load_config_from_file(str(LAUNCH / f"{name}.yaml"))
+    expected = "FSDP" if name == "fsdp" else "DEEPSPEED"
+    assert str(config.distributed_type).endswith(expected)
+    plugin = getattr(config, "deepspeed_config", None) or {}
+    # more would divide the loss a second time: the trainer accumulates inside a step
+    assert plugin.get("gradient_accumulation_steps", 1) == 1
