@@ -30,8 +30,8 @@ def find_form(model: Any, groups: Sequence[EncodedGroup]) -> Form:
     ``model`` must be loaded with the shared-prefix attention implementation where it takes it.
     """
     longest = max(len(b.prompt) + len(c) for g in groups for b in g.branches for c in b.completions)
-    blocked = _window_reason(model.config, longest)
-    probe = _probe_groups(model.config.get_text_config().vocab_size)
+    blocked = window_reason(model.config, longest)
+    probe = probe_groups(model.config.get_text_config().vocab_size)
     with torch.no_grad():
         training = model.training
         model.eval()
@@ -73,7 +73,8 @@ def set_shared_attention(model: Any) -> None:
         _log.info("%s keeps its own attention: %s", type(model).__name__, error)
 
 
-def _window_reason(config: Any, longest: int) -> str:
+def window_reason(config: Any, longest: int) -> str:
+    """Why sequences of this length do not fit the model's attention window; empty if they do."""
     text = config.get_text_config()
     layers = getattr(text, "layer_types", None) or ()
     windowed = any(kind in ("sliding_attention", "chunked_attention") for kind in layers)
@@ -108,7 +109,7 @@ def _device(model: Any) -> torch.device:
     return next(iter(model.parameters())).device
 
 
-def _probe_groups(vocabulary: int) -> list[EncodedGroup]:
+def probe_groups(vocabulary: int) -> list[EncodedGroup]:
     """Two short groups of arbitrary but fixed token ids."""
 
     def ids(start: int, n: int) -> tuple[int, ...]:

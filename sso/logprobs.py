@@ -134,17 +134,7 @@ def completion_logprobs(model: Any, batch: MicroBatch, form: Form, device: Any =
     output embeddings are called apart, else its own forward at the needed positions.
     """
     device = device if device is not None else batch.input_ids.device
-    inputs: dict[str, Any] = {
-        "input_ids": batch.input_ids.to(device),
-        "position_ids": batch.position_ids.to(device),
-        "use_cache": False,
-    }
-    if batch.layout is not None:
-        # a ready 4D mask stops the model from building one; the attention reads the layout instead
-        inputs["attention_mask"] = torch.ones(1, 1, 1, 1, dtype=torch.bool, device=device)
-        inputs["sso_layout"] = batch.layout
-    elif batch.attention_mask is not None:
-        inputs["attention_mask"] = batch.attention_mask.to(device)
+    inputs = model_inputs(batch, device)
     rows, targets = batch.rows.to(device), batch.targets.to(device)
     if form.chunked_head:
         backbone, head = backbone_and_head(model)
@@ -158,6 +148,22 @@ def completion_logprobs(model: Any, batch: MicroBatch, form: Form, device: Any =
     else:
         logits = forward(base, **inputs).logits.flatten(0, 1)[rows]
     return whole_logprobs(logits, targets)
+
+
+def model_inputs(batch: MicroBatch, device: Any) -> dict[str, Any]:
+    """What a transformers model is called with for this batch."""
+    inputs: dict[str, Any] = {
+        "input_ids": batch.input_ids.to(device),
+        "position_ids": batch.position_ids.to(device),
+        "use_cache": False,
+    }
+    if batch.layout is not None:
+        # a ready 4D mask stops the model from building one; the attention reads the layout instead
+        inputs["attention_mask"] = torch.ones(1, 1, 1, 1, dtype=torch.bool, device=device)
+        inputs["sso_layout"] = batch.layout
+    elif batch.attention_mask is not None:
+        inputs["attention_mask"] = batch.attention_mask.to(device)
+    return inputs
 
 
 def backbone_and_head(model: Any) -> tuple[Any, Any]:

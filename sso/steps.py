@@ -81,13 +81,15 @@ def reward_margins(pair: PairLogps, settings: LossSettings) -> Tensor:
 
 
 def measures_of(sums: Mapping[str, float]) -> dict[str, float]:
-    """Means from sums: loss, margins and accuracies a group, KL a completion token."""
+    """Means from sums: loss, margins and accuracies a group, KL (if there) a completion token."""
     per_group = {
         name: value / sums["groups"]
         for name, value in sums.items()
         if name == "loss" or "/" in name
     }
-    return {**per_group, "kl_to_ref": sums["kl"] / sums["completion_tokens"]}
+    if "kl" in sums:
+        per_group["kl_to_ref"] = sums["kl"] / sums["completion_tokens"]
+    return per_group
 
 
 def training_order(n: int, epochs: float, batch_size: int, seed: int) -> list[list[int]]:

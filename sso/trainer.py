@@ -28,7 +28,7 @@ from sso.logprobs import Form
 from sso.objectives import Objective
 from sso.references import References, compute_references, save_references
 from sso.settings import LossSettings
-from sso.steps import measures_of, micro_result, share_of_rank
+from sso.steps import MicroResult, measures_of, micro_result, share_of_rank
 
 Progress = Callable[[int, int], None]
 
@@ -108,15 +108,17 @@ class PreferenceTrainer(Trainer):
     def _forward(
         self, model: Any, members: Sequence[EncodedGroup]
     ) -> tuple[Tensor, dict[str, float]]:
-        assert self.references is not None
         batch = self._batch(members)
         with self.compute_loss_context_manager():
-            logps = model(batch)
-        result = micro_result(
-            logps.float(), batch, self.references, self.objective, self.loss_settings
-        )
+            output = model(batch)
+        result = self.result(output.float(), batch)
         check_losses(result.losses, members, self.state.global_step + 1)
         return result.losses, dict(result.sums)
+
+    def result(self, output: Tensor, batch: MicroBatch) -> MicroResult:
+        """Losses and sums of a micro-batch from what the model gave: token log-probabilities (N,)."""
+        assert self.references is not None
+        return micro_result(output, batch, self.references, self.objective, self.loss_settings)
 
     def _backward(self, loss: Tensor) -> None:
         options = {"scale_wrt_gas": False} if self.is_deepspeed_enabled else {}

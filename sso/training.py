@@ -71,8 +71,8 @@ def train(
     encoded = encode_groups(examples, objective, tokenizer, options)
     state = weights_fingerprint(model)
     work.mkdir(parents=True, exist_ok=True)
-    resume = _prepare_work(work, _fingerprint(encoded, objective, settings, seed, state))
-    peak = _PeakMemory()
+    resume = prepare_work(work, inputs_fingerprint(encoded, objective, settings, seed, state))
+    peak = PeakMemory()
     policy = load_policy(model, options)
     set_shared_attention(policy)
     form = find_form(policy, encoded.groups)
@@ -85,7 +85,7 @@ def train(
     with kept_memory():
         trainer.train(resume_from_checkpoint=resume)
     _save(trainer, tokenizer, model, out, options)
-    report = _report(encoded, work / "curve.jsonl", peak.gigabytes(), form.reason)
+    report = make_report(encoded, work / "curve.jsonl", peak.gigabytes(), form.reason)
     if trainer.is_world_process_zero():
         shutil.rmtree(work / "checkpoints", ignore_errors=True)
         (work / "references.safetensors").unlink(missing_ok=True)
@@ -117,7 +117,7 @@ def _trainer(
     try:
         trainer = PreferenceTrainer(
             model=policy,
-            args=_arguments(options, len(steps), seed, work),
+            args=training_arguments(options, len(steps), seed, work),
             steps=steps,
             objective=objective,
             loss=settings.loss,
@@ -146,7 +146,7 @@ def _sharded_form(trainer: PreferenceTrainer, form: Form) -> Form:
     return form
 
 
-def _arguments(options: TrainingSettings, steps: int, seed: int, work: Path) -> Any:
+def training_arguments(options: TrainingSettings, steps: int, seed: int, work: Path) -> Any:
     """Our settings as ``TrainingArguments``."""
     import torch
     from transformers import TrainingArguments
@@ -182,12 +182,15 @@ def _arguments(options: TrainingSettings, steps: int, seed: int, work: Path) -> 
     return arguments
 
 
-def _prepare_work(work: Path, fingerprint: str) -> str | None:
-    """The checkpoint to resume from; leftovers of other inputs and half-written ones are removed."""
+def prepare_work(work: Path, fingerprint: str, *, references: bool = True) -> str | None:
+    """The checkpoint to resume from; leftovers of other inputs and half-written ones are removed.
+
+    ``references`` says that a resumed training needs those of its first start.
+    """
     mark, checkpoints, curve = work / "inputs.json", work / "checkpoints", work / "curve.jsonl"
     same = mark.is_file() and mark.read_text().strip() == json.dumps({"inputs": fingerprint})
     found = _complete_checkpoints(checkpoints) if same else []
-    if not found or not (work / "references.safetensors").is_file():
+    if not found or (references and not (work / "references.safetensors").is_file()):
         found = []
         shutil.rmtree(checkpoints, ignore_errors=True)
         curve.unlink(missing_ok=True)
@@ -220,7 +223,7 @@ def _step_of(line: str) -> float:
         return math.inf
 
 
-def _fingerprint(
+def inputs_fingerprint(
     encoded: Encoded, objective: Objective, settings: MethodSettings, seed: int, weights: str
 ) -> str:
     """Identity of everything that the trained weights depend on."""
@@ -249,7 +252,7 @@ def _save(
     trainer.accelerator.wait_for_everyone()
 
 
-def _report(encoded: Encoded, curve: Path, peak: float, reason: str) -> TrainingReport:
+def make_report(encoded: Encoded, curve: Path, peak: float, reason: str) -> TrainingReport:
     lines = [json.loads(line) for line in curve.read_text().splitlines()]
     kept: Sequence[EncodedGroup] = encoded.groups
     counts = {**encoded.counts, "steps": len(lines), "pairs": sum(len(g.pairs) for g in kept)}
@@ -266,7 +269,7 @@ def _report(encoded: Encoded, curve: Path, peak: float, reason: str) -> Training
     return TrainingReport(counts, measures, tokens, (reason,) if reason else ())
 
 
-class _PeakMemory:
+class PeakMemory:
     """Peak memory since creation: of the GPU where there is one, else of this process."""
 
     def __init__(self) -> None:
