@@ -19,7 +19,8 @@ class PackedLinear(nn.Module):
     def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None, rows: int) -> None:
         super().__init__()
         self.out_features, self.in_features = weight.shape
-        self.bias = bias
+        # The operator reads the bias as dense memory, whatever its strides say.
+        self.bias = bias.detach().contiguous() if bias is not None else None
         self._packed = torch.ops.mkldnn._reorder_linear_weight(weight.detach(), rows)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -44,8 +45,7 @@ def pack_linears(model: Any, rows: int) -> int:
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):
             if type(child) is nn.Linear:
-                bias = child.bias.detach() if child.bias is not None else None
-                setattr(parent, name, PackedLinear(child.weight, bias, rows))
+                setattr(parent, name, PackedLinear(child.weight, child.bias, rows))
                 replaced += 1
     return replaced
 

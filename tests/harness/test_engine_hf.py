@@ -275,7 +275,9 @@ def test_packed_linear_layers_are_the_same_function(tiny_model_dir: Path) -> Non
     ids = torch.arange(24).view(2, 12)
     expected = model(ids).logits
     replaced = pack_linears(model, 64)
-    assert replaced in (0, 15)  # 2 layers of 7, and the head; 0 where torch lacks oneDNN
+    if not torch.backends.mkldnn.is_available():
+        pytest.skip("this torch is built without oneDNN")
+    assert replaced == 15  # two layers of seven, and the head
     assert sum(isinstance(module, PackedLinear) for module in model.modules()) == replaced
     assert torch.allclose(model(ids).logits, expected, atol=1e-5)
 
