@@ -85,6 +85,17 @@ def _hf(model: Path | str, settings: dict[str, Any], options: dict[str, Any]) ->
     return HfEngine(_folder(model), **options)
 
 
+def _openai(model: Path | str, settings: dict[str, Any], options: dict[str, Any]) -> BatchEngine:
+    from harness.engines.openai import OpenAIEngine
+
+    return OpenAIEngine(
+        str(model),
+        base_url=settings.get("base_url"),
+        max_length=options["max_length"],
+        concurrency=options["batch_size"] or 16,
+    )
+
+
 def _fake(model: Path | str, settings: dict[str, Any], options: dict[str, Any]) -> BatchEngine:
     from harness.engines.fake import FakeEngine
 
@@ -93,5 +104,6 @@ def _fake(model: Path | str, settings: dict[str, Any], options: dict[str, Any]) 
 
 _KINDS: dict[str, Callable[[Path | str, dict[str, Any], dict[str, Any]], BatchEngine]] = {
     "hf": _hf,
+    "openai": _openai,
     "fake": _fake,
 }
