@@ -63,7 +63,7 @@ class Dispatch:
 
     async def stop(self) -> None:
         """Send nothing more; what is in flight (and will be charged) may still arrive."""
-        self.sender.stopping = True
+        self.sender.stop()
         if self.tasks:
             _, late = await asyncio.wait(self.tasks, timeout=LAST_REPLIES_S)
             for task in late:
@@ -99,7 +99,7 @@ class Dispatch:
     async def _launch(self) -> None:
         """Start as many queued requests as there are slots, at least one."""
         tickets = [await self.limiter.acquire()]
-        if self.sender.stopping:
+        if self.sender.stopped.is_set():
             self.limiter.failed()
             await self._wait_for_change(POLL_S)
             return
@@ -138,9 +138,10 @@ class Dispatch:
     def _finished(self, task: asyncio.Task[None]) -> None:
         self.tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            self.error = error if isinstance(error, JudgeError) else self.error
             if not isinstance(error, JudgeError):
-                self.error = JudgeError(self.client.scrub(f"{type(error).__name__}: {error}"))
+                error = JudgeError(self.client.scrub(f"{type(error).__name__}: {error}"))
+            self.error = self.error or error
+            self.sender.stop()
         self.changed.set()
 
     async def _wait_for_change(self, timeout: float | None) -> None:

@@ -35,6 +35,7 @@ class AdaptiveLimiter:
         self.refused = 0
         self.refused_at: int | None = None
         self._held = 0
+        self._open = False
         self._rate = 0.0
         self._paused_until = 0.0
         self._waiters: deque[asyncio.Future[None]] = deque()
@@ -99,7 +100,17 @@ class AdaptiveLimiter:
         self._paused_until = max(self._paused_until, loop.time() + seconds)
         loop.call_at(self._paused_until, self._wake)
 
+    def open_wide(self) -> None:
+        """Let everyone who waits through: the run ends, and they are to notice."""
+        self._open = True
+        while self._waiters:
+            waiter = self._waiters.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+
     def _free(self) -> bool:
+        if self._open:
+            return True
         if asyncio.get_running_loop().time() < self._paused_until:
             return False
         return self.in_flight < int(self.window)

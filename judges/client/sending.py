@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import random
 import time
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 MENDS = {408, 409, 425, 429}
 LOAD = {429, 503, 529}
 FATAL = {401, 403, 404, 405}
+MOST_GIVEN_UP = 5
+"""Requests given up with none answered in between after which the server counts as gone."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +44,9 @@ class Sender:
         self.lanes = lanes
         self.store = client.store
         self.limiter = client.limiter
-        self.stopping = False
+        self.stopped = asyncio.Event()
         self.rejected = 0
+        self.given_up = 0
 
     async def obtain(self, job: Job, ticket: int) -> StoredReply | Failure:
         """Send one request until it is answered or given up.
@@ -56,26 +60,37 @@ class Sender:
             result = await self._send(job, ticket)
             if not isinstance(result, Trouble):
                 return result
-            if self.stopping:
+            if self.stopped.is_set():
                 return Failure(result.error)
             waited = time.monotonic() - began
             tries, refusals = tries + (not result.load), refusals + result.load
+            if (result.retry_after or 0.0) > settings.patience_s:
+                asked = f"the server asks to wait {result.retry_after:.0f} s"
+                raise self._hopeless(f"{asked}: {result.error}")
             if tries >= settings.attempts or waited > settings.patience_s:
-                if not self.client.proven:
-                    raise self._hopeless(result.error)
-                return Failure(f"given up after {tries} tries: {result.error}")
+                return self._give_up(f"given up after {tries} tries: {result.error}")
             self.client.tally.retried += 1
             exponent = min(refusals if result.load else tries, 16) - 1
             delay = min(settings.backoff_max_s, settings.backoff_s * 2**exponent)
             delay *= random.uniform(0.0 if result.load else 0.5, 1.0)
-            await asyncio.sleep(delay + (result.retry_after or 0.0))
-            if self.stopping:
-                return Failure(result.error)
+            await self._rest(delay + (result.retry_after or 0.0))
             ticket = await limiter.acquire()
+            if self.stopped.is_set():
+                limiter.failed()
+                return Failure(result.error)
             if job.key not in self.store.claim([job.key], settings.lease_s):
                 limiter.failed()
                 found = self.store.get([job.key]).get(job.key)
                 return found or Failure("another process took this request over")
+
+    def stop(self) -> None:
+        """Send nothing more, and let nobody wait for a slot or a back-off."""
+        self.stopped.set()
+        self.limiter.open_wide()
+
+    async def _rest(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.stopped.wait(), seconds)
 
     async def _send(self, job: Job, ticket: int) -> StoredReply | Failure | Trouble:
         """One try. The slot is handed back with what came of it."""
@@ -108,9 +123,14 @@ class Sender:
             limiter.failed()
             raise
         row = self._row(job, body, reply.model, reply.prompt_tokens, reply.completion_tokens)
-        self.store.put([row])
+        try:
+            self.store.put([row])
+        except BaseException:
+            limiter.failed()
+            raise
         limiter.succeeded()
         self.client.proven = True
+        self.given_up = 0
         return row
 
     def _status(self, job: Job, error: Any, ticket: int) -> StoredReply | Failure | Trouble:
@@ -139,8 +159,15 @@ class Sender:
             raise self._hopeless(f"the server rejects every request: {line}")
         return Failure(line)
 
+    def _give_up(self, reason: str) -> Failure:
+        """One request failed for good; where no other one succeeds either, the run ends."""
+        self.given_up += 1
+        if not self.client.proven or self.given_up >= MOST_GIVEN_UP:
+            raise self._hopeless(reason)
+        return Failure(reason)
+
     def _hopeless(self, reason: str) -> HopelessError:
-        self.stopping = True
+        self.stop()
         return HopelessError(f"{self.client.judge}: {reason}")
 
     def _row(

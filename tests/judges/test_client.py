@@ -321,6 +321,35 @@ def test_a_server_that_never_answers_is_given_up(tmp_path: Path) -> None:
     assert len(server.received) <= 6
 
 
+def test_a_server_that_goes_away_ends_the_run(tmp_path: Path) -> None:
+    quick = ClientSettings(timeout_s=0.5, attempts=2, backoff_s=0.01)
+    with FaultyServer(script=["ok"] * 10 + ["reset"] * 300) as server:
+        judge = judge_on(server, tmp_path / "v.sqlite", client=quick, concurrency=4)
+        with pytest.raises(JudgeError, match="given up after 2 tries"):
+            judge.preferences(comparisons(150))
+    assert len(VerdictStore(tmp_path / "v.sqlite").get(sorted(server.answered))) == 10
+    assert len(server.received) < 40
+
+
+def test_a_wait_of_hours_is_said_and_not_waited_for(tmp_path: Path) -> None:
+    with FaultyServer(script=["429"] * 9, retry_after="72000") as server:
+        judge = judge_on(server, tmp_path / "v.sqlite", concurrency=1)
+        with pytest.raises(JudgeError, match="asks to wait 72000 s"):
+            judge.preferences(comparisons(3))
+    assert len(server.received) == 1
+
+
+def test_a_full_disk_is_said_in_one_line_and_keeps_what_was_stored(tmp_path: Path) -> None:
+    with FaultyServer() as server:
+        judge = judge_on(server, tmp_path / "v.sqlite", concurrency=1)
+        judge.preferences(comparisons(2))
+        pages = judge.store._db.execute("PRAGMA page_count").fetchone()[0]
+        judge.store._db.execute(f"PRAGMA max_page_count={pages + 2}")
+        with pytest.raises(JudgeError, match=r"v.sqlite: verdict store: .*full"):
+            judge.preferences(comparisons(200))
+    assert len(list(VerdictStore(tmp_path / "v.sqlite").rows())) >= 2
+
+
 # Budget
 
 
