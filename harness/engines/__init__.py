@@ -85,6 +85,15 @@ def _hf(model: Path | str, settings: dict[str, Any], options: dict[str, Any]) ->
     return HfEngine(_folder(model), **options)
 
 
+def _vllm(model: Path | str, settings: dict[str, Any], options: dict[str, Any]) -> BatchEngine:
+    from harness.engines.vllm import VllmEngine
+
+    known = ("tensor_parallel", "data_parallel", "gpu_memory")
+    return VllmEngine(
+        _folder(model), **options, **{key: settings[key] for key in known if key in settings}
+    )
+
+
 def _openai(model: Path | str, settings: dict[str, Any], options: dict[str, Any]) -> BatchEngine:
     from harness.engines.openai import OpenAIEngine
 
@@ -104,6 +113,7 @@ def _fake(model: Path | str, settings: dict[str, Any], options: dict[str, Any]) 
 
 _KINDS: dict[str, Callable[[Path | str, dict[str, Any], dict[str, Any]], BatchEngine]] = {
     "hf": _hf,
+    "vllm": _vllm,
     "openai": _openai,
     "fake": _fake,
 }

@@ -77,6 +77,23 @@ class Codec:
                 pairs.append(([self.start_id()], whole))
         return pairs
 
+    def prompt_pairs(
+        self, prompts: Sequence[Prompt], continuations: Sequence[str]
+    ) -> list[tuple[list[int], list[int]]]:
+        """(context ids, continuation ids): strings by ``encode_pairs``, chats rendered.
+
+        After a chat the continuation is tokenised alone, as the model would write it.
+        """
+        strings = [i for i, prompt in enumerate(prompts) if isinstance(prompt, str)]
+        chats = [i for i, prompt in enumerate(prompts) if not isinstance(prompt, str)]
+        contexts = [str(prompts[i]) for i in strings]
+        split = self.encode_pairs(contexts, [continuations[i] for i in strings])
+        heads = self.encode([self.text(prompts[i]) for i in chats])
+        tails = self.encode([continuations[i] for i in chats])
+        found = dict(zip(strings, split, strict=True))
+        found.update(zip(chats, zip(heads, tails, strict=True), strict=True))
+        return [found[i] for i in range(len(prompts))]
+
     def start_id(self) -> int:
         """What stands before the very first token of an empty context."""
         for token in (self.tokenizer.bos_token_id, self.tokenizer.eos_token_id):

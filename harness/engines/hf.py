@@ -110,11 +110,9 @@ class HfEngine:
     ) -> list[ContinuationLogprob]:
         """Log-probability of each continuation after its prompt.
 
-        String prompts are split from their continuation as lm-eval does (``Codec.encode_pairs``);
-        after a chat, the continuation is tokenised alone, as the model would write it.
-        ``finished`` as in ``chat``.
+        Split into tokens by ``Codec.prompt_pairs``; ``finished`` as in ``chat``.
         """
-        pairs = self._pairs(prompts, continuations)
+        pairs = self.codec.prompt_pairs(prompts, continuations)
         results = [ContinuationLogprob(0.0, 0, True) for _ in pairs]
         # Items that feed the model the same tokens (one context, options of one token) share a row.
         rows: dict[tuple[tuple[int, ...], int], list[int]] = {}
@@ -140,21 +138,6 @@ class HfEngine:
                 targets = [[pairs[item][1] for item in group] for group in members]
                 self._decoder.score(batch, inputs, targets, members, done)
         return results
-
-    def _pairs(
-        self, prompts: Sequence[Prompt], continuations: Sequence[str]
-    ) -> list[tuple[list[int], list[int]]]:
-        strings = [i for i, prompt in enumerate(prompts) if isinstance(prompt, str)]
-        chats = [i for i, prompt in enumerate(prompts) if not isinstance(prompt, str)]
-        rests = list(continuations)
-        found: dict[int, tuple[list[int], list[int]]] = {}
-        contexts = [str(prompts[i]) for i in strings]
-        pairs = self.codec.encode_pairs(contexts, [rests[i] for i in strings])
-        found.update(zip(strings, pairs, strict=True))
-        heads = self.codec.encode([self.codec.text(prompts[i]) for i in chats])
-        tails = self.codec.encode([rests[i] for i in chats])
-        found.update(zip(chats, zip(heads, tails, strict=True), strict=True))
-        return [found[i] for i in range(len(rests))]
 
     def close(self) -> None:
         """Free the model's memory."""
