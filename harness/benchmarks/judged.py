@@ -152,12 +152,13 @@ def answer(
     rows: list[dict[str, Any]] = [
         {
             "item_id": item_id,
+            "question": chat[-1]["content"],
             "prompt_hash": text_hash(text),
             "output": "",
             "truncated": False,
             "generator": generator_name(engine),
         }
-        for item_id, text in zip(item_ids, texts, strict=True)
+        for item_id, chat, text in zip(item_ids, chats, texts, strict=True)
     ]
     for k, completion in zip(asked, completions, strict=True):
         rows[k] |= {

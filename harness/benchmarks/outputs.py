@@ -1,9 +1,11 @@
 """``outputs.jsonl``: the raw answers of one evaluation, one a line, enough to score them again.
 
-A line of an objective benchmark holds ``item_id``, ``category``, ``task``, ``target`` (what scoring
+A line holds ``question``, what was asked in words (without the examples before it), for reports. A
+line of an objective benchmark holds ``item_id``, ``category``, ``task``, ``target`` (what scoring
 needs), ``output`` (raw text) or ``logprobs``, ``prompt_hash`` (sha256 of the prompt as the model
 read it), ``shots``, ``truncated``, ``error`` and token counts. Answers to a gated benchmark are
-stored as ``sealed``: scrambled, so that no search or crawler meets its text.
+stored as ``sealed``: scrambled, so that no search or crawler meets its text; their questions are not
+stored.
 """
 
 from __future__ import annotations
@@ -64,7 +66,7 @@ def read_saved(path: Path) -> list[dict[str, Any]]:
 def _sealed(row: Mapping[str, Any]) -> dict[str, Any]:
     from harness.engines.resumable import seal
 
-    kept = {key: value for key, value in row.items() if key != "output"}
+    kept = {key: value for key, value in row.items() if key not in ("output", "question")}
     return {**kept, "sealed": seal(str(row.get("output", "")), str(row["item_id"]))}
 
 
