@@ -94,8 +94,8 @@ def _check_names(config: RunConfig) -> None:
     for method in config.methods:
         _collect(problems, partial(get_arm, method))
     for name, settings in config.benchmarks.items():
-        _collect(problems, partial(get_benchmark, name))
-        _collect(problems, partial(load_protocol, name, settings.protocol))
+        if _collect(problems, partial(get_benchmark, name)) is not None:
+            _collect(problems, partial(load_protocol, name, settings.protocol))
     if problems:
         raise HarnessError("\n".join(problems))
 

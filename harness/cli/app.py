@@ -31,10 +31,11 @@ def main() -> None:
     from harness.cli import commands  # noqa: F401  (registers the commands)
 
     _quiet_libraries()
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     try:
         app(standalone_mode=True)
-    except KeyboardInterrupt:
+    except (Interrupted, KeyboardInterrupt):
         _fail(f"interrupted; finished work is kept. Resume with:\n  {_command_line()}", 130)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -71,8 +72,13 @@ def _fail(message: str, code: int) -> NoReturn:
     raise SystemExit(code)
 
 
+class Interrupted(BaseException):
+    """Ctrl-C or a polite kill. Not ``KeyboardInterrupt``: the argument parser has its own idea of
+    that one and would end without a word."""
+
+
 def _interrupt(signum: int, frame: object) -> None:
-    raise KeyboardInterrupt
+    raise Interrupted
 
 
 def _command_line() -> str:
