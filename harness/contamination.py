@@ -1,156 +1,221 @@
-"""Contamination: which training queries occur in a benchmark's items.
+"""Which training queries a benchmark contains: equal texts, and shared runs of words.
 
-A query is contaminated when its normalised text equals an item's, or when they share an n-gram of
-words: 13 by default (the usual length since GPT-3), shorter for texts that have fewer words. Items
-are read as the benchmarks' files have them; of a gated set only its position is reported.
+Texts are compared as words: NFKC, casefolded, punctuation and spacing dropped. Two rules:
+
+- ``exact``: all words of the query equal all words of an item's text;
+- ``ngram``: query and item share ``n`` words in a row. 13 is the usual length for taking test
+  items out of training sets (Brown et al. 2020, *Language Models are Few-Shot Learners*, appendix
+  C). A text with fewer than ``n`` words has no such run, so only the exact rule can find it.
+
+Items are the questions as the data source has them, all of a benchmark's sets that are present.
+A language written without spaces counts as one word a run of letters: the exact rule alone applies.
 """
 
 from __future__ import annotations
 
-import hashlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.data.source import DataSource
+from harness.errors import HarnessError
 
-NGRAM = 13
-SHORTEST = 8
-"""Texts of fewer words than this are only compared as a whole."""
-WORD = re.compile(r"\w+")
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+WORD = re.compile(r"[^\W_]+")
+MULTIPLIER = 0x9E3779B97F4A7C15
 
 
 @dataclass(frozen=True)
 class Overlap:
-    """One query found in one benchmark: ``kind`` is ``exact`` or ``ngram`` of ``words`` words;
-    ``share`` is the part of the query's n-grams that the item holds."""
+    """A query that a benchmark contains. ``detail`` says what is shared; of gated items, how much."""
 
     query_id: str
     benchmark: str
-    item: str
+    item_id: str
     kind: str
-    words: int
-    share: float
+    detail: str
 
 
-ITEM_FIELDS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "gsm8k": (("gsm8k/test.jsonl",), ("question",)),
-    "math": (("math/math_test_5000.jsonl", "math/math_500.jsonl"), ("problem",)),
-    "mmlu_pro": (("mmlu_pro/test.jsonl",), ("question",)),
-    "mmlu": (("mmlu/test.jsonl",), ("question",)),
-    "gpqa": (
-        ("gpqa/gpqa_extended.csv", "gpqa/gpqa_main.csv", "gpqa/gpqa_diamond.csv"),
-        ("Question",),
+@dataclass(frozen=True)
+class ItemText:
+    """One text of a benchmark item; ``hidden`` where it must not be written anywhere."""
+
+    benchmark: str
+    item_id: str
+    words: tuple[str, ...]
+    hidden: bool
+
+
+@dataclass(frozen=True)
+class Questions:
+    """Where a benchmark's questions lie: alternative names a file, field of the text and of the id
+    (the row number where there is none)."""
+
+    files: tuple[tuple[str, ...], ...]
+    text: str
+    item_id: str | None = None
+
+
+QUESTIONS: Mapping[str, Questions] = {
+    "gsm8k": Questions((("gsm8k/test.jsonl",),), "question"),
+    "math": Questions(
+        (("math/math_500.jsonl",), ("math/math_test_5000.jsonl",)), "problem", "unique_id"
     ),
-    "ifeval": (("ifeval/input_data.jsonl",), ("prompt",)),
-    "alpaca_eval": (
+    "mmlu_pro": Questions((("mmlu_pro/test.jsonl",),), "question", "question_id"),
+    "mmlu": Questions((("mmlu/test.jsonl",),), "question"),
+    "gpqa": Questions(
+        (("gpqa/gpqa_main.csv",), ("gpqa/gpqa_extended.csv",), ("gpqa/gpqa_diamond.csv",)),
+        "Question",
+        "Record ID",
+    ),
+    "ifeval": Questions((("ifeval/input_data.jsonl",),), "prompt", "key"),
+    "alpaca_eval": Questions(
         (
-            "alpaca_eval/gpt4_1106_preview_model_outputs.json",
-            "alpaca_eval/alpaca_eval_gpt4_baseline.json",
-            "alpaca_eval/sample_baseline_outputs.json",
+            (
+                "alpaca_eval/gpt4_1106_preview_model_outputs.json",
+                "alpaca_eval/alpaca_eval_gpt4_baseline.json",
+                "alpaca_eval/sample_baseline_outputs.json",
+            ),
         ),
-        ("instruction",),
+        "instruction",
     ),
-    "mt_bench": (("mt_bench/question.jsonl",), ("turns",)),
+    "mt_bench": Questions((("mt_bench/question.jsonl",),), "turns", "question_id"),
 }
-"""Where a benchmark's questions are: files (all that exist are read) and fields."""
+GATED = frozenset({"gpqa"})
+
+
+def words(text: str) -> tuple[str, ...]:
+    """The words of a text as they are compared."""
+    return tuple(WORD.findall(unicodedata.normalize("NFKC", text).casefold()))
 
 
 def find_overlaps(
-    queries: Mapping[str, str],
-    data: DataSource,
-    benchmarks: Sequence[str],
-    *,
-    ngram: int = NGRAM,
-    shortest: int = SHORTEST,
+    queries: Mapping[str, str], data: DataSource, benchmarks: Sequence[str], n: int = 13
 ) -> list[Overlap]:
-    """The queries (id -> text) that occur in the benchmarks' items: at most one overlap a query and
-    benchmark, the largest, in the order of the queries.
+    """Queries (id to text) that the benchmarks' items contain, in the order given.
 
-    A benchmark without its data in this source is left out: it can't be evaluated either.
+    At most one overlap a query and benchmark: an equal text, else the item that shares the most
+    runs of ``n`` words. A benchmark whose files the data source lacks is skipped.
+
+    Raises:
+        HarnessError: ``n`` below 1, or a benchmark of which nobody said where its questions lie.
+        DataError: an unreadable data file (file and line).
     """
-    words = {key: normalised(text) for key, text in queries.items()}
-    exact: dict[str, list[str]] = {}
-    grams: dict[int, dict[int, list[str]]] = {}
-    for key, tokens in words.items():
-        exact.setdefault(text_key(tokens), []).append(key)
-        size = gram_size(len(tokens), ngram, shortest)
-        for gram in set(_grams(tokens, size)):
-            grams.setdefault(size, {}).setdefault(gram, []).append(key)
-    best: dict[tuple[str, str], Overlap] = {}
-    for benchmark in benchmarks:
-        for item, text in item_texts(data, benchmark):
-            tokens = normalised(text)
-            for overlap in _hits(benchmark, item, tokens, words, exact, grams):
-                place = (overlap.query_id, benchmark)
-                if place not in best or overlap.share > best[place].share:
-                    best[place] = overlap
-    order = {key: number for number, key in enumerate(queries)}
-    return sorted(best.values(), key=lambda o: (order[o.query_id], o.benchmark))
+    if n < 1:
+        raise HarnessError(f"contamination: n must be at least 1, not {n}")
+    items = [item for name in benchmarks for item in item_texts(data, name)]
+    said = {query_id: words(text) for query_id, text in queries.items()}
+    exact = _exact(said, items)
+    found: dict[tuple[str, str], Overlap] = {(o.query_id, o.benchmark): o for o in exact}
+    for overlap in _shared_runs(said, items, n):
+        found.setdefault((overlap.query_id, overlap.benchmark), overlap)
+    place = {name: number for number, name in enumerate(benchmarks)}
+    rank = {query_id: number for number, query_id in enumerate(queries)}
+    return sorted(found.values(), key=lambda o: (rank[o.query_id], place[o.benchmark]))
 
 
-def _hits(
-    benchmark: str,
-    item: str,
-    tokens: Sequence[str],
-    words: Mapping[str, Sequence[str]],
-    exact: Mapping[str, Sequence[str]],
-    grams: Mapping[int, Mapping[int, Sequence[str]]],
-) -> Iterator[Overlap]:
-    for key in exact.get(text_key(tokens), ()):
-        yield Overlap(key, benchmark, item, "exact", len(tokens), 1.0)
-    for size, index in grams.items():
-        shared: dict[str, int] = {}
-        for gram in set(_grams(tokens, size)):
-            for key in index.get(gram, ()):
-                shared[key] = shared.get(key, 0) + 1
-        for key, count in shared.items():
-            total = len(set(_grams(words[key], size)))
-            yield Overlap(key, benchmark, item, "ngram", size, count / total)
-
-
-def item_texts(data: DataSource, benchmark: str) -> Iterator[tuple[str, str]]:
-    """(file:row, question) of a benchmark's items in this data source."""
-    names, fields = ITEM_FIELDS.get(benchmark, ((), ()))
-    for name in names:
-        if data.find(name) is None:
+def item_texts(data: DataSource, benchmark: str) -> Iterator[ItemText]:
+    """Every question of a benchmark in the data source; each turn of an MT-Bench question."""
+    if benchmark not in QUESTIONS:
+        known = ", ".join(QUESTIONS)
+        raise HarnessError(
+            f"contamination: no questions known of benchmark {benchmark!r} (there are {known}); "
+            "add it to harness/contamination.py or set queries.contamination=keep"
+        )
+    where = QUESTIONS[benchmark]
+    hidden = benchmark in GATED and data.kind != "sample"
+    for names in where.files:
+        if data.find(*names) is None:
             continue
-        for number, row in enumerate(data.rows(name, required=fields), 1):
-            for value in (row[field] for field in fields):
-                for text in value if isinstance(value, list) else [value]:
-                    yield f"{name}:{number}", str(text)
+        for number, row in enumerate(data.rows(*names, required=(where.text,))):
+            item_id = str(row.get(where.item_id, number)) if where.item_id else str(number)
+            value = row[where.text]
+            for text in value if isinstance(value, list) else [value]:
+                yield ItemText(benchmark, f"{benchmark}/{item_id}", words(str(text)), hidden)
 
 
-def gram_size(words: int, ngram: int = NGRAM, shortest: int = SHORTEST) -> int:
-    """Length of the n-grams that a text of so many words is searched for: ``ngram``, or all of a
-    shorter text; 0 for one that is too short to mean anything."""
-    return 0 if words < shortest else min(words, ngram)
+def _exact(said: Mapping[str, tuple[str, ...]], items: Sequence[ItemText]) -> list[Overlap]:
+    by_text: dict[tuple[str, ...], dict[str, ItemText]] = {}
+    for item in items:
+        if item.words:
+            by_text.setdefault(item.words, {}).setdefault(item.benchmark, item)
+    return [
+        Overlap(query_id, item.benchmark, item.item_id, "exact", f"all {len(item.words)} words")
+        for query_id, text in said.items()
+        for item in by_text.get(text, {}).values()
+    ]
 
 
-def normalised(text: str) -> list[str]:
-    """Words in lower case, without punctuation."""
-    return WORD.findall(text.lower())
+def _shared_runs(
+    said: Mapping[str, tuple[str, ...]], items: Sequence[ItemText], n: int
+) -> Iterator[Overlap]:
+    """Runs are looked up by a 64-bit hash, all at once; every hit is then compared word by word."""
+    import numpy as np
+
+    vocabulary: dict[str, int] = {}
+    hashes, owners, starts = _runs([item.words for item in items], n, vocabulary)
+    order = np.argsort(hashes, kind="stable")
+    hashes, owners, starts = hashes[order], owners[order], starts[order]
+    texts = list(said.items())
+    asked, askers, places = _runs([text for _, text in texts], n, vocabulary)
+    first = np.searchsorted(hashes, asked, side="left")
+    last = np.searchsorted(hashes, asked, side="right")
+    shared: dict[tuple[int, str], Counter[int]] = {}
+    shown: dict[tuple[int, int], tuple[str, ...]] = {}
+    for hit in np.flatnonzero(last > first):
+        asker, place = int(askers[hit]), int(places[hit])
+        run = texts[asker][1][place : place + n]
+        for entry in range(int(first[hit]), int(last[hit])):
+            owner, start = int(owners[entry]), int(starts[entry])
+            if items[owner].words[start : start + n] == run:
+                shared.setdefault((asker, items[owner].benchmark), Counter())[owner] += 1
+                shown.setdefault((asker, owner), run)
+    for (asker, benchmark), counts in shared.items():
+        owner = min(counts, key=lambda o: (-counts[o], o))
+        item = items[owner]
+        detail = f"{counts[owner]} shared runs of {n} words"
+        if not item.hidden:
+            detail += f", the first: {' '.join(shown[asker, owner])}"
+        yield Overlap(texts[asker][0], benchmark, item.item_id, "ngram", detail)
 
 
-def text_key(tokens: Sequence[str]) -> str:
-    """Hash of a normalised text; an empty one never matches."""
-    return (
-        hashlib.sha256(" ".join(tokens).encode()).hexdigest() if tokens else f"empty {id(tokens)}"
+def _runs(
+    texts: Sequence[tuple[str, ...]], n: int, vocabulary: dict[str, int]
+) -> tuple[NDArray[np.uint64], NDArray[np.int64], NDArray[np.int64]]:
+    """Hash, number of the text and first word of every run of ``n`` words within one text."""
+    import numpy as np
+
+    lengths = np.array([len(text) for text in texts], dtype=np.int64)
+    add: Callable[[str, int], Any] = vocabulary.setdefault
+    numbers = np.fromiter(
+        (add(word, len(vocabulary)) for text in texts for word in text),
+        dtype=np.uint64,
+        count=int(lengths.sum()),
     )
+    total = max(len(numbers) - n + 1, 0)
+    hashes = np.zeros(total, dtype=np.uint64)
+    values = _scrambled(numbers)
+    for offset in range(n):
+        hashes = hashes * np.uint64(MULTIPLIER) + values[offset : offset + total]
+    owners = np.repeat(np.arange(len(texts), dtype=np.int64), lengths)
+    starts = np.arange(len(numbers), dtype=np.int64) - np.repeat(
+        np.cumsum(lengths) - lengths, lengths
+    )
+    whole = owners[:total] == owners[n - 1 : n - 1 + total]
+    return hashes[whole], owners[:total][whole], starts[:total][whole]
 
 
-def _grams(tokens: Sequence[str], size: int) -> Iterator[int]:
-    if size:
-        for start in range(len(tokens) - size + 1):
-            yield hash(tuple(tokens[start : start + size]))
+def _scrambled(numbers: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Word numbers spread over 64 bits (the finaliser of splitmix64), so that runs rarely collide."""
+    import numpy as np
 
-
-def report(overlaps: Sequence[Overlap], given: int) -> dict[str, Any]:
-    """Counts for a report: queries given, contaminated, and by benchmark and kind."""
-    by_benchmark: dict[str, dict[str, int]] = {}
-    for overlap in overlaps:
-        kinds = by_benchmark.setdefault(overlap.benchmark, {"exact": 0, "ngram": 0})
-        kinds[overlap.kind] += 1
-    contaminated = len({overlap.query_id for overlap in overlaps})
-    return {"queries": given, "contaminated": contaminated, "by_benchmark": by_benchmark}
+    mixed = (numbers + np.uint64(1)) * np.uint64(MULTIPLIER)
+    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return mixed ^ (mixed >> np.uint64(31))
