@@ -152,7 +152,13 @@ def _cell(records: list[Record], column: Column, usual: str, notes: Footnotes) -
         texts.append(f"measured under other protocols too, not shown here: {others}")
     digits = column.decimals if column.better == 0 else max(column.decimals, int(record["digits"]))
     keys = tuple(notes.key(text) for text in texts)
-    return Cell(_figure(record["value"]), _figure(record["stderr"]), digits, notes=keys)
+    return Cell(
+        _figure(record["value"]),
+        _figure(record["stderr"]),
+        digits,
+        notes=keys,
+        comparable=record["protocol"] == usual,
+    )
 
 
 def _reasons(record: Record, usual: str) -> list[str]:
@@ -220,13 +226,17 @@ def _relabel(group: Group, layout: Layout) -> Group:
 def ranks(cells: Sequence[Cell], better: int) -> list[int]:
     """1 for the best printed value, 2 for the second (ties share), 0 for the rest.
 
-    Nothing is ranked where ``better`` is 0 or all printed values are equal.
+    Nothing is ranked where ``better`` is 0 or all printed values are equal, and no figure of another
+    protocol is.
     """
-    values = sorted({float(cell.text) * better for cell in cells if cell.value is not None})
+    shown = [
+        float(c.text) * better if c.value is not None and c.comparable else None for c in cells
+    ]
+    values = sorted({value for value in shown if value is not None})
     if not better or len(values) < 2:
         return [0] * len(cells)
     place = {values[-1]: 1, values[-2]: 2}
-    return [0 if c.value is None else place.get(float(c.text) * better, 0) for c in cells]
+    return [0 if value is None else place.get(value, 0) for value in shown]
 
 
 def lift_notes(groups: list[Group], width: int) -> tuple[list[Group], tuple[tuple[str, ...], ...]]:

@@ -10,7 +10,8 @@ class Cell:
     """One figure. ``rank`` 1 is the best of its column and group, 2 the second, 0 neither.
 
     ``versus_base`` and ``versus_previous`` are +1 (significantly better), -1 (worse) or 0.
-    ``notes`` are the keys of the foot-notes that mark it. ``reference`` is the published value that
+    ``notes`` are the keys of the foot-notes that mark it; a figure of another protocol than its
+    column's is not ``comparable`` and takes part in no ranking. ``reference`` is the published value that
     stands beside it and ``difference`` value minus reference.
     """
 
@@ -21,6 +22,7 @@ class Cell:
     versus_base: int = 0
     versus_previous: int = 0
     notes: tuple[str, ...] = ()
+    comparable: bool = True
     reference: float | None = None
     difference: float | None = None
 

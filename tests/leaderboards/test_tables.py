@@ -83,6 +83,19 @@ def test_other_protocols_and_sample_data_are_marked(run):
     assert cell(table, "tiny", ("PBAA", "Iter1"), "gsm8k").versus_base == 0
 
 
+def test_a_figure_of_another_protocol_is_never_the_best(tmp_path):
+    run = start_run(tmp_path)
+    add_eval(run, "gsm8k", [1, 0, 0, 0])
+    add_eval(run, "gsm8k", [1, 1, 0, 0], arm="sso", iteration=1)
+    add_eval(run, "gsm8k", [1, 1, 1, 1], arm="pbaa", iteration=1, protocol="gsm8k@2")
+    rows = iteration_table(load_runs([run])).groups[0].rows
+    assert [(row.labels[0], row.cells[0].rank) for row in rows] == [
+        ("base", 2),
+        ("PBAA", 0),
+        ("SSO", 1),
+    ]
+
+
 def test_detectable_difference_of_a_column(tmp_path):
     run = start_run(tmp_path)
     base = coin_flips(100, 0.5, 0)
