@@ -123,7 +123,23 @@ def plan_table(prepared: Prepared, folder: Path) -> list[str]:
             f"{'done' if reason is None else reason}"
         )
     lines.append(_totals(prepared, total_time, total_tokens, total_calls))
-    return lines
+    return [*lines, *_prospects(prepared)]
+
+
+def _prospects(prepared: Prepared) -> list[str]:
+    """The smallest difference between two checkpoints that each benchmark could show."""
+    from harness.benchmarks import get_benchmark
+    from harness.stages.evaluate import eval_request
+    from leaderboards.planning import prospect
+
+    found = []
+    for name in prepared.config.benchmarks:
+        request = eval_request(prepared.config, prepared.data, name, prepared.config.seeds[0])
+        items = get_benchmark(name).workload(request).items
+        found.append(f"{name} {prospect(name, items).detectable:.1f} ({items} items)")
+    if not found:
+        return []
+    return [f"smallest detectable difference (80 % power, two-sided 5 %): {', '.join(found)}"]
 
 
 def _totals(prepared: Prepared, time: float, tokens: int, calls: int) -> str:

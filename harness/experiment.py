@@ -39,6 +39,7 @@ def run_experiment(config: RunConfig, out: Path, reporter: Reporter) -> RunSumma
     with folder.lock():
         describe_run(folder, prepared)
         try:
+            watch_judge(folder, prepared, reporter)
             summary = Runner(folder, prepared.plan, prepared.session, reporter).execute()
             finish_run(folder, prepared)
         finally:
@@ -68,9 +69,25 @@ def describe_run(folder: RunFolder, prepared: Prepared) -> None:
             "seeds": list(config.seeds),
             "benchmarks": list(config.benchmarks),
             "stages": [stage.id for stage in prepared.plan],
-            **({"judge": old["judge"]} if "judge" in old else {}),
+            **{key: old[key] for key in ("judge", "judge_drift") if key in old},
         },
     )
+
+
+def watch_judge(folder: RunFolder, prepared: Prepared, reporter: Reporter) -> None:
+    """Ask a server's judge the fixed canary set and compare with the first time, so that a model
+    that was changed silently is noticed. Once a run; a run that is done asks nothing."""
+    from judges.canary import run_canary
+    from judges.server import ServerJudge
+
+    description = folder.description() or {}
+    if prepared.config.judge.name == "local" or "judge_drift" in description:
+        return
+    judge = prepared.session.judge()
+    if isinstance(judge, ServerJudge):
+        drift = run_canary(judge)
+        reporter.say(f"judge: {drift.line()}")
+        write_json(folder.root / "run.json", {**description, "judge_drift": vars(drift)})
 
 
 def finish_run(folder: RunFolder, prepared: Prepared) -> None:

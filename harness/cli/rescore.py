@@ -1,0 +1,39 @@
+"""``sso-bench rescore``: saved raw answers under another protocol's extraction, nothing generated."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness.cli.app import app
+
+
+@app.command()
+def rescore(
+    file: Annotated[
+        Path, typer.Argument(help="outputs.jsonl, an evaluation's folder, or JSON lines.")
+    ],
+    protocol: Annotated[
+        str, typer.Option("--protocol", help="BENCHMARK/PROTOCOL (sso-bench presets protocols).")
+    ],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder for items.jsonl and scores.json.")
+    ] = None,
+) -> None:
+    """Score saved answers again, so that a changed extractor can be tried on old runs."""
+    from harness.benchmarks.rescore import rescore as score_again
+    from harness.stages.pair_accuracy import write_results
+
+    outcome = score_again(file, protocol)
+    for score in outcome.scores:
+        value = "-" if score.value is None else f"{score.value:.2f}"
+        error = "" if score.stderr is None else f" ±{score.stderr:.2f}"
+        name = f"{score.metric} ({score.category})" if score.category else score.metric
+        counts = f"n {score.n} of {score.n_expected}, unparsed {score.n_unparsed}"
+        print(f"{name:<32} {value}{error}  {counts}, errors {score.n_error}")
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        write_results(out, list(outcome.items), list(outcome.scores))
+        print(f"written: {out}")
