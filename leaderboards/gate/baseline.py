@@ -21,6 +21,7 @@ from leaderboards.errors import LeaderboardError
 from leaderboards.frame import load_runs, over_seeds
 from leaderboards.items import Items, load_items
 from leaderboards.runs import read_json
+from leaderboards.writing import write_whole
 
 SCHEMA = 1
 KIND = "sso-bench baseline"
@@ -67,14 +68,7 @@ def save_baseline(
     is, as after ``eval``). Raises LeaderboardError when the run has no such checkpoint.
     """
     content = baseline_text(run, arm=arm, iteration=iteration)
-    temporary = path.with_name(path.name + ".part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(content, encoding="utf-8")
-        temporary.replace(path)
-    except OSError as error:
-        raise LeaderboardError(f"the baseline can't be written: {path}: {error.strerror}") from None
-    return path
+    return write_whole(path, content, "the baseline")
 
 
 def baseline_text(run: Path | str, *, arm: str | None = None, iteration: int | None = None) -> str:

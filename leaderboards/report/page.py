@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from leaderboards.compare import ItemStore
-from leaderboards.errors import LeaderboardError
 from leaderboards.frame import frame_of
 from leaderboards.report import sections
 from leaderboards.report.items import collect
 from leaderboards.runs import Run, read_runs
+from leaderboards.writing import write_whole
 
 
 def write_report(runs: Sequence[Path | str], out: Path, title: str | None = None) -> Path:
@@ -24,15 +24,7 @@ def write_report(runs: Sequence[Path | str], out: Path, title: str | None = None
 
     Raises LeaderboardError for runs that can't be read or a file that can't be written.
     """
-    page = report_html(read_runs(runs), title)
-    temporary = out.with_name(out.name + ".part")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(page, encoding="utf-8")
-        temporary.replace(out)
-    except OSError as error:
-        raise LeaderboardError(f"the report can't be written: {out}: {error.strerror}") from None
-    return out
+    return write_whole(out, report_html(read_runs(runs), title), "the report")
 
 
 def report_html(runs: Sequence[Run], title: str | None = None) -> str:
