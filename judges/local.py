@@ -32,10 +32,10 @@ LocalReading = Literal["contrast", "letters", "likelihood"]
 DEFAULT_READING: LocalReading = "contrast"
 GOOD = "You are an expert who answers correctly, helpfully and completely, and does just what is asked."
 BAD = "You are a careless assistant who answers wrongly, unhelpfully and beside the point."
-QUESTION_CHARACTERS = 400
-ANSWER_CHARACTERS = 400
+QUESTION_CHARACTERS = 300
+ANSWER_CHARACTERS = 240
 CHUNK = 32
-SLOPE = {"contrast": 4.0, "letters": 1.0, "likelihood": 1.0}
+SLOPE = {"contrast": 8.0, "letters": 1.0, "likelihood": 1.0}
 """How steeply a score difference becomes a preference (logistic); it changes no side and no rank."""
 
 

@@ -11,8 +11,8 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any
 
+from judges.client.connection import Connection
 from judges.client.dispatch import Dispatch
-from judges.client.lanes import Lanes
 from judges.client.limiter import AdaptiveLimiter
 from judges.client.records import Answer, ClientSettings, Failure, HopelessError, Tally
 from judges.client.sending import Sender
@@ -73,20 +73,20 @@ class Client:
             JudgeError: the server will answer nothing (wrong key, unknown model, refused
                 connection throughout), or the budget is used up. Replies so far are in the store.
         """
-        async with self._open() as lanes:
-            run = Dispatch(self, Sender(self, lanes))
+        async with self._open() as connection:
+            run = Dispatch(self, Sender(self, connection))
             try:
                 async for answer in run.answers(iter(enumerate(requests))):
                     yield answer
             finally:
                 await run.stop()
 
-    def _open(self) -> Lanes:
+    def _open(self) -> Connection:
         # The limiter's waiters belong to one event loop; its numbers are carried over.
         limiter = AdaptiveLimiter(self.concurrency)
         limiter.window, limiter.refused_at = self.limiter.window, self.limiter.refused_at
         self.limiter = limiter
-        return Lanes(
+        return Connection(
             api_key=self.api_key, base_url=self.base_url, timeout_s=self.settings.timeout_s
         )
 

@@ -18,7 +18,7 @@ from judges.store import StoredReply
 
 if TYPE_CHECKING:
     from judges.client import Client
-    from judges.client.lanes import Lanes
+    from judges.client.connection import Connection
 
 MENDS = {408, 409, 425, 429}
 LOAD = {429, 503, 529}
@@ -37,11 +37,11 @@ class Trouble:
 
 
 class Sender:
-    """Sends one client's requests through open lanes."""
+    """Sends one client's requests through an open connection."""
 
-    def __init__(self, client: Client, lanes: Lanes) -> None:
+    def __init__(self, client: Client, connection: Connection) -> None:
         self.client = client
-        self.lanes = lanes
+        self.connection = connection
         self.store = client.store
         self.limiter = client.limiter
         self.stopped = asyncio.Event()
@@ -99,7 +99,7 @@ class Sender:
         client, limiter = self.client, self.limiter
         client.tally.sent += 1
         try:
-            content = await self.lanes.post(
+            content = await self.connection.post(
                 "/chat/completions",
                 {
                     "model": client.model,
@@ -114,8 +114,8 @@ class Sender:
             return self._status(job, error, ticket)
         except openai.APIConnectionError as error:
             limiter.failed()
-            cause = f" ({error.__cause__})" if error.__cause__ and str(error.__cause__) else ""
-            return Trouble(client.scrub(f"{error}{cause}"))
+            # The cause says more: "Cannot connect to host ..." and not "Request timed out".
+            return Trouble(client.scrub(str(error.__cause__ or "") or str(error)))
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             limiter.failed()
             return Trouble(client.scrub(f"unreadable reply: {error}"))
