@@ -95,7 +95,9 @@ class Decoder:
         """Keys and values of the group's prefix and of all own tokens but each row's last."""
         self._run_prefix(group, prompts[planned.items[0]][: group.prefix])
         members = rows[group.first : group.first + group.count]
-        for first, last in pieces([len(row.own) - 1 for row in members], self.piece_tokens):
+        for first, last in pieces(
+            [len(row.own) - 1 for row in members], self.piece_tokens, group.prefix
+        ):
             part = [row.own[:-1] for row in members[first:last]]
             if part and part[0]:
                 ids = self._padded(part)
@@ -139,7 +141,7 @@ class Decoder:
         for group, planned in zip(groups, batch.groups, strict=True):
             self._run_prefix(group, inputs[planned.items[0]][: group.prefix])
             own = [list(inputs[item][group.prefix :]) for item in planned.items]
-            for first, last in pieces([len(row) for row in own], self.piece_tokens):
+            for first, last in pieces([len(row) for row in own], self.piece_tokens, group.prefix):
                 rows = planned.items[first:last]
                 found = self._score_piece(group, own[first:last], [targets[row] for row in rows])
                 for row, results in zip(rows, found, strict=True):

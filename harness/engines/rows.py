@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     import torch
 
 
+PREFIX_SHARE = 32
+
+
 @dataclass(frozen=True)
 class Decoding:
     """How to choose tokens and when to end a row."""
@@ -86,12 +89,18 @@ def _stops(out: list[int], stop: Sequence[str], codec: Codec) -> bool:
     return any(mark in text for mark in stop)
 
 
-def pieces(lengths: Sequence[int], limit: int) -> list[tuple[int, int]]:
-    """Cut rows into runs whose padded size stays within ``limit`` tokens (at least one row each)."""
+def pieces(lengths: Sequence[int], limit: int, prefix: int = 0) -> list[tuple[int, int]]:
+    """Cut rows into runs whose padded size stays within ``limit`` tokens (at least one row each).
+
+    With a shared ``prefix``, whose keys are laid out once a row while a run is computed, a run's
+    rows and prefixes together stay within ``PREFIX_SHARE`` times the limit.
+    """
     found, first, widest = [], 0, 0
     for number, length in enumerate(lengths):
         widest = max(widest, length)
-        if number > first and widest * (number - first + 1) > limit:
+        count = number - first + 1
+        full = widest * count > limit or (widest + prefix) * count > PREFIX_SHARE * limit
+        if number > first and full:
             found.append((first, number))
             first, widest = number, length
     if lengths:

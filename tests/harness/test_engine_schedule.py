@@ -6,6 +6,7 @@ import random
 
 import pytest
 
+from harness.engines.rows import pieces
 from harness.engines.schedule import Batch, Group, common_prefix, plan_batches
 
 
@@ -79,3 +80,19 @@ def test_slots_bound_every_batch() -> None:
 def test_a_row_larger_than_the_slots_runs_alone() -> None:
     batches = plan_batches([[1] * 5, [2] * 50, [3] * 4], 10, rows=8, slots=40)
     assert [batch.items for batch in batches] == [[1], [0, 2]]
+
+
+@pytest.mark.parametrize(
+    ("lengths", "limit", "prefix", "expected"),
+    [
+        ([], 10, 0, []),
+        ([4, 4, 3, 3], 10, 0, [(0, 2), (2, 4)]),
+        ([50, 1, 1], 10, 0, [(0, 1), (1, 3)]),
+        ([3, 9], 10, 0, [(0, 1), (1, 2)]),
+        ([1, 1, 1, 1], 10, 159, [(0, 2), (2, 4)]),
+    ],
+)
+def test_pieces(
+    lengths: list[int], limit: int, prefix: int, expected: list[tuple[int, int]]
+) -> None:
+    assert pieces(lengths, limit, prefix) == expected
