@@ -14,7 +14,7 @@ from harness.engines.schedule import Batch, plan_batches
 from harness.models import check_model_folder, model_fingerprint, quiet_transformers
 
 CPU_ROWS, CUDA_ROWS = 128, 256
-CPU_CACHE_BYTES = 2 << 30
+CPU_CACHE_BYTES = 3 << 30
 CPU_PIECE_TOKENS, CUDA_PIECE_TOKENS = 1024, 8192
 
 
