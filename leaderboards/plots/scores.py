@@ -9,7 +9,17 @@ from leaderboards.build import shows
 from leaderboards.errors import LeaderboardError
 from leaderboards.frame import over_seeds
 from leaderboards.layouts import COLUMNS, Column
-from leaderboards.plots.style import COLORS, Record, Style, arm_text, band, grid, literal, styles_of
+from leaderboards.plots.style import (
+    COLORS,
+    Record,
+    Style,
+    arm_text,
+    band,
+    grid,
+    literal,
+    styles_of,
+    whole_steps,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,7 +71,7 @@ def _iteration_panel(
     axis.set_title(column.label, fontsize=8)
     axis.set_xlabel("iteration")
     axis.set_ylabel(records[0]["unit"])
-    axis.locator_params(axis="x", integer=True)
+    whole_steps(axis)
 
 
 def length_figure(frame: pd.DataFrame) -> Figure:

@@ -63,11 +63,11 @@ def grid(columns: int, rows: int = 1, width: float = 3.1, height: float = 2.5) -
     # Fixed margins in inches: a layout engine would draw everything twice to find them.
     wide, high = figure.get_size_inches()
     figure.subplots_adjust(
-        left=0.6 / wide,
+        left=0.7 / wide,
         right=1 - 0.1 / wide,
         bottom=0.5 / high,
         top=1 - 0.28 / high,
-        wspace=0.72 / (width - 0.72),
+        wspace=0.8 / (width - 0.8),
         hspace=0.78 / (height - 0.78),
     )
     return figure, list(axes.flat)
@@ -100,6 +100,16 @@ def band(axis: Axes, rows: Sequence[Record], arm: str, style: Style) -> None:
     axis.plot(x, y, label=arm_text(arm), linewidth=1.2, **style)
     low, high = ([v - h for v, h in zip(y, half, strict=True)], [v + h for v, h in zip(y, half, strict=True)])  # fmt: skip
     axis.fill_between(x, low, high, color=style["color"], alpha=0.13, linewidth=0)
+
+
+def whole_steps(axis: Axes) -> None:
+    """Ticks at whole iterations only, also where there is just one."""
+    import numpy as np
+
+    steps = [int(x) for line in axis.get_lines() for x in np.asarray(line.get_xdata(), dtype=float)]
+    if steps:
+        axis.set_xticks(range(min(steps), max(steps) + 1))
+        axis.set_xlim(min(steps) - 0.15, max(steps) + 0.15)
 
 
 def stage_place(stage: str) -> tuple[str, int] | None:

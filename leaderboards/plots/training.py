@@ -9,7 +9,16 @@ from leaderboards.errors import LeaderboardError
 from leaderboards.frame import over_seeds
 from leaderboards.layouts import COLUMNS
 from leaderboards.plots.scores import of_column
-from leaderboards.plots.style import Record, Style, arm_text, band, grid, stage_place, styles_of
+from leaderboards.plots.style import (
+    Record,
+    Style,
+    arm_text,
+    band,
+    grid,
+    stage_place,
+    styles_of,
+    whole_steps,
+)
 from leaderboards.runs import Run, read_lines
 
 if TYPE_CHECKING:
@@ -39,11 +48,12 @@ def policyness_figure(frame: pd.DataFrame, runs: Sequence[Run]) -> Figure:
             band(left, rows, arm, style)
         _policyness_lines(right, arm, measured, style)
     left.set_ylabel("pair accuracy (percent)")
-    left.axhline(50, color="#888888", linewidth=0.8, linestyle=":")
     right.set_ylabel("avg. log-prob. minus original")
     for axis in (left, right):
         axis.set_xlabel("iteration")
-        axis.locator_params(axis="x", integer=True)
+        whole_steps(axis)
+    left.axhline(50, color="#888888", linewidth=0.8, linestyle=":")
+    for axis in (left, right):
         if axis.get_legend_handles_labels()[1]:
             axis.legend(frameon=False, fontsize=6)
     return figure
@@ -57,7 +67,9 @@ def _policyness_lines(
         if steps:
             gaps = [measured[arm, step][side] for step in steps]
             label = f"{arm_text(arm)} {side}"
-            axis.plot(steps, gaps, linestyle=line, label=label, linewidth=1.2, **style)
+            face = style["color"] if side == "chosen" else "white"
+            look = {"linestyle": line, "markerfacecolor": face, "linewidth": 1.2, **style}
+            axis.plot(steps, gaps, label=label, **look)
 
 
 def _policyness(runs: Sequence[Run]) -> dict[tuple[str, int], dict[str, float]]:

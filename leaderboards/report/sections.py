@@ -179,11 +179,15 @@ def comparability(frame: pd.DataFrame) -> str:
 
 
 def judge(runs: Sequence[Run]) -> str:
-    """Who judged, and how well: whatever the run noted of its judge."""
+    """Who judged, and how well: what the run noted of its judge, else the names in its scores."""
     parts = []
     for run in runs:
         found = run.info.get("judge")
-        if isinstance(found, dict) and found:
+        if not (isinstance(found, dict) and found):
+            scores = [score for evaluation in run.evaluations for score in evaluation.scores]
+            names = sorted({score.judge for score in scores if score.judge})
+            found = {"judges": ", ".join(names)} if names else {}
+        if found:
             parts.append(f"<h3>{escape(run.name)}</h3>" + definition_list(found))
     return "".join(parts) or "<p>No judge took part.</p>"
 
