@@ -56,8 +56,9 @@ def kept_memory() -> Iterator[None]:
     try:
         yield
     finally:
-        _libc().mallopt(mmap_threshold, 128 * 1024)
-        _libc().mallopt(trim_threshold, 128 * 1024)
+        # where glibc's own adjustment ends up; setting a threshold has turned that off
+        _libc().mallopt(mmap_threshold, 32 << 20)
+        _libc().mallopt(trim_threshold, 64 << 20)
         _libc().malloc_trim(0)
 
 
