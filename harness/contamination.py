@@ -7,7 +7,8 @@ Texts are compared as words: NFKC, casefolded, punctuation and spacing dropped. 
   items out of training sets (Brown et al. 2020, *Language Models are Few-Shot Learners*, appendix
   C). A text with fewer than ``n`` words has no such run, so only the exact rule can find it.
 
-Items are the questions as the data source has them, all of a benchmark's sets that are present.
+Items are the questions as the data source has them: the largest set of a benchmark that is present
+(MATH-500 is part of MATH, GPQA's diamond of main, main of extended).
 A language written without spaces counts as one word a run of letters: the exact rule alone applies.
 """
 
@@ -18,8 +19,10 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.data.gpqa import ARCHIVE, read_member
 from harness.data.source import DataSource
 from harness.errors import HarnessError
 
@@ -54,38 +57,39 @@ class ItemText:
 
 @dataclass(frozen=True)
 class Questions:
-    """Where a benchmark's questions lie: alternative names a file, field of the text and of the id
-    (the row number where there is none)."""
+    """Where a benchmark's questions lie: file or alternatives, the largest set first; field of the
+    text and of the id (the row number where there is none)."""
 
-    files: tuple[tuple[str, ...], ...]
+    files: tuple[str, ...]
     text: str
     item_id: str | None = None
 
 
 QUESTIONS: Mapping[str, Questions] = {
-    "gsm8k": Questions((("gsm8k/test.jsonl",),), "question"),
-    "math": Questions(
-        (("math/math_500.jsonl",), ("math/math_test_5000.jsonl",)), "problem", "unique_id"
-    ),
-    "mmlu_pro": Questions((("mmlu_pro/test.jsonl",),), "question", "question_id"),
-    "mmlu": Questions((("mmlu/test.jsonl",),), "question"),
+    "gsm8k": Questions(("gsm8k/test.jsonl",), "question"),
+    "math": Questions(("math/math_test_5000.jsonl", "math/math_500.jsonl"), "problem", "unique_id"),
+    "mmlu_pro": Questions(("mmlu_pro/test.jsonl",), "question", "question_id"),
+    "mmlu": Questions(("mmlu/test.jsonl",), "question"),
     "gpqa": Questions(
-        (("gpqa/gpqa_main.csv",), ("gpqa/gpqa_extended.csv",), ("gpqa/gpqa_diamond.csv",)),
+        (
+            "gpqa/gpqa_extended.csv",
+            ARCHIVE,
+            "gpqa/gpqa_main.csv",
+            "gpqa/gpqa_diamond.csv",
+        ),
         "Question",
         "Record ID",
     ),
-    "ifeval": Questions((("ifeval/input_data.jsonl",),), "prompt", "key"),
+    "ifeval": Questions(("ifeval/input_data.jsonl",), "prompt", "key"),
     "alpaca_eval": Questions(
         (
-            (
-                "alpaca_eval/gpt4_1106_preview_model_outputs.json",
-                "alpaca_eval/alpaca_eval_gpt4_baseline.json",
-                "alpaca_eval/sample_baseline_outputs.json",
-            ),
+            "alpaca_eval/gpt4_1106_preview_model_outputs.json",
+            "alpaca_eval/alpaca_eval_gpt4_baseline.json",
+            "alpaca_eval/sample_baseline_outputs.json",
         ),
         "instruction",
     ),
-    "mt_bench": Questions((("mt_bench/question.jsonl",),), "turns", "question_id"),
+    "mt_bench": Questions(("mt_bench/question.jsonl",), "turns", "question_id"),
 }
 GATED = frozenset({"gpqa"})
 
@@ -130,14 +134,20 @@ def item_texts(data: DataSource, benchmark: str) -> Iterator[ItemText]:
         )
     where = QUESTIONS[benchmark]
     hidden = benchmark in GATED and data.kind != "sample"
-    for names in where.files:
-        if data.find(*names) is None:
-            continue
-        for number, row in enumerate(data.rows(*names, required=(where.text,))):
-            item_id = str(row.get(where.item_id, number)) if where.item_id else str(number)
-            value = row[where.text]
-            for text in value if isinstance(value, list) else [value]:
-                yield ItemText(benchmark, f"{benchmark}/{item_id}", words(str(text)), hidden)
+    for number, row in enumerate(_rows(data, where)):
+        item_id = str(row.get(where.item_id, number)) if where.item_id else str(number)
+        value = row[where.text]
+        for text in value if isinstance(value, list) else [value]:
+            yield ItemText(benchmark, f"{benchmark}/{item_id}", words(str(text)), hidden)
+
+
+def _rows(data: DataSource, where: Questions) -> list[dict[str, Any]]:
+    found = data.find(*where.files)
+    if found is None:
+        return []
+    if found.name == Path(ARCHIVE).name:
+        return read_member(found, "extended")
+    return data.rows(*where.files, required=(where.text,))
 
 
 def _exact(said: Mapping[str, tuple[str, ...]], items: Sequence[ItemText]) -> list[Overlap]:

@@ -2,6 +2,7 @@
 
 from harness.cli import (
     check,
+    data,
     doctor,
     eval_,
     history,
@@ -17,6 +18,7 @@ from harness.cli import (
 
 __all__ = [
     "check",
+    "data",
     "doctor",
     "eval_",
     "history",

@@ -1,0 +1,138 @@
+"""``sso-bench data``: list, get and verify the public benchmark data."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from harness.cli.app import app
+
+if TYPE_CHECKING:
+    from harness.data.manifest import DataFile
+
+data = typer.Typer(help="The public benchmark data: list, get, verify.")
+app.add_typer(data, name="data", no_args_is_help=True)
+
+Folder = Annotated[
+    Path | None, typer.Option("--to", help="Data folder (default: the cache that --data hub uses).")
+]
+Names = Annotated[
+    list[str] | None, typer.Argument(help="Sets (gsm8k) or files (gsm8k/test.jsonl); default all.")
+]
+
+
+@data.command(name="list")
+def list_(to: Folder = None) -> None:
+    """What there is: rows, size, licence, how to get it, and whether the folder has it."""
+    from harness.data.manifest import manifest
+    from harness.data.source import DataSource
+
+    folder = to or _default_folder()
+    source = DataSource("dir", folder)
+    rows = [("file", "rows", "MB", "access", "here", "licence", "source")]
+    for file in manifest():
+        rows.append(
+            (
+                file.path,
+                str(file.rows or "-"),
+                f"{file.megabytes:g}",
+                file.access,
+                "yes" if source.find(file.path) else "-",
+                file.licence,
+                f"{file.repo}@{file.revision[:12]}",
+            )
+        )
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        print("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)))
+    print(f"\nfolder: {folder}")
+    print(
+        "encrypted: GPQA comes as its authors' password-protected archive and is read in memory "
+        "only.\nIts copy on the hub (Idavidrein/gpqa) is gated and not needed. "
+        "Have the archive already? sso-bench data get gpqa --gpqa-zip FILE"
+    )
+
+
+@data.command()
+def get(
+    names: Names = None,
+    to: Folder = None,
+    gpqa_zip: Annotated[
+        Path | None, typer.Option("--gpqa-zip", help="GPQA's official dataset.zip, had already.")
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace files that are there and wrong.")
+    ] = False,
+) -> None:
+    """Download, check and lay out data; run again to go on after an interruption."""
+    from harness.data.get import Got, get, take_archive
+    from harness.data.gpqa import ARCHIVE
+    from harness.data.manifest import select
+    from harness.errors import DataError
+
+    folder, failed = to or _default_folder(), []
+    asked = list(names or ([ARCHIVE] if gpqa_zip else []))
+    for file in select(asked):
+        try:
+            if file.path == ARCHIVE and gpqa_zip:
+                got: Got = take_archive(file, gpqa_zip, folder, force=force)
+            else:
+                got = get(file, folder, force=force, watch=_watch)
+        except DataError as error:
+            failed.append(str(error))
+            continue
+        print(f"{got.status}: {folder / got.path}{_remark(file)}")
+    if failed:
+        raise DataError("\n".join(failed))
+
+
+@data.command()
+def verify(
+    folder: Annotated[Path | None, typer.Argument(help="Data folder (default: the cache).")] = None,
+) -> None:
+    """Check every known file in a folder: checksum, rows, fields."""
+    from harness.data.verify import verify
+    from harness.errors import DataError
+
+    folder = folder or _default_folder()
+    checks = verify(folder)
+    held = {"manifest": "checksum of the manifest", "lock": "checksum of its download"}
+    for check in checks:
+        if check.status == "ok":
+            print(f"ok      {check.path} ({held.get(check.checksum, 'rows and fields only')})")
+    count = {status: sum(c.status == status for c in checks) for status in ("ok", "absent", "bad")}
+    print(f"{folder}: {count['ok']} right, {count['bad']} wrong, {count['absent']} not here")
+    if count["bad"]:
+        raise DataError("\n".join(c.problem for c in checks if c.status == "bad"))
+    if not count["ok"]:
+        raise DataError(f"{folder} has no file that the manifest knows (sso-bench data list)")
+
+
+def _default_folder() -> Path:
+    from harness.session import cache_folder
+
+    return cache_folder() / "data"
+
+
+def _remark(file: DataFile) -> str:
+    return f" ({file.licence})" if "NC" in file.licence or file.access != "open" else ""
+
+
+def _watch(name: str) -> Callable[[int, int], None]:
+    """A line when a download starts, and one every few seconds."""
+    print(f"downloading {name}", file=sys.stderr)
+    last = time.monotonic()
+
+    def tell(done: int, total: int) -> None:
+        nonlocal last
+        if time.monotonic() - last >= 5 and done != total:
+            last = time.monotonic()
+            of = f" of {total / 1e6:.1f}" if total else ""
+            print(f"  {done / 1e6:.1f}{of} MB", file=sys.stderr)
+
+    return tell

@@ -1,0 +1,84 @@
+"""Downloaded files turned into the rows of the data folder's layout."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from harness.data.manifest import DataFile
+from harness.errors import DataError
+from harness.store import write_lines
+
+
+def convert(file: DataFile, parts: Sequence[Path], target: Path) -> None:
+    """Write the rows of the downloaded parquet files as JSON lines, atomically.
+
+    Raises:
+        DataError: a file is no parquet, a row lacks a field, or the number of rows is wrong.
+    """
+    rows = _checked(file, list(_rows(file, parts)))
+    write_lines(target, (json.dumps(row, ensure_ascii=False) for row in rows))
+
+
+def _rows(file: DataFile, parts: Sequence[Path]) -> Iterator[dict[str, Any]]:
+    for source, part in zip(file.sources, parts, strict=True):
+        for number, row in enumerate(_parquet(source.path, part)):
+            if file.convert == "math":
+                yield math_row(row, source.path.split("/")[0], number)
+            elif file.convert == "preferences":
+                yield preference_row(row)
+            else:
+                yield row
+
+
+def _parquet(name: str, path: Path) -> list[dict[str, Any]]:
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        rows: list[dict[str, Any]] = pyarrow.parquet.read_table(path).to_pylist()
+    except (pyarrow.ArrowInvalid, OSError) as error:
+        raise DataError(f"{name} is not a parquet file: {str(error).splitlines()[0]}") from None
+    return rows
+
+
+def _checked(file: DataFile, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    if file.rows is not None and len(rows) != file.rows:
+        raise DataError(f"{file.repo} gives {len(rows)} rows for {file.path}, not {file.rows}")
+    for number, row in enumerate(rows, 1):
+        for name in file.fields:
+            if row.get(name) is None:
+                raise DataError(f"{file.repo}: row {number} for {file.path} has no field {name!r}")
+    return rows
+
+
+def math_row(row: Mapping[str, Any], subject: str, number: int) -> dict[str, Any]:
+    """A Hendrycks MATH row with its boxed answer. The hub's copy has lost the original file numbers,
+    so ids count its rows: ``test/algebra/row-0``."""
+    from harness.benchmarks.math.extraction import last_boxed
+
+    return {
+        **row,
+        "answer": last_boxed(str(row.get("solution", ""))),
+        "unique_id": f"test/{subject}/row-{number}",
+    }
+
+
+def preference_row(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of UltraFeedback (binarized): both conversations cut down to their last answer."""
+    kept = {
+        "prompt": row.get("prompt"),
+        "chosen": _last_answer(row.get("chosen")),
+        "rejected": _last_answer(row.get("rejected")),
+    }
+    scores = {k: row[k] for k in ("prompt_id", "score_chosen", "score_rejected") if k in row}
+    return {**kept, **scores}
+
+
+def _last_answer(turns: Any) -> str | None:
+    if isinstance(turns, list) and turns and isinstance(turns[-1], dict):
+        content = turns[-1].get("content")
+        return content if isinstance(content, str) else None
+    return turns if isinstance(turns, str) else None
