@@ -5,8 +5,8 @@
 Two workloads from the shipped sample data: ``chat`` (the sample queries, little in common) and
 ``shots`` (grade-school questions behind five worked examples, one shared prefix). Peers: ``generate``
 with batches of 32 and of 128 prompts, sorted by length, padded on the left, as fast as its own API
-goes; ``no-prefix`` and ``no-packing`` are the engine with one of its means switched off. Each run is a
-process of its own; the order alternates from repeat to repeat and medians are reported.
+goes; ``no-prefix`` and ``no-packing`` are the engine with one of its means switched off; ``vllm`` (only when named by
+``--runners``, and where it is installed) is the vLLM engine, float32, whose CPU time is not known. Each run is a process of its own; the order alternates from repeat to repeat and medians are reported.
 
 Both wall time and CPU time are given: on a machine that is not idle only the latter means much (use
 ``--threads 1``: threads that wait for one another burn CPU time too). ``agreement`` is the share of
@@ -59,19 +59,25 @@ def _rows(name: str) -> list[dict[str, Any]]:
 
 def run_engine(model: Path, prompts: list[Any], new: int, runner: str) -> tuple[list[str], int]:
     """Texts and generated tokens of the engine; timing is the caller's."""
-    from harness.engines import hf, packed, schedule
+    from harness.engines import open_engine, packed, schedule
+    from harness.engines.resumable import BatchEngine
 
     if runner == "no-prefix":
         schedule.MIN_PREFIX = 1 << 30
     if runner == "no-packing":
         packed._available = lambda rows: False
-    engine = hf.HfEngine(model)
+    kind = "vllm" if runner == "vllm" else "hf"
+    engine: BatchEngine = open_engine(kind, model, max_length=2048)
 
     def work() -> tuple[list[str], int]:
         found = engine.chat(prompts, max_new_tokens=new)
         return [c.text for c in found], sum(c.completion_tokens for c in found)
 
-    return timed(work)
+    result = timed(work)
+    engine.close()
+    if runner == "vllm":
+        TIMES["cpu"] = float("nan")
+    return result
 
 
 def run_generate(model: Path, prompts: list[Any], new: int, batch: int) -> tuple[list[str], int]:
