@@ -1,7 +1,7 @@
 """GPQA: graduate-level science questions with four options.
 
-In: ``gpqa/gpqa_main.csv``, ``gpqa_extended.csv`` or ``gpqa_diamond.csv`` with the official columns.
-Out: outputs, item scores, scores ``flexible`` and ``strict`` (or ``accuracy`` by log-likelihood),
+In: ``gpqa/gpqa_main.csv``, ``gpqa_extended.csv`` or ``gpqa_diamond.csv`` with the official columns,
+or the authors' ``gpqa/dataset.zip``, read in memory. Out: outputs, item scores, scores ``flexible`` and ``strict`` (or ``accuracy`` by log-likelihood),
 over all items and by domain. The authors ask that the questions stay off the open web: answers are
 stored scrambled, prompts as hashes only. README.md has the protocols and the changelog.
 """
@@ -20,19 +20,16 @@ from harness.benchmarks.gpqa.extraction import (
 )
 from harness.benchmarks.objective import Answer, Item, ObjectiveBenchmark, Settings
 from harness.benchmarks.scoring import Grade
+from harness.data.gpqa import gpqa_file, read_gpqa
 from harness.data.source import DataSource
 from harness.errors import DataError, ProtocolError
 
-SETS = ("main", "diamond", "extended")
 ANSWERS = ("Correct Answer", "Incorrect Answer 1", "Incorrect Answer 2", "Incorrect Answer 3")
 FIELDS = ("Record ID", "Question", *ANSWERS)
 
 
-def _file(settings: Settings) -> str:
-    name = str(settings.get("set", "main"))
-    if name not in SETS:
-        raise ProtocolError(f"GPQA has no set {name!r} (there are: {', '.join(SETS)})")
-    return f"gpqa/gpqa_{name}.csv"
+def _subset(settings: Settings) -> str:
+    return str(settings.get("set", "main"))
 
 
 def read(data: DataSource, settings: Settings) -> list[Item]:
@@ -41,13 +38,13 @@ def read(data: DataSource, settings: Settings) -> list[Item]:
     Raises:
         DataError: a missing column, or an empty question or answer (file and line, never the text).
     """
-    name = _file(settings)
-    path, items = data.path(name), []
+    subset, items = _subset(settings), []
+    path = data.path(gpqa_file(data, subset))
     turns = int(settings.get("permutations", 1))
     seed = int(settings.get("order_seed", 0))
     if not 1 <= turns <= len(LETTERS):
         raise ProtocolError(f"GPQA: permutations must be 1 to {len(LETTERS)}, not {turns}")
-    for number, row in enumerate(data.rows(name, required=FIELDS), 2):
+    for number, row in enumerate(read_gpqa(data, subset, FIELDS), 2):
         empty = [field for field in FIELDS if not str(row[field]).strip()]
         if empty:
             raise DataError(f"{path}:{number}: the row has no {empty[0]!r}")
@@ -86,7 +83,7 @@ def examples(data: DataSource, settings: Settings) -> dict[str, list[dict[str, A
 
 def files(data: DataSource, settings: Settings) -> list[str]:
     """What the items come from."""
-    return [_file(settings)]
+    return [gpqa_file(data, _subset(settings))]
 
 
 def grade(answers: Sequence[Answer], settings: Settings) -> list[Grade]:
