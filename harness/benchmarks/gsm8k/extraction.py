@@ -11,9 +11,9 @@ from decimal import Decimal, InvalidOperation
 
 NUMBER = re.compile(r"-?\$?\d[\d,]*(?:\.\d+)?|-?\$?\.\d+")
 MARKS = (
-    re.compile(r"####\s*(.+)"),
-    re.compile(r"\\boxed\s*\{([^{}]+)\}"),
-    re.compile(r"(?:final answer|answer)\s*(?:is|:|=)+\s*(.+)", re.IGNORECASE),
+    re.compile(r"####"),
+    re.compile(r"\\boxed\s*\{"),
+    re.compile(r"answer\s*(?:is|:|=)[\s:=]*", re.IGNORECASE),
 )
 
 
@@ -31,10 +31,11 @@ def final_number(text: str) -> str | None:
     """The number after the last mark of an answer (``####``, ``\\boxed``, "the answer is"), else the
     last number of the text; ``None`` where there is none."""
     for mark in MARKS:
-        for found in reversed(mark.findall(text)):
-            numbers = NUMBER.findall(found)
-            if numbers:
-                return str(numbers[0])
+        for place in reversed(list(mark.finditer(text))):
+            rest = text[place.end() :].lstrip().split("\n", 1)[0]
+            number = NUMBER.search(rest)
+            if number:
+                return number.group()
     numbers = NUMBER.findall(text)
     return str(numbers[-1]) if numbers else None
 
