@@ -70,6 +70,7 @@ def get(
     ] = False,
 ) -> None:
     """Download, check and lay out data; run again to go on after an interruption."""
+    from harness.data.download import UnreachableError
     from harness.data.get import Got, get, take_archive
     from harness.data.gpqa import ARCHIVE
     from harness.data.manifest import select
@@ -83,6 +84,9 @@ def get(
                 got: Got = take_archive(file, gpqa_zip, folder, force=force)
             else:
                 got = get(file, folder, force=force, watch=_watch)
+        except UnreachableError as error:
+            failed.append(f"{error}; later files were not tried")
+            break
         except DataError as error:
             failed.append(str(error))
             continue

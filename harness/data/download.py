@@ -44,6 +44,7 @@ class Remote:
     gate: str
     sha256: str | None = None
     token: str | None = None
+    hub: bool = False
 
 
 @dataclass
@@ -65,7 +66,7 @@ def remote_of(file: DataFile, source: RemoteFile) -> Remote:
     if file.host == "hub":
         base = os.environ.get("HF_ENDPOINT", HUB).rstrip("/")
         url = f"{base}/datasets/{file.repo}/resolve/{revision}/{path}"
-        return Remote(url, name, f"{base}/datasets/{file.repo}", source.sha256, _hub_token())
+        return Remote(url, name, f"{base}/datasets/{file.repo}", source.sha256, _hub_token(), True)
     base = os.environ.get("SSO_BENCH_GITHUB", GITHUB).rstrip("/")
     gate = f"https://github.com/{file.repo}"
     return Remote(f"{base}/{file.repo}/{revision}/{path}", name, gate, source.sha256)
@@ -93,6 +94,8 @@ def fetch(
         DataError: gated, not there, or another checksum (``part`` is then removed).
         UnreachableError: the server can't be reached or keeps failing; ``part`` stays for the next call.
     """
+    if remote.hub and os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
+        raise UnreachableError(f"can't get {remote.name}: HF_HUB_OFFLINE is set")
     part.parent.mkdir(parents=True, exist_ok=True)
     reply, problem, resumed = Reply(), "the connection was cut", part.is_file()
     for attempt in range(ATTEMPTS):

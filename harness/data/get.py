@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import json
 import os
@@ -118,17 +117,17 @@ def _part(folder: Path, file: DataFile, number: int) -> Path:
 
 
 def _install(file: DataFile, folder: Path, parts: list[Path], replies: list[Reply]) -> None:
-    """Put the file in place, then write the lock; a kill in between only costs a check."""
-    from harness.data.convert import convert
+    """Write the lock, then put the file in place: what is in place is always accounted for."""
 
     sources = {s.path: file_sha256(p) for s, p in zip(file.sources, parts, strict=True)}
     target = folder / file.path
     target.parent.mkdir(parents=True, exist_ok=True)
     new = parts[0].with_name(f"{parts[0].name}.new")
-    if file.convert:
-        convert(file, parts, new)
-    else:
-        shutil.copyfile(parts[0], new)
+    try:
+        _make(file, parts, new)
+    except DataError:
+        _tidy(parts)  # or the next call would take them for whole
+        raise
     locked = Locked(
         sha256=file_sha256(new),
         repo=file.repo,
@@ -137,9 +136,24 @@ def _install(file: DataFile, folder: Path, parts: list[Path], replies: list[Repl
         sources=sources,
         retrieved=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
     )
+    with (folder / PARTIAL / "record.lock").open("w", encoding="utf-8") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)  # downloads of other files write there too
+        write_lock(folder, {**read_lock(folder), file.path: locked})
     target.with_name(f"{target.name}.gz").unlink(missing_ok=True)
     os.replace(new, target)
-    write_lock(folder, {**read_lock(folder), file.path: locked})
+    _tidy(parts)
+
+
+def _make(file: DataFile, parts: list[Path], new: Path) -> None:
+    from harness.data.convert import convert
+
+    if file.convert:
+        convert(file, parts, new)
+    else:
+        shutil.copyfile(parts[0], new)
+
+
+def _tidy(parts: list[Path]) -> None:
     for part in parts:
         forget(part)
         part.with_name(f"{part.name}.done").unlink(missing_ok=True)
@@ -155,7 +169,13 @@ def _one_at_a_time(folder: Path, file: DataFile) -> Iterator[None]:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise DataError(f"another process is downloading {file.path} into {folder}") from None
-        yield
-        lock.unlink(missing_ok=True)
-    with contextlib.suppress(OSError):  # something of another download is there
-        lock.parent.rmdir()
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)
+            _remove_if_done(lock.parent)
+
+
+def _remove_if_done(folder: Path) -> None:
+    if {entry.name for entry in folder.iterdir()} <= {"record.lock"}:
+        shutil.rmtree(folder, ignore_errors=True)
