@@ -118,9 +118,9 @@ def verify(
 
 
 def _default_folder() -> Path:
-    from harness.session import cache_folder
+    from harness.models import model_cache
 
-    return cache_folder() / "data"
+    return model_cache() / "data"
 
 
 def _remark(file: DataFile) -> str:

@@ -48,8 +48,8 @@ class HubSource(DataSource):
 def hub_source(root: Path | None = None) -> HubSource:
     """The hub's data, kept in ``root`` (default: ``data`` in the user's cache); ``revision`` is a
     hash of the manifest's pins."""
-    from harness.session import cache_folder
+    from harness.models import model_cache
 
-    folder = root or cache_folder() / "data"
+    folder = root or model_cache() / "data"
     folder.mkdir(parents=True, exist_ok=True)
     return HubSource("hub", folder, manifest_revision())
