@@ -89,8 +89,10 @@ def _collect(problems: list[str], check: Callable[[], T]) -> T | None:
 def _check_names(config: RunConfig) -> None:
     from harness.benchmarks import get_benchmark, load_protocol
     from sso.arms import get_arm
+    from sso.principles import load_principles
 
     problems: list[str] = []
+    _collect(problems, partial(load_principles, config.principles.file))
     for method in config.methods:
         _collect(problems, partial(get_arm, method))
     for name, settings in config.benchmarks.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 from collections import OrderedDict
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.config import RunConfig
+from harness.models import model_cache
 
 if TYPE_CHECKING:
     from harness.data.source import DataSource
@@ -99,6 +101,7 @@ class Session:
         while self._engines:
             self._close(*self._engines.popitem())
         gc.collect()
+        _return_memory()
 
     def close(self) -> None:
         """Free everything."""
@@ -123,13 +126,14 @@ class LazyEngine:
         return getattr(self._session.engine(self._folder), name)
 
 
-def cache_folder() -> Path:
-    """The user's cache: ``SSO_BENCH_CACHE``, else ``~/.cache/sso-bench``."""
-    import os
+def _return_memory() -> None:
+    """Give freed memory back to the system; glibc keeps it otherwise, and peaks add up."""
+    import ctypes
 
-    return Path(os.environ.get("SSO_BENCH_CACHE") or Path.home() / ".cache" / "sso-bench")
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def verdict_store() -> Path:
     """Where all runs of this user keep their judges' verdicts."""
-    return cache_folder() / "verdicts.sqlite"
+    return model_cache() / "verdicts.sqlite"

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sso.errors import SsoError
 from sso.objectives import Objective, PromptGroup, pairs_by_role
-from sso.records import Message
+from sso.records import Message, PreferencePair
 from sso.settings import TrainingSettings
 
 _MARK = "ENDOFTURNPROBE"
@@ -147,6 +147,7 @@ def _encode_group(
         raise _DroppedError("missing_pair")
     by_role = pairs_by_role(group, objective)
     branches = PromptGroup(group.id, tuple(by_role.values())).branches()
+    unended = _unended(by_role.values())
     encoded: list[EncodedBranch] = []
     cut = 0
     for branch in branches:
@@ -154,7 +155,11 @@ def _encode_group(
         room = settings.max_length - len(prompt)
         if room < 1:
             raise _DroppedError("no_room")
-        completions = [_encode_completion(tokenizer, text, eot) for text in branch.completions]
+        prefix = tuple(map(_freeze, branch.prompt))
+        completions = [
+            _encode_completion(tokenizer, text, None if (prefix, text) in unended else eot)
+            for text in branch.completions
+        ]
         over = sum(len(c) > room for c in completions)
         if over and settings.truncation == "drop":
             raise _DroppedError("too_long")
@@ -173,11 +178,20 @@ def _encode_group(
     return EncodedGroup(group.id, tuple(encoded), pairs), cut
 
 
-def _encode_completion(tokenizer: Any, text: str, eot: int) -> tuple[int, ...]:
+def _unended(pairs: Iterable[PreferencePair]) -> set[tuple[tuple[tuple[str, str], ...], str]]:
+    """(prompt, completion) of the sides that sampling cut: they have no end of turn to learn."""
+    return {
+        (tuple(map(_freeze, pair.prompt)), pair.chosen if side == "chosen" else pair.rejected)
+        for pair in pairs
+        for side in pair.truncated
+    }
+
+
+def _encode_completion(tokenizer: Any, text: str, eot: int | None) -> tuple[int, ...]:
     ids = tokenizer(text, add_special_tokens=False)["input_ids"]
     if not ids or not text.strip():
         raise _DroppedError("empty_completion")
-    return (*ids, eot)
+    return tuple(ids) if eot is None else (*ids, eot)
 
 
 def _role(kind: str) -> str:

@@ -47,6 +47,10 @@ Benchmarks = Annotated[
 Limit = Annotated[
     int | None, typer.Option("--limit", help="Items of each benchmark (seeded, stratified).")
 ]
+Principles = Annotated[
+    str | None,
+    typer.Option("--principles", help="YAML file of features, principles and examples."),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only the result, no progress.")]
 
 
@@ -61,6 +65,7 @@ def flags(
     iterations: int | None = None,
     max_cost: float | None = None,
     engine: str | None = None,
+    principles: str | None = None,
 ) -> dict[str, Any]:
     """Command-line flags as a nested configuration mapping; flags not given are left out."""
     found: dict[str, Any] = {}
@@ -74,6 +79,7 @@ def flags(
         "methods": split_names(methods) if methods is not None else None,
         "judge": judging or None,
         "engine": {"kind": engine} if engine is not None else None,
+        "principles": {"file": principles} if principles is not None else None,
     }.items():
         if value is not None:
             found[key] = value

@@ -16,6 +16,7 @@ from harness.cli.options import (
     Model,
     Out,
     Preset,
+    Principles,
     Seed,
     Set,
     flags,
@@ -36,6 +37,7 @@ def plan(
     judge_url: JudgeUrl = None,
     max_cost: MaxCost = None,
     engine: Engine = None,
+    principles: Principles = None,
     out: Out = None,
     seed: Seed = None,
     set_: Set = None,
@@ -58,6 +60,7 @@ def plan(
         iterations=iters,
         max_cost=max_cost,
         engine=engine,
+        principles=principles,
     )
     config = load_config(preset, set_ or (), chosen)
     config = select_benchmarks(config, benchmarks, limit)

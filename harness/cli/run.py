@@ -16,6 +16,7 @@ from harness.cli.options import (
     Model,
     Out,
     Preset,
+    Principles,
     Quiet,
     Seed,
     Set,
@@ -37,6 +38,7 @@ def run(
     judge_url: JudgeUrl = None,
     max_cost: MaxCost = None,
     engine: Engine = None,
+    principles: Principles = None,
     out: Out = None,
     seed: Seed = None,
     set_: Set = None,
@@ -60,6 +62,7 @@ def run(
         iterations=iters,
         max_cost=max_cost,
         engine=engine,
+        principles=principles,
     )
     config = load_config(preset, set_ or (), chosen)
     config = select_benchmarks(config, benchmarks, limit)

@@ -164,3 +164,14 @@ def test_grouping_and_branches() -> None:
     branches = first.branches()
     assert [len(b.completions) for b in branches] == [2, 2, 2]
     assert branches[2].completions[1] == branches[0].completions[0]  # y+ is rejected under x-
+
+
+def test_a_side_that_sampling_cut_gets_no_end_of_turn(tiny_model_dir: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(tiny_model_dir)
+    groups = [PromptGroup("a", (_pair(chosen="yes", rejected="no", truncated=("rejected",)),))]
+    found = encode_groups(groups, Objective("pair"), tokenizer, TrainingSettings(max_length=100))
+    chosen, rejected = found.groups[0].branches[0].completions
+    end = end_of_turn(tokenizer)
+    assert chosen[-1] == end
+    assert rejected == tuple(tokenizer("no", add_special_tokens=False)["input_ids"])
+    assert end not in rejected
