@@ -103,9 +103,9 @@ def _environment() -> list[str]:
 
 
 def _model() -> list[str]:
-    from harness.session import cache_folder
+    from harness.models import model_cache
 
-    weights = sorted(cache_folder().rglob("*.safetensors")) if cache_folder().is_dir() else []
+    weights = sorted(model_cache().rglob("*.safetensors")) if model_cache().is_dir() else []
     if weights:
         return [f"cached in {weights[0].parent}"]
     return ["not cached yet: the first run fetches it (about 100 MB)"]
