@@ -60,7 +60,7 @@ def prepare(config: RunConfig, out: Path | None, log: Callable[[str], None]) -> 
         _collect(problems, lambda: RunFolder(out).check_owner(identity))
     _collect(problems, lambda: _check_names(config))
     data = _collect(problems, lambda: open_source(config.data))
-    model = _collect(problems, lambda: resolve_model(config.model, log=log))
+    model = _collect(problems, lambda: resolve_model(named_model(config), log=log))
     plan = session = None
     if model is not None and data is not None:
         session = Session(config, model, data, log)
@@ -76,6 +76,20 @@ def prepare(config: RunConfig, out: Path | None, log: Callable[[str], None]) -> 
     assert model is not None
     assert data is not None
     return Prepared(config, model, data, plan, session)
+
+
+def named_model(config: RunConfig) -> str:
+    """The model to start from.
+
+    Raises:
+        PreflightError: a preset of a checkpoint that is not public, without ``--model``.
+    """
+    if not config.model:
+        raise PreflightError(
+            f"preset {config.preset} starts from a checkpoint that is not public: name yours with "
+            "--model"
+        )
+    return config.model
 
 
 def _collect(problems: list[str], check: Callable[[], T]) -> T | None:

@@ -131,6 +131,12 @@ def test_bad_input_is_one_clear_line_and_exit_2(
     assert not out.exists()
 
 
+def test_a_preset_without_a_public_model_asks_for_one(call: Call) -> None:
+    done = call("run", "--preset", "llama3.1-8b-sft", "--data", "sample", "--judge", "local")
+    assert done.code == 2
+    assert "name yours with --model" in done.err
+
+
 def test_model_folders_that_can_not_be_used(call: Call, tmp_path: Path) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
