@@ -8,7 +8,13 @@ from typing import Any
 
 import pytest
 
-from harness.benchmarks import EvalRequest, get_benchmark, load_protocol
+from harness.benchmarks import (
+    EvalRequest,
+    ProtocolSpec,
+    all_protocols,
+    get_benchmark,
+    load_protocol,
+)
 from harness.benchmarks.objective import ObjectiveBenchmark
 from harness.benchmarks.outputs import OUTPUTS, read_saved, text_hash
 from harness.benchmarks.rescore import rescore
@@ -67,6 +73,26 @@ def test_every_benchmark_runs_on_the_sample(name: str, protocol: str, tmp_path: 
     load = benchmark(name).workload(asked)
     assert load.items == 8
     assert load.prompt_tokens > 0
+
+
+@pytest.mark.parametrize("spec", all_protocols(), ids=lambda spec: spec.name)
+def test_every_protocol_builds_its_prompts_on_the_sample(spec: ProtocolSpec) -> None:
+    from harness.benchmarks.lm_eval_bridge import EngineLM
+
+    found = get_benchmark(spec.benchmark)
+    if not isinstance(found, ObjectiveBenchmark):
+        pytest.skip("asked by the benchmark itself, not through lm-eval")
+    asked = EvalRequest(open_source("sample"), spec, limit=3)
+    items, _ = found.items(asked)
+    prompts = found.prompts(asked, items, EngineLM(FakeEngine()))
+    shots = int(spec.settings.get("shots") or 0)
+    assert [p.shots for p in prompts] == [
+        min(shots, 5) if not spec.settings.get("own_examples") else shots
+    ] * len(prompts)
+    chat = "<|im_start|>assistant" in prompts[0].text
+    assert chat == bool(spec.settings["chat"])
+    if chat and spec.settings["multiturn"]:
+        assert prompts[0].text.count("<|im_start|>assistant") == shots + 1
 
 
 def test_right_answers_score_one_and_wrong_ones_zero(tmp_path: Path) -> None:

@@ -28,8 +28,9 @@ ANSWERS = ("Correct Answer", "Incorrect Answer 1", "Incorrect Answer 2", "Incorr
 FIELDS = ("Record ID", "Question", *ANSWERS)
 
 
-def _subset(settings: Settings) -> str:
-    return str(settings.get("set", "main"))
+def _subset(data: DataSource, settings: Settings) -> str:
+    """Which of the three sets; the sample has one."""
+    return "main" if data.kind == "sample" else str(settings.get("set", "main"))
 
 
 def read(data: DataSource, settings: Settings) -> list[Item]:
@@ -38,7 +39,7 @@ def read(data: DataSource, settings: Settings) -> list[Item]:
     Raises:
         DataError: a missing column, or an empty question or answer (file and line, never the text).
     """
-    subset, items = _subset(settings), []
+    subset, items = _subset(data, settings), []
     path = data.path(gpqa_file(data, subset))
     turns = int(settings.get("permutations", 1))
     seed = int(settings.get("order_seed", 0))
@@ -83,7 +84,7 @@ def examples(data: DataSource, settings: Settings) -> dict[str, list[dict[str, A
 
 def files(data: DataSource, settings: Settings) -> list[str]:
     """What the items come from."""
-    return [gpqa_file(data, _subset(settings))]
+    return [gpqa_file(data, _subset(data, settings))]
 
 
 def grade(answers: Sequence[Answer], settings: Settings) -> list[Grade]:

@@ -24,11 +24,11 @@ GRADER = Path(__file__).with_name("grader.py")
 SECONDS = 20.0
 
 
-def _file(settings: Settings) -> str:
+def _file(data: DataSource, settings: Settings) -> str:
     name = str(settings.get("set", "math_500"))
     if name not in SETS:
         raise ProtocolError(f"MATH has no set {name!r} (there are: {', '.join(SETS)})")
-    return SETS[name]
+    return SETS["math_500" if data.kind == "sample" else name]  # the sample has one set
 
 
 def read(data: DataSource, settings: Settings) -> list[Item]:
@@ -37,7 +37,7 @@ def read(data: DataSource, settings: Settings) -> list[Item]:
     Raises:
         DataError: a missing field, or a solution without its boxed answer (file and line).
     """
-    name = _file(settings)
+    name = _file(data, settings)
     path, items = data.path(name), []
     for number, row in enumerate(data.rows(name, required=FIELDS), 1):
         subject = row.get("subject") or row.get("type")
@@ -65,7 +65,7 @@ def examples(data: DataSource, settings: Settings) -> dict[str, list[dict[str, A
 
 def files(data: DataSource, settings: Settings) -> list[str]:
     """What the items come from."""
-    return [_file(settings)]
+    return [_file(data, settings)]
 
 
 def grade(answers: Sequence[Answer], settings: Settings) -> list[Grade]:
