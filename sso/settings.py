@@ -69,14 +69,18 @@ class TrainingSettings(Section):
     warmup_ratio: float = Field(0.04, ge=0, lt=1)
     weight_decay: float = Field(0.0, ge=0)
     epochs: float = Field(1.0, gt=0)
-    batch_size: int = Field(32, ge=1, description="prompts (not completions) an optimizer step, over all devices")
+    batch_size: int = Field(
+        32, ge=1, description="prompts (not completions) an optimizer step, over all devices"
+    )
     micro_tokens: int = Field(8192, ge=64, description="tokens of one packed forward pass")
     max_length: int = Field(2048, ge=16)
     truncation: Literal["drop", "cut"] = "drop"
     precision: Literal["fp32", "bf16"] = "fp32"
     gradient_checkpointing: bool = False
     max_grad_norm: float = Field(1.0, gt=0)
-    checkpoint_every: int = Field(0, ge=0, description="optimizer steps between mid-stage checkpoints; 0 = none")
+    checkpoint_every: int = Field(
+        0, ge=0, description="optimizer steps between mid-stage checkpoints; 0 = none"
+    )
     report_to: tuple[str, ...] = ("tensorboard",)
     lora: LoraSettings = LoraSettings()
 

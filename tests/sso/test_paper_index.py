@@ -12,7 +12,9 @@ from sso.arms import ARMS
 REPO = Path(__file__).resolve().parents[2]
 INDEX = (REPO / "docs" / "paper_index.md").read_text(encoding="utf-8")
 COMMANDS = [
-    line for block in re.findall(r"```bash\n(.*?)```", INDEX, re.DOTALL) for line in block.splitlines()
+    line
+    for block in re.findall(r"```bash\n(.*?)```", INDEX, re.DOTALL)
+    for line in block.splitlines()
 ]
 RUNS = [line for line in COMMANDS if line.startswith("sso-bench run")]
 
