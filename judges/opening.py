@@ -17,7 +17,7 @@ def open_judge(
     store: Path,
     max_cost: float | None = None,
     max_calls: int | None = None,
-    concurrency: int = 64,
+    concurrency: int = 128,
     prompts: Path | None = None,
     **settings: Any,
 ) -> Judge:

@@ -50,7 +50,7 @@ class ServerJudge:
         base_url: str | None = None,
         max_cost: float | None = None,
         max_calls: int | None = None,
-        concurrency: int = 64,
+        concurrency: int = 128,
         prompts: Path | None = None,
         prices: Path | None = None,
         letters: weighted_preference.Letters = "logprobs",

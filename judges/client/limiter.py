@@ -1,9 +1,12 @@
 """How many requests may be in flight: additive increase, multiplicative decrease, with a memory.
 
 The window doubles per round trip until the server first refuses (429, 503). A refusal cuts it by a
-tenth, or by half where many are refused, at most once per round trip. It then grows by one per
-round trip up to just below the size that was refused, stays there for a while, and probes again.
+twentieth, or by half where many are refused, at most once per round trip. It then grows by one per
+round trip up to just below the size that was refused, stays there for a few, and probes again.
 A Retry-After stops all sending until it is over.
+
+The window counts from the sending of a request to the end of our work on its reply, so a busy
+machine needs more than the server's own limit to keep the server full; the probing finds that.
 """
 
 from __future__ import annotations
@@ -11,10 +14,10 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 
-GENTLE, HARD = 0.9, 0.5
+GENTLE, HARD = 0.95, 0.5
 MANY = 0.25
 """Share of refusals (moving average) above which the window is halved."""
-HOLD_ROUNDS = 20
+HOLD_ROUNDS = 3
 """Round trips that the window stays just below the refused size before it probes it again."""
 MEMORY = 0.95
 

@@ -254,9 +254,9 @@ def test_limiter_by_hand() -> None:
         assert limiter.window == 8
         tickets = [await limiter.acquire() for _ in range(8)]
         limiter.limited(tickets[0], None)
-        assert limiter.window == pytest.approx(7.2)
+        assert limiter.window == pytest.approx(7.6)
         limiter.limited(tickets[1], None)
-        assert limiter.window == pytest.approx(7.2), "one cut a round trip"
+        assert limiter.window == pytest.approx(7.6), "one cut a round trip"
         for _ in range(6):
             limiter.succeeded()
         assert limiter.in_flight == 0
@@ -328,7 +328,7 @@ def test_a_server_that_goes_away_ends_the_run(tmp_path: Path) -> None:
         with pytest.raises(JudgeError, match="given up after 2 tries"):
             judge.preferences(comparisons(150))
     assert len(VerdictStore(tmp_path / "v.sqlite").get(sorted(server.answered))) == 10
-    assert len(server.received) < 40
+    assert len(server.received) < 80
 
 
 def test_a_wait_of_hours_is_said_and_not_waited_for(tmp_path: Path) -> None:
