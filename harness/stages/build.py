@@ -48,7 +48,8 @@ def judge_identity(config: RunConfig, model: ResolvedModel) -> str:
     """What a verdict depends on besides the prompt: which judge answered."""
     if config.judge.name == "local":
         return f"local:{model.fingerprint[:16]}"
-    return config.judge.name
+    server = f"@{config.judge.base_url}" if config.judge.base_url else ""
+    return f"{config.judge.name}{server}"
 
 
 def _seed_stages(
