@@ -55,6 +55,7 @@ def describe_run(folder: RunFolder, prepared: Prepared) -> None:
         folder.root / "run.json",
         {
             "schema": SCHEMA,
+            "id": prepared.session.run_id,
             "name": folder.root.name,
             "created": old.get("created", now()),
             "config": json.loads(config.model_dump_json()),

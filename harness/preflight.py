@@ -63,7 +63,8 @@ def prepare(config: RunConfig, out: Path | None, log: Callable[[str], None]) -> 
     model = _collect(problems, lambda: resolve_model(named_model(config), log=log))
     plan = session = None
     if model is not None and data is not None:
-        session = Session(config, model, data, log)
+        run_id = _collect(problems, RunFolder(out).run_id) if out is not None else None
+        session = Session(config, model, data, log, run_id=run_id or "")
         if not problems:
             plan = _collect(problems, lambda: build_plan(config, model, data))
         _collect(problems, lambda: _check_judge(session, config))

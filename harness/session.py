@@ -23,7 +23,8 @@ class Session:
     """Opens what a stage asks for, once, and closes it again.
 
     At most ``config.engine.loaded_models`` engines stay in memory; the one used longest ago goes
-    first.
+    first. What the judge costs is booked under ``run_id``, so that a run that is resumed goes on with
+    the budget it had left; without an id each session has a budget of its own.
     """
 
     def __init__(
@@ -32,11 +33,13 @@ class Session:
         model: ResolvedModel,
         data: DataSource,
         log: Callable[[str], None] = lambda text: None,
+        run_id: str = "",
     ) -> None:
         self.config = config
         self.model = model
         self.data = data
         self.log = log
+        self.run_id = run_id
         self._engines: OrderedDict[str, BatchEngine] = OrderedDict()
         self._judge: Judge | None = None
         self._writer: BatchEngine | None = None
@@ -93,6 +96,7 @@ class Session:
                 max_calls=settings.max_calls,
                 concurrency=settings.concurrency,
                 prompts=self.data.find("mt_bench/judge_prompts.jsonl"),
+                scope=self.run_id,
             )
         return self._judge
 

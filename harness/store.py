@@ -14,6 +14,7 @@ import os
 import shutil
 import socket
 import time
+import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -207,6 +208,10 @@ class RunFolder:
                 "upgrade sso-bench"
             )
         return raw
+
+    def run_id(self) -> str:
+        """The run's own name, which goes with its folder: that in ``run.json``, else a new one."""
+        return (self.description() or {}).get("id") or uuid.uuid4().hex
 
     def check_owner(self, identity: Mapping[str, Any]) -> None:
         """Refuse a folder that holds something else than this experiment.

@@ -19,6 +19,7 @@ def open_judge(
     max_calls: int | None = None,
     concurrency: int = 128,
     prompts: Path | None = None,
+    scope: str = "",
     **settings: Any,
 ) -> Judge:
     """A judge that gives verdicts and keeps them in the store.
@@ -31,6 +32,7 @@ def open_judge(
         max_cost, max_calls: budget in US dollars and in requests.
         concurrency: most requests in flight (the number adapts below it).
         prompts: FastChat's ``judge_prompts.jsonl``; else the project's own wording.
+        scope: label under which the spend counts against the budget, across restarts of a run.
         settings: further settings of ``LocalJudge`` or ``ServerJudge``.
 
     Raises:
@@ -54,5 +56,6 @@ def open_judge(
         max_calls=max_calls,
         concurrency=concurrency,
         prompts=prompts,
+        scope=scope,
         **settings,
     )
