@@ -37,13 +37,13 @@ def find_key(base_url: str | None) -> str:
 def _from_keyring(url: str) -> str:
     try:
         import keyring
+        import keyring.errors
     except ImportError:
         return ""
     try:
         return (keyring.get_password(KEYRING_SERVICE, url) or "").strip()
-    except Exception:
-        # Any back end may fail in its own way (locked, none there); then there is no key.
-        return ""
+    except keyring.errors.KeyringError:
+        return ""  # locked, or none on this machine
 
 
 def scrub(text: str, *secrets: str) -> str:
