@@ -317,8 +317,8 @@ def test_with_the_real_judge_over_http(data: DataSource, tmp_path: Path) -> None
     import math
     import re
 
+    from tests.judges.asking import judge_on
     from tests.judges.faulty_server import FaultyServer, completion
-    from tests.judges.test_client import judge_on
 
     def reply(body: dict[str, Any]) -> dict[str, Any]:
         shown = re.findall(r"(x{20,}|y{20,})", body["messages"][-1]["content"])

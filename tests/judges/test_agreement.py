@@ -21,8 +21,8 @@ from judges.agreement import (
 from judges.canary import canary_set, run_canary
 from judges.kinds.labelled import LabelledPair, load_labelled
 from judges.store import VerdictStore
+from tests.judges.asking import budget_judge, judge_on
 from tests.judges.faulty_server import FaultyServer, completion, letter_reply
-from tests.judges.test_client import budget_judge, judge_on
 from tests.judges.test_pairs import TableJudge
 
 

@@ -16,8 +16,8 @@ from judges import BudgetError, JudgeError, open_judge
 from judges.client import ClientSettings
 from judges.server import ServerJudge
 from judges.store import VerdictStore
+from tests.judges.asking import PRICES, comparisons, expected
 from tests.judges.faulty_server import letter_reply
-from tests.judges.test_client import PRICES, comparisons, expected
 
 
 class BatchServer:
