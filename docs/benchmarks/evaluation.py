@@ -1,15 +1,22 @@
-"""One checkpoint through the objective suite, against the ``lm_eval`` commands one after the other.
+"""One checkpoint through the suite, against the peers' commands one after the other.
 
-    python docs/benchmarks/evaluation.py --model DIR --data DIR [--items 50] [--json FILE]
+    python docs/benchmarks/evaluation.py --model DIR --data DIR --work DIR [--section ours,gsm8k] [--json FILE]
 
-Both sides get the same items (drawn under our limit, handed to ``lm_eval --samples``), prompts and
-decoding; each side runs as processes of its own, imports and model loading included, and prompts and
-verdicts are compared item by item on the way. Greedy texts can differ between batch shapes, so a few
-verdicts may: they are listed.
+Both sides get the same items (drawn under our limit), prompts, answer lengths and cores; each side runs as
+processes of its own, imports and model loading included. The sections can be run one at a time: what
+each measured stays in the work folder, and ``--json`` writes all that is there.
 
-Figures: ``wall_vs_peer_commands`` (ours over theirs), ``own_overhead_share`` (the part of our wall time
-outside the engine's loading and its calls, grading included), ``rescored_items_per_second``
-(100,000 saved GSM8K and MMLU-Pro answers scored again). ``--rescore-only`` needs no model.
+- ``ours``: GSM8K, MMLU-Pro, MATH, AlpacaEval and MT-Bench's answers with one loaded model;
+- ``gsm8k``, ``mmlu_pro``, ``math``: the ``lm_eval`` command; prompts, texts and verdicts are compared
+  with ours item by item. Greedy texts can differ between batch shapes, so a few may: they are listed;
+- ``alpaca_eval``: alpaca_eval's decoder, then its command with every annotation cached;
+- ``mt_bench``: FastChat's answer generation (``evaluation_peers.py`` says what these two need here);
+- ``linear``: our time on 50, 200 and 800 GSM8K items, no examples, 16 new tokens;
+- ``rescore``: 100,000 saved GSM8K and MMLU-Pro answers scored again. Needs no model.
+
+Figures: ``wall_vs_peer_commands`` (ours over the sum of theirs, over the benchmarks of which both are there),
+``own_overhead_share`` (the part of our wall time outside the engine's loading and its calls: prompts,
+grading, length control, imports), ``rescored_items_per_second``, ``seconds_per_item`` by number of items.
 """
 
 from __future__ import annotations
@@ -17,189 +24,100 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from harness.benchmarks import EvalRequest, get_benchmark, load_protocol
-from harness.benchmarks.objective import ObjectiveBenchmark
-from harness.data.source import open_source
+from evaluation_lm_eval import FILES, compare, run_peer
+from evaluation_ours import request
+from evaluation_peers import run_alpaca_eval, run_fastchat, timed
 
-BENCHMARKS = ("gsm8k", "mmlu_pro", "math")
+SUITE = (*FILES, "alpaca_eval", "mt_bench")
+LINEAR = (50, 200, 800)
+LINEAR_TOKENS = 16
 RESCORED = 100_000
 
 
-def request(name: str, args: argparse.Namespace) -> EvalRequest:
-    """The community protocol on the drawn items, with the answer length of this run."""
-    overrides = {"max_new_tokens": args.new_tokens}
-    spec = load_protocol(name)
-    return EvalRequest(open_source(args.data), spec, limit=args.items, overrides=overrides)
+def ours(args: argparse.Namespace) -> dict[str, Any]:
+    """Our process over the whole suite."""
+    wall, parts = run_ours(args, args.work / "ours", SUITE, args.items, args.new_tokens)
+    return {"wall": wall, **parts}
 
 
-def objective(name: str) -> ObjectiveBenchmark:
-    """The benchmark with an answer key of that name."""
-    found = get_benchmark(name)
-    assert isinstance(found, ObjectiveBenchmark)
-    return found
+def run_ours(
+    args: argparse.Namespace, out: Path, names: tuple[str, ...], items: int, new: int, *more: str
+) -> tuple[float, dict[str, Any]]:
+    """Wall seconds of our process, what it does not count taken off, and its parts."""
+    command = [sys.executable, str(Path(__file__).resolve().with_name("evaluation_ours.py"))]
+    command += ["--model", args.model, "--data", args.data, "--out", str(out)]
+    command += ["--benchmarks", ",".join(names), "--items", str(items), "--new-tokens", str(new)]
+    wall = timed([*command, *more], args.work)
+    parts = json.loads((out / "timings.json").read_text())
+    return wall - parts["untimed"], parts
 
 
-# --- ours: one process, one loaded model ---------------------------------------------------------
+def lm_eval(name: str) -> Callable[[argparse.Namespace], dict[str, Any]]:
+    """The section of one ``lm_eval`` command."""
+
+    def section(args: argparse.Namespace) -> dict[str, Any]:
+        asked = request(name, args.data, args.items, args.new_tokens)
+        out = args.work / f"peer-{name}"
+        return {"wall": run_peer(name, asked, out, args.model, args.new_tokens, args.peer_batch)}
+
+    return section
 
 
-class Timed:
-    """An engine that adds up the time inside its generation calls."""
+def alpaca_eval(args: argparse.Namespace) -> dict[str, Any]:
+    """Decoder and command."""
+    from harness.benchmarks.alpaca_eval.benchmark import prepare
 
-    def __init__(self, engine: Any) -> None:
-        self.engine = engine
-        self.seconds = 0.0
+    drawn = prepare(request("alpaca_eval", args.data, args.items, args.new_tokens)).instructions
+    rows = [
+        {
+            "dataset": i.dataset,
+            "instruction": i.instruction,
+            "output": i.baseline_output,
+            "generator": i.baseline,
+        }
+        for i in drawn
+    ]
+    folder = args.work / "peer-alpaca_eval"
+    seconds = run_alpaca_eval(rows, args.model, folder, args.new_tokens, args.peer_batch)
+    return {"wall": sum(seconds.values()), **seconds}
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.engine, name)
 
-    def chat(self, *args: Any, **options: Any) -> Any:
-        """As the engine's, timed."""
-        started = time.perf_counter()
-        try:
-            return self.engine.chat(*args, **options)
-        finally:
-            self.seconds += time.perf_counter() - started
+def mt_bench(args: argparse.Namespace) -> dict[str, Any]:
+    """FastChat's answers to the drawn questions."""
+    from harness.benchmarks.mt_bench.benchmark import QUESTIONS, prepare
+
+    asked = request("mt_bench", args.data, args.items, args.new_tokens)
+    drawn = {str(question.question_id) for question in prepare(asked).questions}
+    lines = asked.data.path(QUESTIONS).read_text(encoding="utf-8").splitlines()
+    rows = [row for row in map(json.loads, lines) if str(row["question_id"]) in drawn]
+    folder = args.work / "peer-mt_bench"
+    return {"wall": run_fastchat(rows, args.model, folder, args.new_tokens)}
 
 
-def run_ours(args: argparse.Namespace, out: Path) -> None:
-    """The worker: all benchmarks with one engine; seconds by part into ``timings.json``."""
-    from harness.engines import open_engine
-
-    begun = time.perf_counter()
-    engine = Timed(open_engine("hf", Path(args.model), device="cpu", dtype="fp32"))
-    loading = time.perf_counter() - begun
-    parts: dict[str, Any] = {"loading": loading}
-    for name in BENCHMARKS:
-        started, before = time.perf_counter(), engine.seconds
-        folder = out / name
-        folder.mkdir(parents=True, exist_ok=True)
-        objective(name).generate(request(name, args), engine, folder)
-        generated = time.perf_counter()
-        made = objective(name).score(request(name, args), folder)
-        (folder / "items.json").write_text(
-            json.dumps({item.item_id: item.values for item in made.items})
+def linear(args: argparse.Namespace) -> dict[str, Any]:
+    """Seconds of generation and scoring by number of items; loading is not in them."""
+    found = {}
+    for items in LINEAR:
+        out = args.work / f"linear-{items}"
+        _, parts = run_ours(args, out, ("gsm8k",), items, LINEAR_TOKENS, "--shots", "0")
+        found[str(items)] = sum(
+            parts["gsm8k"][part] for part in ("engine", "rest_of_generation", "scoring")
         )
-        parts[name] = {
-            "engine": engine.seconds - before,
-            "rest_of_generation": generated - started - (engine.seconds - before),
-            "scoring": time.perf_counter() - generated,
-        }
-    parts["engine"] = engine.seconds
-    (out / "timings.json").write_text(json.dumps(parts))
+    return {"seconds": found}
 
 
-# --- theirs: one command a benchmark -------------------------------------------------------------
-
-
-def peer_tasks(name: str, args: argparse.Namespace, folder: Path) -> dict[str, list[str]]:
-    """Task files that redirect lm-eval's own to local data; task -> ids of our items in its order."""
-    import yaml
-
-    from harness.benchmarks.lm_eval_bridge import tasks_root
-
-    data, benchmark = open_source(args.data), objective(name)
-    places = {
-        "gsm8k": {
-            "test": ("gsm8k/test.jsonl",),
-            "train": ("gsm8k/train.jsonl", "gsm8k/train_first300.jsonl"),
-        },
-        "mmlu_pro": {
-            "test": ("mmlu_pro/test.jsonl",),
-            "validation": ("mmlu_pro/validation.jsonl",),
-        },
-        "math": {"test": ("math/math_500.jsonl",)},
-    }[name]
-    drawn, everything = benchmark.items(request(name, args))
-    kept = {item.item_id for item in drawn}
-    found: dict[str, list[str]] = {}
-    folder.mkdir(parents=True, exist_ok=True)
-    for task in sorted({item.task for item in drawn}):
-        own = next((tasks_root() / benchmark.folder).rglob(f"{task}.yaml"))
-        redirected = {
-            "include": str(own),
-            "task": task,
-            "dataset_path": "json",
-            "dataset_name": None,
-            "dataset_kwargs": {"data_files": {k: str(data.path(*v)) for k, v in places.items()}},
-        }
-        (folder / f"{task}.yaml").write_text(yaml.safe_dump(redirected))
-        members = [item.item_id for item in everything if item.task == task]
-        found[task] = [item_id for item_id in members if item_id in kept]
-        positions = [n for n, item_id in enumerate(members) if item_id in kept]
-        (folder / f"{task}.samples").write_text(json.dumps(positions))
-    return found
-
-
-def run_peer(name: str, args: argparse.Namespace, out: Path) -> float:
-    """The ``lm_eval`` command of one benchmark; wall seconds."""
-    folder = out / "tasks"
-    tasks = peer_tasks(name, args, folder)
-    samples = {task: json.loads((folder / f"{task}.samples").read_text()) for task in tasks}
-    generation = {"max_gen_toks": args.new_tokens, "until": []}
-    command = [sys.executable, "-m", "lm_eval", "--model", "hf"]
-    command += ["--model_args", f"pretrained={args.model},dtype=float32", "--device", "cpu"]
-    command += ["--tasks", ",".join(tasks), "--include_path", str(folder)]
-    command += ["--samples", json.dumps(samples), "--batch_size", str(args.peer_batch)]
-    command += ["--apply_chat_template", "--fewshot_as_multiturn", "True"]
-    command += ["--gen_kwargs", json.dumps(generation), "--output_path", str(out), "--log_samples"]
-    started = time.perf_counter()
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(f"lm_eval failed on {name}:\n{done.stderr[-2000:]}")
-    return time.perf_counter() - started
-
-
-def compare(name: str, args: argparse.Namespace, ours: Path, theirs: Path) -> dict[str, Any]:
-    """Prompts, texts and verdicts of both sides, item by item."""
-    from harness.benchmarks.outputs import read_saved
-
-    tasks = peer_tasks(name, args, theirs / "tasks")
-    rows = {row["item_id"]: row for row in read_saved(ours / name / "outputs.jsonl")}
-    values = json.loads((ours / name / "items.json").read_text())
-    counts = {"items": 0, "same_prompt": 0, "same_text": 0, "verdicts": 0, "same_verdict": 0}
-    differing = []
-    for task, ids in tasks.items():
-        positions = json.loads((theirs / "tasks" / f"{task}.samples").read_text())
-        file = next(theirs.rglob(f"samples_{task}_*.jsonl"))
-        seen = set()
-        for sample in map(json.loads, file.read_text(encoding="utf-8").strip().split("\n")):
-            item_id = ids[positions.index(sample["doc_id"])]
-            row = rows[item_id]
-            if item_id not in seen:
-                seen.add(item_id)
-                counts["items"] += 1
-                counts["same_prompt"] += sample["prompt_hash"] == row["prompt_hash"]
-                counts["same_text"] += sample["resps"][0][0] == row["output"]
-            for metric, value in verdicts(name, sample).items():
-                counts["verdicts"] += 1
-                same = float(value) == values[item_id][metric]
-                counts["same_verdict"] += same
-                if not same:
-                    differing.append(f"{item_id} {metric}")
-    return {**counts, "differing": differing}
-
-
-def verdicts(name: str, sample: dict[str, Any]) -> dict[str, float]:
-    """lm-eval's verdicts of one logged sample under our metric names."""
-    if name == "math":
-        return {"math_verify": sample["math_verify"], "minerva": sample["exact_match"]}
-    return {sample["filter"].replace("-", "_"): sample["exact_match"]}
-
-
-# --- scoring alone -------------------------------------------------------------------------------
-
-
-def rescoring(data: Path, folder: Path) -> dict[str, float]:
+def rescored(args: argparse.Namespace) -> dict[str, Any]:
     """Seconds for 100,000 saved answers: half GSM8K's, half MMLU-Pro's, repeated to that number."""
     from harness.benchmarks.rescore import rescore
 
+    data = Path(args.data)
     files = {
         "gsm8k/community": data / "gsm8k" / "replay_llm_outputs.jsonl",
         "mmlu_pro/official": data / "mmlu_pro" / "replay_Meta-Llama-3_1-8B-Instruct.jsonl",
@@ -209,68 +127,117 @@ def rescoring(data: Path, folder: Path) -> dict[str, float]:
         lines = file.read_text(encoding="utf-8").strip().split("\n")
         rows = [json.loads(line) for line in lines]
         number = RESCORED // len(files)
-        repeated = folder / f"{protocol.replace('/', '-')}.jsonl"
+        repeated = args.work / f"{protocol.replace('/', '-')}.jsonl"
         with repeated.open("w", encoding="utf-8") as out:
             for n in range(number):
                 out.write(json.dumps({**rows[n % len(rows)], "item_id": str(n)}) + "\n")
         started = time.perf_counter()
         assert len(rescore(repeated, protocol).items) == number
         seconds[protocol] = time.perf_counter() - started
-    return seconds
+    return {"seconds": seconds}
+
+
+SECTIONS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
+    "ours": ours,
+    **{name: lm_eval(name) for name in FILES},
+    "alpaca_eval": alpaca_eval,
+    "mt_bench": mt_bench,
+    "linear": linear,
+    "rescore": rescored,
+}
+
+
+# --- putting it together -------------------------------------------------------------------------
+
+
+def collect(args: argparse.Namespace) -> dict[str, Any]:
+    """All figures that the sections in the work folder allow."""
+    found = {
+        name: json.loads(file.read_text())
+        for name in SECTIONS
+        if (file := args.work / f"{name}.json").is_file()
+    }
+    figures: dict[str, Any] = {"cores": os.cpu_count(), "sections": found}
+    if "ours" in found:
+        figures |= side_by_side(args, found)
+    if "linear" in found:
+        seconds = found["linear"]["seconds"]
+        figures["seconds_per_item"] = {n: value / int(n) for n, value in seconds.items()}
+    if "rescore" in found:
+        figures["rescored_items_per_second"] = RESCORED / sum(found["rescore"]["seconds"].values())
+    return figures
+
+
+def side_by_side(args: argparse.Namespace, found: dict[str, Any]) -> dict[str, Any]:
+    """Ours against the peers that were run; a benchmark without its peer is taken off our time."""
+    mine = found["ours"]
+    peers = {name: found[name]["wall"] for name in SUITE if name in found}
+    parts = ("engine", "rest_of_generation", "scoring")
+    alone = sum(mine[name][part] for name in SUITE if name not in peers for part in parts)
+    figures: dict[str, Any] = {
+        "own_overhead_share": (mine["wall"] - mine["engine"] - mine["loading"]) / mine["wall"],
+        "our_seconds": mine["wall"],
+        "peer_seconds": peers,
+    }
+    if peers:
+        figures["wall_vs_peer_commands"] = (mine["wall"] - alone) / sum(peers.values())
+    figures["agreement"] = {
+        name: compare(
+            name,
+            request(name, args.data, args.items, args.new_tokens),
+            args.work / "ours" / name,
+            args.work / f"peer-{name}",
+        )
+        for name in FILES
+        if name in peers
+    }
+    return figures
+
+
+def settle(args: argparse.Namespace) -> None:
+    """A work folder holds one setting: sections of different settings must not be merged."""
+    args.work.mkdir(parents=True, exist_ok=True)
+    args.work = args.work.resolve()
+    args.model, args.data = (str(Path(p).resolve()) if p else p for p in (args.model, args.data))
+    setting = [args.model, args.data, args.items, args.new_tokens, args.peer_batch]
+    file = args.work / "setting.json"
+    if file.is_file() and json.loads(file.read_text()) != setting:
+        raise SystemExit(f"{args.work} holds figures of other settings: {file.read_text()}")
+    file.write_text(json.dumps(setting))
 
 
 def main() -> None:
-    """Run, print, and write the figures."""
+    """Run the sections asked for, print and write the figures."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--model", help="folder of the checkpoint")
     parser.add_argument("--data", required=True, help="folder of real data")
+    parser.add_argument("--work", type=Path, help="folder that keeps outputs and figures")
+    parser.add_argument(
+        "--section", default=",".join(SECTIONS), help="comma-separated; all of them"
+    )
     parser.add_argument("--items", type=int, default=50)
-    parser.add_argument("--new-tokens", type=int, default=256)
+    parser.add_argument("--new-tokens", type=int, default=64)
     parser.add_argument("--peer-batch", type=int, default=16)
-    parser.add_argument("--rescore-only", action="store_true")
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--worker", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
-    if args.worker:
-        run_ours(args, args.worker)
-        return
-    figures: dict[str, Any] = {"items": args.items, "cores": os.cpu_count()}
-    with tempfile.TemporaryDirectory() as work:
-        if not args.rescore_only:
-            if not args.model:
-                parser.error("--model is needed (or --rescore-only)")
-            figures |= side_by_side(args, Path(work))
-        seconds = rescoring(Path(args.data), Path(work))
-    figures["rescoring_seconds"] = seconds
-    figures["rescored_items_per_second"] = RESCORED / sum(seconds.values())
+    names = args.section.split(",")
+    if unknown := set(names) - set(SECTIONS):
+        parser.error(f"no section {', '.join(unknown)}; there are {', '.join(SECTIONS)}")
+    if names != ["rescore"] and not args.model:
+        parser.error("--model is needed (but for --section rescore)")
+    with tempfile.TemporaryDirectory() as scratch:
+        args.work = args.work or Path(scratch)
+        settle(args)
+        for name in names:
+            found = SECTIONS[name](args)
+            (args.work / f"{name}.json").write_text(json.dumps(found, indent=1))
+            print(f"{name}: {json.dumps(found)}", flush=True)
+        figures = collect(args)
     print(json.dumps(figures, indent=1))
     if args.json:
-        args.json.write_text(json.dumps(figures, indent=1))
-
-
-def side_by_side(args: argparse.Namespace, work: Path) -> dict[str, Any]:
-    """Both sides on the same items."""
-    ours = work / "ours"
-    ours.mkdir()
-    command = [sys.executable, __file__, "--worker", str(ours), "--model", args.model]
-    command += ["--data", args.data, "--items", str(args.items)]
-    started = time.perf_counter()
-    subprocess.run([*command, "--new-tokens", str(args.new_tokens)], check=True)
-    wall = time.perf_counter() - started
-    timings = json.loads((ours / "timings.json").read_text())
-    peers = {name: run_peer(name, args, work / f"peer-{name}") for name in BENCHMARKS}
-    same = {name: compare(name, args, ours, work / f"peer-{name}") for name in BENCHMARKS}
-    outside = wall - timings["engine"] - timings["loading"]
-    return {
-        "our_seconds": wall,
-        "peer_seconds": peers,
-        "wall_vs_peer_commands": wall / sum(peers.values()),
-        "own_overhead_share": outside / wall,
-        "timings": timings,
-        "agreement": same,
-    }
+        args.json.write_text(json.dumps(figures, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -210,8 +210,8 @@ def cached_read(n: int) -> float:
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "v.sqlite"
-        fill(path, n)
         items = list(comparisons(n))
+        fill(path, items)
         began = time.perf_counter()
         verdicts = open_judge(MODEL, store=path, offline=True).preferences(items)
         seconds = time.perf_counter() - began
@@ -219,13 +219,13 @@ def cached_read(n: int) -> float:
     return seconds
 
 
-def fill(path: Path, n: int) -> None:
-    """Put n replies into a store, as if they had been paid for."""
+def fill(path: Path, items: Iterable[Any]) -> None:
+    """Put a reply to each comparison into a store, as if it had been paid for."""
     from judges.kinds import weighted_preference
     from judges.store import StoredReply, VerdictStore
 
     store, rows = VerdictStore(path), []
-    for item in comparisons(n):
+    for item in items:
         request = weighted_preference.request(item)
         rows.append(
             StoredReply(
@@ -314,7 +314,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, float]:
                 print(f"{client:12} {n / took:7.1f} verdicts/s of {ceiling:.0f}", flush=True)
         reads = min(in_process("cached_read", "10000") for _ in range(arguments.rounds))
         print(f"10,000 stored verdicts read in {reads:.2f} s", flush=True)
-        fill(scratch / "m.sqlite", arguments.stream)
+        fill(scratch / "m.sqlite", comparisons(arguments.stream))
         memory = [
             in_process("peak_memory", str(scratch / "m.sqlite"), str(count))
             for count in (1000, arguments.stream)
