@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from itertools import count, islice
 from pathlib import Path
@@ -226,6 +226,7 @@ class ObjectiveBenchmark:
         grades = [Grade({}, error=str(row.get("error") or "")) for row in rows]
         for k, grade in zip(asked, self.grade(answers, settings), strict=True):
             grades[k] = grade
+        header = replace(header, marks=(*header.marks, *fewer_examples(rows)))
         return outcome(rows, grades, header)
 
 
@@ -267,6 +268,13 @@ def answered(
         own = islice(found, len(asked[k].requests))
         rows[k]["logprobs"] = [[one.total, one.greedy] for one in own]
     return rows
+
+
+def fewer_examples(rows: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """The mark of a score some of whose prompts had no room for all examples, with their number."""
+    short = sum(row.get("shots", 0) < row.get("shots_wanted", 0) for row in rows)
+    text = f"{short} of {len(rows)} prompts with fewer examples: the model's context is too short"
+    return (text,) if short else ()
 
 
 def asked_text(row: Mapping[str, Any]) -> str:

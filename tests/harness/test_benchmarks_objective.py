@@ -186,6 +186,12 @@ def test_a_short_context_gets_fewer_examples_counted_and_none_that_do_not_fit(
     assert few
     assert max(few) < 5
     assert {row["shots_wanted"] for row in rows[60]} == {5}
+    scored = {
+        length: benchmark("gsm8k").score(request("gsm8k", "community", data), folder).scores[0]
+        for length, folder in folders.items()
+    }
+    assert scored[8192].marks == ()
+    assert scored[60].marks[0].startswith("6 of 6 prompts with fewer examples")
     assert all("does not fit" in row["error"] for row in rows[5])
     made = benchmark("gsm8k").score(request("gsm8k", "community", data), folders[5])
     assert made.scores[0].value is None
