@@ -23,7 +23,8 @@ class Comparison:
     ``method``: "mcnemar" (exact), "paired t", "clustered t", "correlated z" (a model-based figure:
     the two standard errors with the correlation of the items' raw values), "unpaired z" (no items
     in common), each with "+ seeds" where several seeds were averaged. ``counts`` are the items lost
-    and gained (right or wrong answers only); ``span`` is the range of the items' values.
+    and gained (right or wrong answers only; means where there are several seeds); ``span`` is the
+    range of the items' values, ``seed_stderr`` the part of ``stderr`` that comes from ``seeds`` seeds.
     """
 
     difference: float
@@ -32,8 +33,10 @@ class Comparison:
     p_value: float
     n: int
     method: str
-    counts: tuple[int, int] | None = None
+    counts: tuple[float, float] | None = None
     span: float = 0.0
+    seeds: int = 1
+    seed_stderr: float = 0.0
 
     @property
     def paired(self) -> bool:
@@ -182,4 +185,16 @@ def _over_seeds(parts: list[Comparison]) -> Comparison:
     df = total**2 / spread if spread > 0 else math.inf
     test = from_estimate(float(differences.mean()), math.sqrt(total), df)
     method = f"{parts[0].method} + seeds".replace("mcnemar", "paired t")
-    return Comparison(test.difference, test.stderr, df, test.p_value, parts[0].n, method)
+    lost, gained = np.mean([part.counts or (math.nan, math.nan) for part in parts], axis=0)
+    return Comparison(
+        test.difference,
+        test.stderr,
+        df,
+        test.p_value,
+        min(part.n for part in parts),
+        method,
+        counts=None if math.isnan(lost) else (float(lost), float(gained)),
+        span=max(part.span for part in parts),
+        seeds=k,
+        seed_stderr=math.sqrt(seeds),
+    )

@@ -166,11 +166,11 @@ def _plain(value: Any) -> Any:
 
 
 def _pack(values: Any) -> str | list[float | None]:
-    """0/1 values as a string of digits ('-' for none), others as numbers of six decimals."""
+    """0/1 values as a string of digits ('-' for none), others as numbers of nine decimals."""
     known = values[~np.isnan(values)]
     if np.all((known == 0) | (known == 1)):
         return "".join("-" if math.isnan(value) else str(int(value)) for value in values)
-    return [None if math.isnan(value) else round(float(value), 6) for value in values]
+    return [None if math.isnan(value) else round(float(value), 9) for value in values]
 
 
 def _unpack(values: str | list[float | None]) -> Any:

@@ -186,8 +186,14 @@ def _same_protocol(first: Record, second: Record, name: str) -> None:
 
 def _same_items(first: Record, second: Record, before: Side) -> None:
     """Both sides must have answered the same items, seed by seed."""
-    mine = _items(first, before.items)
-    theirs = _items(second, {})
+    ours = dict(second["parts"])
+    for seed, part in first["parts"]:
+        other = ours.get(seed) or (second["parts"][0][1] if len(ours) == 1 else None)
+        if other is not None:
+            _same_ids(first["benchmark"], _items(part, before.items), _items(other, {}))
+
+
+def _same_ids(benchmark: str, mine: Items | None, theirs: Items | None) -> None:
     if mine is None or theirs is None:
         return
     left = {stored_id(item) for item in mine.ids.to_pylist()}
@@ -196,14 +202,14 @@ def _same_items(first: Record, second: Record, before: Side) -> None:
         only = sorted(left ^ right)
         where = "only in the baseline" if only[0] in left else "only in the run"
         raise LeaderboardError(
-            f"{first['benchmark']}: the run and the baseline have other items "
+            f"{benchmark}: the run and the baseline have other items "
             f"({len(left)} against {len(right)}, {len(only)} differ; {only[0]} is {where}); "
             "use the same data, limit and item seed, or save a new baseline"
         )
 
 
-def _items(record: Record, known: Mapping[str, Items]) -> Items | None:
-    folder = record["parts"][0][1]["folder"]
+def _items(part: Record, known: Mapping[str, Items]) -> Items | None:
+    folder = part["folder"]
     return known.get(folder) or (load_items(folder) if folder and folder not in known else None)
 
 

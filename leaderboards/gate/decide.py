@@ -33,6 +33,8 @@ MINIMUM_EFFECTS: dict[str, float] = {
 """Smallest loss that matters, in the headline figure's own unit (points of percent, or points of
 ten for MT-Bench): about 1.4 times what the full benchmark can detect, so that an unchanged model
 passes it and a loss of that size hardly slips through."""
+UNCHANGED = 1e-6
+"""Standard errors below this share of the items' range are rounding: nothing changed."""
 OTHER_EFFECT = {"percent": 3.0, "points": 0.8, "characters": 0.0}
 
 
@@ -48,17 +50,24 @@ class Decision:
 
 def p_worse(comparison: Comparison) -> float:
     """One-sided p-value of a loss: exact for right or wrong answers, else t or normal."""
-    if comparison.counts is not None:
-        return noninferiority.p_worse_counts(*comparison.counts)
+    if comparison.counts is not None and comparison.seeds == 1:
+        lost, gained = comparison.counts
+        return noninferiority.p_worse_counts(int(lost), int(gained))
     return noninferiority.p_worse(comparison.difference, comparison.stderr, comparison.df)
 
 
 def largest_loss(comparison: Comparison, alpha: float = 0.05) -> float:
     """The loss (positive, in the figure's unit) that the 1 - alpha one-sided bound leaves possible."""
     if comparison.counts is not None:
-        bound = noninferiority.lower_bound_counts(*comparison.counts, comparison.n, alpha)
+        bound = noninferiority.lower_bound_counts(
+            *comparison.counts,
+            comparison.n,
+            alpha,
+            seeds=comparison.seeds,
+            seed_stderr=comparison.seed_stderr / comparison.span,
+        )
         return -bound * comparison.span
-    if comparison.stderr == 0 and comparison.paired:
+    if comparison.paired and comparison.stderr <= UNCHANGED * comparison.span:
         rest = noninferiority.lower_bound_unchanged(comparison.n, comparison.span, alpha)
         return -(comparison.difference + rest)
     return -noninferiority.lower_bound(

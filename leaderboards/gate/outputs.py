@@ -100,10 +100,15 @@ def _name(check: GateCheck) -> str:
 
 def _figures(check: GateCheck) -> list[str]:
     figures = [check.before, check.after, check.difference, check.largest_loss]
-    texts = ["-" if figure is None else f"{figure:.2f}" for figure in figures]
+    texts = ["-" if figure is None else f"{_rounded(figure):.2f}" for figure in figures]
     if check.difference is not None:
-        texts[2] = f"{check.difference:+.2f}"
+        texts[2] = f"{_rounded(check.difference):+.2f}"
     return [*texts, f"{check.minimum_effect:g}"]
+
+
+def _rounded(figure: float) -> float:
+    """Two decimals, and no minus before a zero."""
+    return round(figure, 2) + 0.0
 
 
 def _case(check: GateCheck, inconclusive: str) -> str:

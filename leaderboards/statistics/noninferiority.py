@@ -32,16 +32,27 @@ def lower_bound(difference: float, stderr: float, df: float, alpha: float = 0.05
     return difference - (quantile(1 - alpha, df) * stderr if stderr > 0 else 0.0)
 
 
-def lower_bound_counts(lost: int, gained: int, n: int, alpha: float = 0.05) -> float:
+def lower_bound_counts(
+    lost: float,
+    gained: float,
+    n: int,
+    alpha: float = 0.05,
+    seeds: int = 1,
+    seed_stderr: float = 0.0,
+) -> float:
     """Lower one-sided bound of (gained - lost) / n, in shares of the items.
 
     Agresti and Min (2005): half an item is added to each of the four cells, which keeps the bound
-    honest where few items or none changed.
+    honest where few items or none changed. Over several seeds ``lost`` and ``gained`` are means, and
+    the spread between seeds (``seed_stderr``, t with ``seeds`` - 1 degrees of freedom) is added to the
+    items' half width in quadrature.
     """
     total = n + 2
     difference = (gained - lost) / total
     variance = (lost + gained + 1) / total - difference**2
-    return difference - quantile(1 - alpha, math.inf) * math.sqrt(variance / total)
+    items = quantile(1 - alpha, math.inf) * math.sqrt(variance / total)
+    between = quantile(1 - alpha, seeds - 1) * seed_stderr if seed_stderr > 0 else 0.0
+    return difference - math.hypot(items, between)
 
 
 def lower_bound_unchanged(n: int, span: float, alpha: float = 0.05) -> float:

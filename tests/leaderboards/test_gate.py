@@ -95,6 +95,34 @@ def test_identical_ratings_of_few_items_leave_room():
     assert largest_loss(same) == pytest.approx(4 * math.log(20) / 10)
 
 
+def test_rounded_ratings_count_as_unchanged():
+    same = Comparison(1e-8, 1e-8, 9, 1.0, 10, "paired t", span=4.0)
+    assert largest_loss(same) == pytest.approx(4 * math.log(20) / 10, rel=1e-6)
+
+
+def test_bound_over_seeds_by_hand():
+    # Means 10 lost and 4 gained of 98, as above; 3 seeds, error between them 0.01; t(0.95, 2) 2.919986
+    items = 1.644854 * math.sqrt((0.15 - 0.0036) / 100)
+    expected = -0.06 - math.hypot(items, 2.919986 * 0.01)
+    assert lower_bound_counts(10, 4, 98, seeds=3, seed_stderr=0.01) == pytest.approx(
+        expected, abs=1e-6
+    )
+
+
+def test_seeds_do_not_make_few_items_many(tmp_path):
+    runs = [start_run(tmp_path, name) for name in ("one", "two")]
+    for run in runs:
+        for seed in range(3):
+            flips = coin_flips(8, 0.5, seed)
+            add_eval(run, "gsm8k", flips, arm="sso", iteration=1, seed=seed, folder=f"s{seed}")
+    result = check(runs[0], runs[1])
+    assert result.status == "cannot tell"
+    bound = -lower_bound_counts(0, 0, 8) * 100
+    assert result.checks[0].largest_loss == pytest.approx(bound)
+    file = save_baseline(runs[1], tmp_path / "main.json")
+    assert check(runs[0], file).checks[0].largest_loss == pytest.approx(bound)
+
+
 @pytest.fixture
 def runs(tmp_path):
     """(baseline, unchanged run, worse run): GSM8K with 600 items, MT-Bench with 80 questions."""
