@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -45,10 +45,10 @@ def build_table(frame: pd.DataFrame, layout: Layout, store: ItemStore | None = N
     usual = {column.key: _usual_protocol(rows, column.key) for column in columns}
     figures = {place: _preferred(found, usual[place[2]]) for place, found in rows.items()}
     significance = judge_table(figures, order, columns, store=store)
-    notes = Footnotes()
+    notes, seeds = Footnotes(), _usual_seeds(figures.values())
     cells = {
         (group, point, column.key): _cell(
-            rows.get((group, point, column.key), []), column, usual[column.key], notes
+            rows.get((group, point, column.key), []), column, usual[column.key], seeds, notes
         )
         for column in columns
         for group, points in order.items()
@@ -65,7 +65,7 @@ def build_table(frame: pd.DataFrame, layout: Layout, store: ItemStore | None = N
         keys=tuple(column.key for column in columns),
         groups=tuple(_relabel(group, layout) for group in groups),
         notes=notes.listing(),
-        remarks=(*_remarks(records), *_unfinished(frame)),
+        remarks=(*_seeds_remark(figures.values(), seeds), *_remarks(records), *_unfinished(frame)),
         column_notes=column_notes,
         detectable=tuple(significance.detectable.get(column.key, "") for column in columns),
     )
@@ -142,16 +142,16 @@ def _preferred(records: list[Record], usual: str) -> Record:
     return next((record for record in records if record["protocol"] == usual), records[0])
 
 
-def _cell(records: list[Record], column: Column, usual: str, notes: Footnotes) -> Cell:
+def _cell(records: list[Record], column: Column, usual: str, seeds: int, notes: Footnotes) -> Cell:
     if not records:
         return Cell(decimals=column.decimals)
     record = _preferred(records, usual)
-    texts = _reasons(record, usual)
+    texts = _reasons(record, usual, seeds)
     if len(records) > 1:
         others = ", ".join(sorted(r["protocol"] for r in records if r is not record))
         texts.append(f"measured under other protocols too, not shown here: {others}")
     digits = column.decimals if column.better == 0 else max(column.decimals, int(record["digits"]))
-    keys = tuple(notes.key(text) for text in texts)
+    keys = tuple(sorted((notes.key(text) for text in texts), key=lambda key: (len(key), key)))
     return Cell(
         _figure(record["value"]),
         _figure(record["stderr"]),
@@ -161,15 +161,37 @@ def _cell(records: list[Record], column: Column, usual: str, notes: Footnotes) -
     )
 
 
-def _reasons(record: Record, usual: str) -> list[str]:
+def _reasons(record: Record, usual: str, seeds: int) -> list[str]:
     texts = [reason(code) for code in str(record["marks"]).split("|") if code]
     if record["protocol"] != usual:
         texts.append(f"another protocol ({record['protocol']}) than the column's ({usual})")
     if record["n"] < record["n_expected"]:
         texts.append(f"only {record['n']} of {record['n_expected']} items are in the figure")
-    if record["seeds"] > 1:
-        texts.append(f"mean over {record['seeds']} seeds; ± holds the spread of items and of seeds")
+    if record["seeds"] != seeds and not _is_sole_base(record):
+        one = f"seed {record['seed']} only"
+        texts.append(f"mean over {record['seeds']} seeds" if record["seeds"] > 1 else one)
     return texts
+
+
+def _is_sole_base(record: Record) -> bool:
+    """The starting model has no seed of its own: one evaluation of it serves all seeds."""
+    return bool(record["arm"] == "base" and record["seeds"] == 1)
+
+
+def _usual_seeds(figures: Iterable[Record]) -> int:
+    """How many seeds the trained figures of a table are means over, most of them."""
+    counts = Counter(record["seeds"] for record in figures if not _is_sole_base(record))
+    return int(counts.most_common(1)[0][0]) if counts else 1
+
+
+def _seeds_remark(figures: Iterable[Record], seeds: int) -> tuple[str, ...]:
+    if seeds == 1:
+        return ()
+    base = any(_is_sole_base(record) for record in figures)
+    which = "Figures of trained checkpoints" if base else "Figures"
+    return (
+        f"{which} are means over {seeds} seeds; their ± holds the spread of items and of seeds.",
+    )
 
 
 def _figure(value: Any) -> float | None:
@@ -281,11 +303,12 @@ def _remarks(records: list[Record]) -> tuple[str, ...]:
 
 
 def _span(benchmark: str, records: list[Record], name: str) -> str:
-    counts = [int(record[name]) for record in records]
+    parts = [part for record in records for _, part in record["parts"]]
+    counts = [int(part[name]) for part in parts]
     if max(counts) == 0:
         return ""
     span = f"{min(counts)}-{max(counts)}" if min(counts) < max(counts) else str(max(counts))
-    return f"{benchmark} {span} of {max(int(record['n_expected']) for record in records)}"
+    return f"{benchmark} {span} of {max(int(part['n_expected']) for part in parts)}"
 
 
 def _unfinished(frame: pd.DataFrame) -> list[str]:

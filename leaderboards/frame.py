@@ -139,23 +139,32 @@ def _collapse(seeds: dict[int, dict[str, Any]]) -> dict[str, Any]:
 
 
 def _mean_over_seeds(records: list[dict[str, Any]]) -> dict[str, Any]:
-    k = len(records)
-    mean = statistics.fmean(record["value"] for record in records)
-    sd = statistics.stdev(record["value"] for record in records)
-    between = sd / k**0.5
-    errors = (0.0 if math.isnan(record["stderr"]) else record["stderr"] for record in records)
-    within = statistics.fmean(error**2 for error in errors) ** 0.5
-    half = math.hypot(1.959964 * within, quantile(0.975, k - 1) * between)
+    values = [record["value"] for record in records]
+    within, between = item_and_seed_errors(values, [record["stderr"] for record in records])
+    mean = statistics.fmean(values)
+    half = math.hypot(1.959964 * within, quantile(0.975, len(records) - 1) * between)
     marks = sorted({mark for record in records for mark in record["marks"].split("|") if mark})
     return {
         "value": mean,
         "stderr": math.hypot(within, between),
         "ci_low": mean - half,
         "ci_high": mean + half,
-        "seed_sd": sd,
+        "seed_sd": statistics.stdev(values),
         "marks": "|".join(marks),
         **{name: sum(record[name] for record in records) for name in _COUNTS},
     }
+
+
+def item_and_seed_errors(
+    values: Sequence[float], stderrs: Sequence[float | None]
+) -> tuple[float, float]:
+    """Two standard errors of a mean over seeds: of the items (root mean square of ``stderrs``; a
+    missing one counts as 0) and of the seeds (standard deviation over the root of their number; 0 for
+    a single seed). Both in the unit of ``values``."""
+    known = [0.0 if error is None or math.isnan(error) else error for error in stderrs]
+    within = statistics.fmean(error**2 for error in known) ** 0.5
+    between = statistics.stdev(values) / len(values) ** 0.5 if len(values) > 1 else 0.0
+    return within, between
 
 
 _COUNTS = ("n", "n_expected", "n_truncated", "n_unparsed", "n_error", "n_missing")

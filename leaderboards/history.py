@@ -96,8 +96,11 @@ class History:
             found = connection.execute(newest).scalars().first()
             known = connection.execute(select(runs.c.branch).distinct()).scalars().all()
         if found is None:
-            listed = ", ".join(sorted(name or "(none)" for name in known)) or "nothing yet"
-            raise LeaderboardError(f"no run of branch {branch!r} in {self.url}; it has {listed}")
+            listed = ", ".join(sorted(name or "runs of no branch" for name in known))
+            raise LeaderboardError(
+                f"no run of branch {branch!r} in {_shown(self.url)}; "
+                f"it has {listed or 'no runs yet'} (history add --branch names one)"
+            )
         return json.loads(found)
 
     @contextmanager

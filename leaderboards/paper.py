@@ -112,7 +112,9 @@ def beside(
     for group in table.groups:
         name = wanted or published_model(group.title.split(" · ")[0])
         if name is None:
-            remarks.append(f"The paper has no figures of {group.title}; name one of its models.")
+            remarks.append(
+                f"The paper has no figures of {group.title}; name one of its models (--paper-model)."
+            )
             groups.append(group)
             continue
         matched = _beside_group(group, name, table, values, usual)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from leaderboards.errors import LeaderboardError
+from leaderboards.frame import item_and_seed_errors
 from leaderboards.history import DEFAULT_URL, History
 from leaderboards.layouts import COLUMNS
 from leaderboards.marks import arm_label
@@ -30,7 +33,7 @@ class Observation:
 class Series:
     """Comparable figures in time order: one model, arm, benchmark, metric and protocol.
 
-    Of each run the last iteration of the arm counts.
+    Of each run the last iteration of the arm counts, and the mean over its seeds.
     """
 
     model: str
@@ -55,7 +58,7 @@ class Series:
 
 
 Key = tuple[str, str, str, str, str, str]
-Found = dict[Key, dict[str, tuple[int, Observation]]]
+Row = dict[str, Any]
 
 
 def series(
@@ -66,15 +69,13 @@ def series(
     branch: str | None = None,
 ) -> list[Series]:
     """The headline series of a history; LeaderboardError when nothing fits."""
-    found: Found = {}
+    found: dict[Key, list[Observation]] = {}
     with History(url) as history:
         for run, scores in history.records():
             if branch is None or run["branch"] == branch:
-                _collect(found, run, scores)
-    made = [
-        Series(*key, points=tuple(point for _, point in points.values()))
-        for key, points in found.items()
-    ]
+                for key, rows in _last_rows(scores).items():
+                    found.setdefault(key, []).append(_observation(run, rows))
+    made = [Series(*key, points=tuple(points)) for key, points in found.items()]
     chosen = [
         one
         for one in made
@@ -86,24 +87,30 @@ def series(
     return sorted(chosen, key=lambda one: (one.model, one.benchmark, one.arm, one.protocol))
 
 
-def _collect(
-    found: Found,
-    run: dict[str, Any],
-    scores: list[dict[str, Any]],
-) -> None:
+def _last_rows(scores: Sequence[Row]) -> dict[Key, list[Row]]:
+    """The headline figures of each arm's last iteration in one run, one for each seed."""
+    found: dict[Key, list[Row]] = {}
     for row in scores:
         if not row["headline"] or row["category"] or row["value"] is None:
             continue
         model, arm, benchmark = str(row["model"]), str(row["arm"]), str(row["benchmark"])
         key = (model, arm, benchmark, str(row["metric"]), str(row["unit"]), str(row["protocol"]))
-        commit = (run["git_commit"] or "")[:9] + ("+" if run["dirty"] else "")
-        point = Observation(
-            run["created"], run["name"], commit, run["branch"] or "", row["value"], row["stderr"]
-        )
-        points = found.setdefault(key, {})
-        place = f"{run['run_key']}/{row['seed']}"
-        if place not in points or points[place][0] < row["iteration"]:
-            points[place] = (row["iteration"], point)
+        found.setdefault(key, []).append(row)
+    for key, rows in found.items():
+        last = max(row["iteration"] for row in rows)
+        found[key] = [row for row in rows if row["iteration"] == last]
+    return found
+
+
+def _observation(run: Row, rows: Sequence[Row]) -> Observation:
+    """One point: the mean over the seeds of a run, with the errors of items and of seeds."""
+    values = [row["value"] for row in rows]
+    stderr = rows[0]["stderr"]
+    if len(rows) > 1:
+        stderr = math.hypot(*item_and_seed_errors(values, [row["stderr"] for row in rows]))
+    commit = (run["git_commit"] or "")[:9] + ("+" if run["dirty"] else "")
+    branch = run["branch"] or ""
+    return Observation(run["created"], run["name"], commit, branch, fmean(values), stderr)
 
 
 def show(
