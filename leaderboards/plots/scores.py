@@ -17,6 +17,7 @@ from leaderboards.plots.style import (
     band,
     grid,
     literal,
+    roomy,
     styles_of,
     whole_steps,
 )
@@ -34,7 +35,7 @@ PANELS = (
 
 
 def iterations_figure(frame: pd.DataFrame) -> Figure:
-    """Scores by iteration: a panel a benchmark, a line an arm, bands of 95 % (1.96 errors)."""
+    """Scores by iteration: a panel a benchmark, a line an arm, bands of 95 %."""
     records = [r for r in over_seeds(frame) if not r["category"] and r["value"] == r["value"]]
     shown = [(COLUMNS[key], found) for key in PANELS if (found := of_column(records, COLUMNS[key]))]
     if not shown:
@@ -71,6 +72,7 @@ def _iteration_panel(
     axis.set_title(column.label, fontsize=8)
     axis.set_xlabel("iteration")
     axis.set_ylabel(records[0]["unit"])
+    roomy(axis, records[0]["unit"])
     whole_steps(axis)
 
 
@@ -117,6 +119,7 @@ def history_figure(series: Sequence[Series]) -> Figure:
         axis.errorbar(
             x, [p.value for p in one.points], yerr=errors, fmt="o-", color=COLORS[0], linewidth=1
         )
+        roomy(axis, one.unit)
         for change in one.changes():
             axis.axvline(change.index - 0.5, color=COLORS[1], linestyle="--", linewidth=1)
         axis.set_title(literal(one.title), fontsize=6)

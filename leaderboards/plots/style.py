@@ -6,6 +6,7 @@ keeps its colour and marker through all plots of a set of runs.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+RANGES = {"percent": (0.0, 100.0), "points": (1.0, 10.0)}
 FORMATS = (".pdf", ".svg", ".png")
 
 Record = dict[str, Any]
@@ -32,8 +34,11 @@ def save(figure: Figure, path: Path) -> Path:
     if path.suffix not in FORMATS:
         raise LeaderboardError(f"a plot is written as {', '.join(FORMATS)}, not as {path.name!r}")
     metadata = {"Date": None} if path.suffix == ".svg" else {"CreationDate": None}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, metadata=None if path.suffix == ".png" else metadata)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path, metadata=None if path.suffix == ".png" else metadata)
+    except OSError as error:
+        raise LeaderboardError(f"a plot can't be written: {path}: {error.strerror}") from None
     return path
 
 
@@ -93,13 +98,34 @@ def styles_of(arms: Sequence[str]) -> dict[str, Style]:
 
 
 def band(axis: Axes, rows: Sequence[Record], arm: str, style: Style) -> None:
-    """A line over iterations with a band of 1.96 standard errors."""
+    """A line over iterations with its 95 % band, inside the unit's own range."""
     x = [row["iteration"] for row in rows]
     y = [row["value"] for row in rows]
-    half = [1.96 * row["stderr"] if row["stderr"] == row["stderr"] else 0.0 for row in rows]
+    low, high = zip(*map(interval, rows), strict=True)
     axis.plot(x, y, label=arm_text(arm), linewidth=1.2, **style)
-    low, high = ([v - h for v, h in zip(y, half, strict=True)], [v + h for v, h in zip(y, half, strict=True)])  # fmt: skip
     axis.fill_between(x, low, high, color=style["color"], alpha=0.13, linewidth=0)
+
+
+def interval(row: Record) -> tuple[float, float]:
+    """The 95 % interval of a record: its own, else 1.96 standard errors; cut to the unit's range."""
+    value, stderr = row["value"], row["stderr"]
+    half = 1.96 * stderr if stderr == stderr else 0.0
+    floor, ceiling = RANGES.get(row.get("unit", ""), (-math.inf, math.inf))
+    low, high = row.get("ci_low"), row.get("ci_high")
+    low = value - half if low is None or low != low else low
+    high = value + half if high is None or high != high else high
+    return max(low, floor), min(high, ceiling)
+
+
+def roomy(axis: Axes, unit: str) -> None:
+    """Gives a panel of equal values an axis of a sensible height instead of a magnified nothing."""
+    low, high = axis.dataLim.intervaly
+    if high - low < 1e-9 and unit in RANGES:
+        floor, ceiling = RANGES[unit]
+        axis.set_ylim(
+            max(low - 5, floor - 0.004 * (ceiling - floor)),
+            min(high + 5, ceiling + 0.004 * (ceiling - floor)),
+        )
 
 
 def whole_steps(axis: Axes) -> None:
@@ -110,6 +136,19 @@ def whole_steps(axis: Axes) -> None:
     if steps:
         axis.set_xticks(range(min(steps), max(steps) + 1))
         axis.set_xlim(min(steps) - 0.15, max(steps) + 0.15)
+
+
+def whole_numbers(axis: Axes) -> None:
+    """Few ticks, at whole numbers of the x axis only."""
+    from matplotlib.ticker import MaxNLocator
+
+    axis.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
+
+
+def stage_seed(stage: str) -> str:
+    """The seed part of a stage's id (``seed-1``); empty in a run of one seed."""
+    first = stage.split("/")[0]
+    return first if first.startswith("seed-") else ""
 
 
 def stage_place(stage: str) -> tuple[str, int] | None:

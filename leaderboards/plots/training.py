@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from leaderboards.errors import LeaderboardError
@@ -16,7 +17,9 @@ from leaderboards.plots.style import (
     band,
     grid,
     stage_place,
+    stage_seed,
     styles_of,
+    whole_numbers,
     whole_steps,
 )
 from leaderboards.runs import Run, read_lines
@@ -75,23 +78,31 @@ def _policyness_lines(
 def _policyness(runs: Sequence[Run]) -> dict[tuple[str, int], dict[str, float]]:
     """(arm, iteration) to the log-probability gaps of its pairs' sides to the original answers.
 
-    Of several sampling stages of an iteration the last counts: its pairs train the policy.
+    Of several sampling stages of an iteration the last counts: its pairs train the policy. Over
+    several seeds of a run it is the mean.
     """
     found: dict[tuple[str, int], dict[str, float]] = {}
     for run in runs:
-        mine: dict[tuple[str, int], dict[str, float]] = {}
+        mine: dict[tuple[str, int], dict[str, dict[str, float]]] = {}
         for stage in run.stages:
-            place = stage_place(str(stage.get("stage", "")))
-            gaps = _gaps(stage.get("measures") or {})
+            name = str(stage.get("stage", ""))
+            place, gaps = stage_place(name), _gaps(stage.get("measures") or {})
             if place and gaps:
-                mine[place] = gaps
-        found = {**mine, **found}
+                mine.setdefault(place, {})[stage_seed(name)] = gaps
+        means = {
+            place: {side: fmean(gaps[side] for gaps in seeds.values()) for side in _SIDES}
+            for place, seeds in mine.items()
+        }
+        found = {**means, **found}
     return found
+
+
+_SIDES = ("chosen", "rejected")
 
 
 def _gaps(measures: Mapping[str, Any]) -> dict[str, float] | None:
     gaps = {}
-    for side in ("chosen", "rejected"):
+    for side in _SIDES:
         direct = measures.get(f"{side}_gap")
         for pattern in ("avg_logp_{}", "{}_logp"):
             logp, original = (measures.get(pattern.format(name)) for name in (side, "original"))
@@ -118,8 +129,8 @@ _PANELS = {
 def curves_figure(runs: Sequence[Run]) -> Figure:
     """Training curves of every training stage: loss, reward margin and accuracy, KL to reference.
 
-    Margins and accuracies are means over the kinds of pairs of a step; generator stages are dashed,
-    later iterations darker.
+    Margins and accuracies are means over the kinds of pairs of a step, and over the seeds of a run;
+    generator stages are dashed, later iterations darker.
     """
     curves = _curves(runs)
     drawn = {prefix: _points(curves, prefix) for prefix in _PANELS}
@@ -139,6 +150,7 @@ def curves_figure(runs: Sequence[Run]) -> Figure:
                 linewidth=1,
             )
         axis.set_xlabel("optimizer step")
+        whole_numbers(axis)
         axis.set_ylabel(_PANELS[prefix])
     for axis in axes[len(drawn) :]:
         axis.set_visible(False)
@@ -152,29 +164,32 @@ def _points(
 ) -> dict[Curve, list[tuple[float, float]]]:
     found = {}
     for key, rows in curves.items():
-        points = []
-        for index, row in enumerate(rows, 1):
+        points: dict[float, list[float]] = {}
+        for row in rows:
             values = [
                 v
                 for name, v in row.items()
                 if name.startswith(prefix) and isinstance(v, int | float)
             ]
             if values:
-                points.append((float(row.get("step", index)), sum(values) / len(values)))
+                points.setdefault(float(row["step"]), []).append(fmean(values))
         if points:
-            found[key] = points
+            found[key] = [(step, fmean(values)) for step, values in sorted(points.items())]
     return found
 
 
 def _curves(runs: Sequence[Run]) -> dict[Curve, list[Record]]:
     found: dict[Curve, list[Record]] = {}
     for run in runs:
+        mine: dict[Curve, list[Record]] = {}
         for path in sorted(run.path.glob("**/curve.jsonl")):
             inside = path.relative_to(run.path)
-            place, rows = stage_place(inside.as_posix()), list(read_lines(path))
+            place = stage_place(inside.as_posix())
+            rows = [{"step": index, **row} for index, row in enumerate(read_lines(path), 1)]
             if place and rows:
                 step = inside.parts[inside.parts.index(f"iter-{place[1]}") + 1]
-                found.setdefault((*place, step), rows)
+                mine.setdefault((*place, step), []).extend(rows)
+        found = {**mine, **found}
     return found
 
 
@@ -205,21 +220,26 @@ def cost_figure(frame: pd.DataFrame, runs: Sequence[Run]) -> Figure:
 
 
 def spending(runs: Sequence[Run]) -> dict[tuple[str, int], tuple[float, float]]:
-    """(arm, iteration) to seconds and dollars of all its non-evaluation stages, summed up to it."""
+    """(arm, iteration) to seconds and dollars of all its non-evaluation stages, summed up to it; the
+    mean over seeds and runs."""
     single: dict[tuple[str, int], list[float]] = {}
-    for run in runs:
+    makers: dict[tuple[str, int], set[str]] = {}
+    for number, run in enumerate(runs):
         for stage in run.stages:
-            place = stage_place(str(stage.get("stage", "")))
+            name = str(stage.get("stage", ""))
+            place = stage_place(name)
             if place and stage.get("kind") not in ("eval", "judge"):
+                makers.setdefault(place, set()).add(f"{number}/{stage_seed(name)}")
                 entry = single.setdefault(place, [0.0, 0.0])
                 entry[0] += float(stage.get("seconds") or 0)
                 entry[1] += float(stage.get("cost_usd") or 0)
+    means = {place: [v / len(makers[place]) for v in entry] for place, entry in single.items()}
     return {
         (arm, step): (
-            sum(v[0] for (a, s), v in single.items() if a == arm and s <= step),
-            sum(v[1] for (a, s), v in single.items() if a == arm and s <= step),
+            sum(v[0] for (a, s), v in means.items() if a == arm and s <= step),
+            sum(v[1] for (a, s), v in means.items() if a == arm and s <= step),
         )
-        for arm, step in single
+        for arm, step in means
     }
 
 

@@ -79,6 +79,40 @@ def test_cost_is_summed_up_to_an_iteration(run):
     assert lines(axis)["PBAA"].get_xdata().tolist() == pytest.approx([100 / 60, 200 / 60, 5.0])
 
 
+def test_several_seeds_are_averaged(tmp_path):
+    run = start_run(tmp_path)
+    for seed, (seconds, loss) in enumerate([(60.0, 4.0), (120.0, 2.0)]):
+        sample = run / f"seed-{seed}/sso/iter-1/sample"
+        policy = run / f"seed-{seed}/sso/iter-1/policy"
+        for folder in (sample, policy):
+            folder.mkdir(parents=True)
+        gaps = {"chosen_gap": -1.0 - seed, "rejected_gap": -3.0 - seed}
+        write_stage(run, sample, kind="sample", seconds=seconds, measures=gaps)
+        write_stage(run, policy, kind="train", seconds=seconds)
+        (policy / "curve.jsonl").write_text(f'{{"step": 1, "loss": {loss}}}\n')
+        add_eval(run, "gsm8k", [1, 0, 1, 0], arm="sso", iteration=1, seed=seed, folder=f"s{seed}")
+    read, frame = read_runs([run]), load_runs([run])
+    assert spending(read)["sso", 1] == (180.0, 0.0)
+    drawn = lines(policyness_figure(frame, read).axes[1])
+    assert drawn["SSO chosen"].get_ydata() == [-1.5]
+    assert lines(curves_figure(read).axes[0])["SSO 1 policy"].get_ydata() == [3.0]
+
+
+def test_bands_stay_inside_the_unit_and_equal_values_get_a_plain_axis(tmp_path):
+    run = start_run(tmp_path)
+    for iteration, value in enumerate((99.0, 1.0)):
+        arm = "sso" if iteration else "base"
+        add_eval(run, "gsm8k", [1, 0], arm=arm, iteration=iteration, value=value, stderr=30.0)
+        add_eval(run, "math", [0, 0], arm=arm, iteration=iteration)
+    figure = iterations_figure(load_runs([run]))
+    (filled,) = panel(figure, "GSM8K").collections
+    heights = filled.get_paths()[0].vertices[:, 1]
+    assert (heights.min(), heights.max()) == (0.0, 100.0)
+    low, high = panel(figure, "MATH").get_ylim()
+    assert -1 < low < 0
+    assert high == 5
+
+
 def test_training_curves(run):
     figure = curves_figure(read_runs([run]))
     labels = [axis.get_ylabel() for axis in figure.axes]
