@@ -6,8 +6,9 @@ Texts of a gated benchmark (GPQA) never enter a report; its items show their ver
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -54,8 +55,10 @@ def collect(runs: Sequence[Run]) -> tuple[dict[str, Any], list[str]]:
     """
     shown: dict[str, Shown] = {}
     for run in runs:
+        seeds = {score.seed for found in run.evaluations for score in found.scores}
+        label = partial(_label, run.name if len(runs) > 1 else "", len(seeds) > 1)
         for evaluation in run.evaluations:
-            _add(shown, run, evaluation, several=len(runs) > 1)
+            _add(shown, evaluation, label)
     remarks = [
         f"{name}: texts are withheld (gated)." for name, one in shown.items() if one.withheld
     ]
@@ -85,7 +88,7 @@ def _data(one: Shown, step: int) -> dict[str, Any]:
     }
 
 
-def _add(shown: dict[str, Shown], run: Run, evaluation: Evaluation, several: bool) -> None:
+def _add(shown: dict[str, Shown], evaluation: Evaluation, label: Callable[[Score], str]) -> None:
     items = read_items(evaluation.folder)
     headline = [score for score in evaluation.scores if score.headline and not score.category]
     score = next(iter(headline or evaluation.scores), None)
@@ -95,7 +98,7 @@ def _add(shown: dict[str, Shown], run: Run, evaluation: Evaluation, several: boo
     gated = score.benchmark in GATED and "sample-data" not in score.marks
     one.withheld = one.withheld or gated
     texts = {} if gated else _texts(evaluation.folder, score.benchmark)
-    found = one.answers.setdefault(_label(run, score, several), {})
+    found = one.answers.setdefault(label(score), {})
     for item in items:
         text = texts.get(item.item_id) or texts.get(item.cluster) or {}
         found[item.item_id] = _entry(item, text)
@@ -105,10 +108,12 @@ def _add(shown: dict[str, Shown], run: Run, evaluation: Evaluation, several: boo
             one.categories.setdefault(item.item_id, item.category)
 
 
-def _label(run: Run, score: Score, several: bool) -> str:
-    label = "base" if score.arm in ("", "base") else f"{arm_label(score.arm)} {score.iteration}"
-    label += f" · seed {score.seed}" if score.seed else ""
-    return f"{run.name}: {label}" if several else label
+def _label(run: str, seeds: bool, score: Score) -> str:
+    """A checkpoint's name, with its run and its seed where there are several of them."""
+    base = score.arm in ("", "base")
+    label = "base" if base else f"{arm_label(score.arm)} {score.iteration}"
+    label += f" · seed {score.seed}" if seeds and not base else ""
+    return f"{run}: {label}" if run else label
 
 
 def _item_metric(items: Sequence[ItemScore], score: Score) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -64,7 +65,10 @@ def _td(value: Any) -> str:
     if isinstance(value, float | int) and not isinstance(value, bool):
         shown = f"{value:,.2f}" if isinstance(value, float) else f"{value:,}"
         return f'<td class="number" data-value="{value}">{shown}</td>'
-    return f"<td>{escape('' if value is None else str(value))}</td>"
+    text = "" if value is None else str(value)
+    kind = ' class="long"' if len(text) > 60 else ""
+    shown = re.sub("([/@#])", r"\1<wbr>", escape(text, quote=False))  # ids may break there
+    return f"<td{kind}>{shown}</td>"
 
 
 def findings(table: Table) -> str:
@@ -193,12 +197,20 @@ def judge(runs: Sequence[Run]) -> str:
 
 
 def definition_list(facts: dict[str, Any]) -> str:
-    """Facts as a list of terms; nested ones as JSON."""
+    """Facts as a list of terms; nested ones as lists within it."""
     lines = []
     for name, value in facts.items():
-        shown = json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else value
-        lines.append(f"<dt>{escape(str(name))}</dt><dd>{escape(str(shown))}</dd>")
+        shown = definition_list(value) if isinstance(value, dict) else escape(_plain(value))
+        lines.append(f"<dt>{escape(str(name).replace('_', ' '))}</dt><dd>{shown}</dd>")
     return "<dl>" + "".join(lines) + "</dl>"
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(_plain, value))
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "" if value is None else str(value)
 
 
 def costs(runs: Sequence[Run]) -> str:

@@ -274,8 +274,11 @@ def test_dark_light_and_print(browser, page):
     browser.run("document.getElementById('theme').click()")
     assert background(browser) == "rgb(255, 255, 255)"
     browser.send("Emulation.setEmulatedMedia", media="print")
-    hidden = browser.run("return getComputedStyle(document.getElementById('browser')).display")
+    hidden = browser.run("return getComputedStyle(document.getElementById('items')).display")
     assert hidden == "none"
+    for theme in ("dark", "light", ""):
+        browser.run("document.documentElement.dataset.theme = arguments[0]", theme)
+        assert background(browser) == "rgb(255, 255, 255)", "paper is white whatever the theme"
     pdf = browser.send("Page.printToPDF")["data"]
     assert len(pdf) > 50_000
     browser.send("Emulation.setEmulatedMedia", media="", features=[])
