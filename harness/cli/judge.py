@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harness.cli.app import app
-from harness.cli.options import Judge, JudgeUrl, MaxCost, Preset, Set, flags
+from harness.cli.options import Judging, Preset, Set, expanded
 
 if TYPE_CHECKING:
     from harness.session import Session
@@ -20,14 +20,13 @@ Limit = Annotated[int | None, typer.Option("--limit", help="A seeded sample of t
 
 
 @judge.command()
+@expanded
 def agreement(
     file: Annotated[
         Path, typer.Argument(help="Labelled pairs: PandaLM, RewardBench or general schema.")
     ],
+    judging: Judging,
     preset: Preset = "quickstart",
-    judge: Judge = None,
-    judge_url: JudgeUrl = None,
-    max_cost: MaxCost = None,
     limit: Limit = None,
     set_: Set = None,
 ) -> None:
@@ -41,7 +40,7 @@ def agreement(
     pairs = load_labelled(file)
     if limit is not None and limit < len(pairs):
         pairs = random.Random("agreement").sample(pairs, limit)
-    session = _session(preset, set_, judge, judge_url, max_cost)
+    session = _session(preset, set_, judging)
     from harness.session import verdict_store
 
     try:
@@ -56,14 +55,13 @@ def agreement(
 
 
 @app.command()
+@expanded
 def pairs(
     source: Annotated[
         Path, typer.Argument(help="Run folder, or JSONL with prompt, chosen and rejected.")
     ],
+    judging: Judging,
     preset: Preset = "quickstart",
-    judge: Judge = None,
-    judge_url: JudgeUrl = None,
-    max_cost: MaxCost = None,
     limit: Limit = None,
     set_: Set = None,
 ) -> None:
@@ -75,7 +73,7 @@ def pairs(
     files = sorted(source.rglob("pairs.jsonl")) if source.is_dir() else [source]
     if not files:
         raise DataError(f"{source} holds no pairs.jsonl")
-    session = _session(preset, set_, judge, judge_url, max_cost)
+    session = _session(preset, set_, judging)
     try:
         for file in files:
             rows = draw_pairs(_rows(file), limit, 0)
@@ -103,18 +101,11 @@ def _rows(file: Path) -> list[dict[str, object]]:
     return rows
 
 
-def _session(
-    preset: str,
-    overrides: list[str] | None,
-    judge: str | None,
-    judge_url: str | None,
-    max_cost: float | None,
-) -> Session:
+def _session(preset: str, overrides: list[str] | None, judging: Judging) -> Session:
     from harness.config import load_config
     from harness.data.source import open_source
     from harness.models import resolve_model
     from harness.session import Session
 
-    chosen = flags(judge=judge, judge_url=judge_url, max_cost=max_cost)
-    config = load_config(preset, overrides or (), chosen)
+    config = load_config(preset, overrides or (), judging.flags())
     return Session(config, resolve_model(config.model), open_source(config.data))

@@ -1,9 +1,17 @@
-"""Options that several commands share, and how they become a configuration."""
+"""Options that several commands share, in groups, and how they become a configuration.
+
+A group is a dataclass of options; a command that takes one as a parameter and is ``expanded`` gets
+an option for each of its fields.
+"""
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
@@ -11,79 +19,167 @@ if TYPE_CHECKING:
     from harness.config import RunConfig
 
 Preset = Annotated[str, typer.Option("--preset", "-p", help="Shipped preset or a YAML file.")]
-Model = Annotated[str | None, typer.Option("--model", "-m", help="Hub id or local folder.")]
-Data = Annotated[str | None, typer.Option("--data", help="sample, hub, or a data folder.")]
-Judge = Annotated[
-    str | None,
-    typer.Option("--judge", help="local, or a model of an OpenAI-compatible server."),
-]
-JudgeUrl = Annotated[
-    str | None, typer.Option("--judge-url", help="Base URL of the judge's server.")
-]
-Out = Annotated[Path | None, typer.Option("--out", "-o", help="Run folder (default runs/NAME).")]
-Seed = Annotated[int | None, typer.Option("--seed", help="Seed of everything that is drawn.")]
 Set = Annotated[
     list[str] | None,
     typer.Option("--set", help="Override any key: --set loss.kind=dpo (repeatable)."),
 ]
-Methods = Annotated[
-    str | None, typer.Option("--methods", help="Arms, comma-separated: sso,pbaa,ultrafeedback.")
-]
-Iterations = Annotated[
-    int | None, typer.Option("--iters", "-n", help="Training iterations of each arm.")
-]
-MaxCost = Annotated[
-    float | None, typer.Option("--max-cost", help="Most to spend on the judge, US dollars.")
-]
-Engine = Annotated[
-    str | None, typer.Option("--engine", help="auto, hf, vllm or openai (text generation).")
-]
-Benchmarks = Annotated[
-    str | None,
-    typer.Option(
-        "--benchmarks", "-b", help="Which, comma-separated; NAME/PROTOCOL picks the protocol."
-    ),
-]
-Limit = Annotated[
-    int | None, typer.Option("--limit", help="Items of each benchmark (seeded, stratified).")
-]
-Principles = Annotated[
-    str | None,
-    typer.Option("--principles", help="YAML file of features, principles and examples."),
-]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only the result, no progress.")]
 
 
-def flags(
-    *,
-    model: str | None = None,
-    data: str | None = None,
-    judge: str | None = None,
-    judge_url: str | None = None,
-    seed: int | None = None,
-    methods: str | None = None,
-    iterations: int | None = None,
-    max_cost: float | None = None,
-    engine: str | None = None,
-    principles: str | None = None,
-) -> dict[str, Any]:
-    """Command-line flags as a nested configuration mapping; flags not given are left out."""
-    found: dict[str, Any] = {}
-    judging = {"name": judge, "base_url": judge_url, "max_cost": max_cost}
-    judging = {key: value for key, value in judging.items() if value is not None}
-    for key, value in {
-        "model": model,
-        "data": data,
-        "iterations": iterations,
-        "seeds": [seed] if seed is not None else None,
-        "methods": split_names(methods) if methods is not None else None,
-        "judge": judging or None,
-        "engine": {"kind": engine} if engine is not None else None,
-        "principles": {"file": principles} if principles is not None else None,
-    }.items():
-        if value is not None:
-            found[key] = value
-    return found
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """What is trained."""
+
+    iters: Annotated[
+        int | None, typer.Option("--iters", "-n", help="Training iterations of each arm.")
+    ] = None
+    methods: Annotated[
+        str | None, typer.Option("--methods", help="Arms, comma-separated: sso,pbaa,ultrafeedback.")
+    ] = None
+    model: Annotated[str | None, typer.Option("--model", "-m", help="Hub id or local folder.")] = (
+        None
+    )
+    seeds: Annotated[
+        int | None, typer.Option("--seeds", help="How many seeds: --seed and those after it.")
+    ] = None
+    principles: Annotated[
+        str | None,
+        typer.Option("--principles", help="YAML file of features, principles and examples."),
+    ] = None
+
+    def flags(self) -> dict[str, Any]:
+        """The options given, as a nested configuration mapping (``seeds`` apart)."""
+        return given(
+            iterations=self.iters,
+            methods=None if self.methods is None else split_names(self.methods),
+            model=self.model,
+            principles=given(file=self.principles),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """What is evaluated, on what, and where it goes."""
+
+    preset: Preset = "quickstart"
+    benchmarks: Annotated[
+        str | None,
+        typer.Option(
+            "--benchmarks", "-b", help="Which, comma-separated; NAME/PROTOCOL picks the protocol."
+        ),
+    ] = None
+    limit: Annotated[
+        int | None, typer.Option("--limit", help="Items of each benchmark (seeded, stratified).")
+    ] = None
+    data: Annotated[str | None, typer.Option("--data", help="sample, hub, or a data folder.")] = (
+        None
+    )
+    engine: Annotated[
+        str | None, typer.Option("--engine", help="auto, hf, vllm or openai (text generation).")
+    ] = None
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Run folder (default runs/NAME).")
+    ] = None
+    seed: Annotated[
+        int | None, typer.Option("--seed", help="Seed of everything that is drawn.")
+    ] = None
+    set_: Set = None
+
+    def flags(self) -> dict[str, Any]:
+        """The options given, as a nested configuration mapping (``seed`` apart)."""
+        return given(data=self.data, engine=given(kind=self.engine))
+
+    def folder(self, config: RunConfig, prefix: str = "") -> Path:
+        """The run folder: the one given, else one named after what differs from the preset."""
+        from harness.config import load_config
+        from harness.experiment import default_out
+
+        return self.out or default_out(config, load_config(self.preset), prefix)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judging:
+    """Who judges."""
+
+    judge: Annotated[
+        str | None,
+        typer.Option("--judge", help="local, or a model of an OpenAI-compatible server."),
+    ] = None
+    judge_url: Annotated[
+        str | None, typer.Option("--judge-url", help="Base URL of the judge's server.")
+    ] = None
+    max_cost: Annotated[
+        float | None, typer.Option("--max-cost", help="Most to spend on the judge, US dollars.")
+    ] = None
+
+    def flags(self) -> dict[str, Any]:
+        """The options given, as a nested configuration mapping."""
+        judge = given(name=self.judge, base_url=self.judge_url, max_cost=self.max_cost)
+        return given(judge=judge)
+
+
+def configured(
+    evaluation: Evaluation, judging: Judging, training: Training | None = None, **settled: Any
+) -> RunConfig:
+    """The configuration of a command: preset, ``--set``, options, then what the command settles.
+
+    Raises:
+        ConfigError: listing every problem found, one a line.
+    """
+    from harness.config import load_config
+
+    training = training or Training()
+    flags = {**evaluation.flags(), **judging.flags(), **training.flags(), **settled}
+    if evaluation.seed is not None or training.seeds is not None:
+        first = evaluation.seed or 0
+        many = 1 if training.seeds is None else training.seeds
+        flags["seeds"] = list(range(first, first + many))
+    config = load_config(evaluation.preset, evaluation.set_ or (), flags)
+    return select_benchmarks(config, evaluation.benchmarks, evaluation.limit)
+
+
+def expanded(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with each parameter that is a group of options replaced by the group's options."""
+    signature = inspect.signature(command, eval_str=True)
+    groups: Mapping[str, Any] = {
+        name: parameter.annotation
+        for name, parameter in signature.parameters.items()
+        if is_dataclass(parameter.annotation)
+    }
+    parameters: list[inspect.Parameter] = []
+    for name, parameter in signature.parameters.items():
+        single = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)]
+        parameters += _options(groups[name]) if name in groups else single
+
+    @wraps(command)
+    def call(**options: Any) -> None:
+        for name, group in groups.items():
+            options[name] = group(
+                **{field.name: options.pop(field.name) for field in fields(group)}
+            )
+        command(**options)
+
+    setattr(call, "__signature__", inspect.Signature(parameters))  # noqa: B010
+    call.__annotations__ = {}
+    return call
+
+
+def _options(group: Any) -> list[inspect.Parameter]:
+    hints = get_type_hints(group, include_extras=True)
+    return [
+        inspect.Parameter(
+            field.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=field.default,
+            annotation=hints[field.name],
+        )
+        for field in fields(group)
+    ]
+
+
+def given(**values: Any) -> dict[str, Any]:
+    """Only what was given: neither None nor an empty mapping."""
+    return {key: value for key, value in values.items() if value is not None and value != {}}
 
 
 def split_names(text: str) -> list[str]:
