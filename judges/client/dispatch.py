@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING
@@ -20,8 +21,11 @@ if TYPE_CHECKING:
 LOOKUP = 256
 """Requests looked up in the store at a time."""
 CLAIM = 32
+"""Requests claimed at a time, at most."""
+FRESH_S = 20.0
+"""Age at which a claim is renewed before its request is sent, so that it holds for a whole try."""
 POLL_S = 0.25
-"""How often the answers to requests that another process is asking are looked for."""
+"""How often slots, and the answers to requests that another process is asking, are looked for."""
 LAST_REPLIES_S = 10.0
 """How long a run that ends early waits for the replies in flight."""
 
@@ -36,6 +40,9 @@ class Dispatch:
         self.store = client.store
         self.ready: deque[Answer] = deque()
         self.pending: deque[Job] = deque()
+        self.claimed: deque[Job] = deque()
+        self.claimed_at = 0.0
+        self.no_budget = False
         self.elsewhere: dict[str, Job] = {}
         self.under_way: dict[str, Job] = {}
         self.tasks: set[asyncio.Task[None]] = set()
@@ -51,8 +58,11 @@ class Dispatch:
                 raise self.error
             if more and len(self.pending) < LOOKUP:
                 more = self._look_up(source)
-            elif self.pending:
-                await self._launch()
+            elif self.no_budget:
+                await self._budget_pause()
+            elif self.pending or self.claimed:
+                if not self._launch() and not self.ready and not self.no_budget:
+                    await self._wait_for_change(POLL_S)
             elif self.tasks:
                 await self._wait_for_change(None)
             elif self.elsewhere:
@@ -69,7 +79,7 @@ class Dispatch:
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
-        self.store.release([*self.under_way])
+        self.store.release([*self.under_way, *(job.key for job in self.claimed)])
 
     def _look_up(self, source: Iterator[tuple[int, JudgeRequest]]) -> bool:
         """Take requests from the source; those in the store are answered. False at its end."""
@@ -85,7 +95,7 @@ class Dispatch:
                 jobs[key] = Job(request, key, [index])
             if taken == LOOKUP:
                 break
-        queued = {job.key: job for job in self.pending}
+        queued = {job.key: job for job in (*self.claimed, *self.pending)}
         for key in [key for key in jobs if key in queued]:
             queued[key].indices += jobs.pop(key).indices
         found = self.store.get(list(jobs))
@@ -96,44 +106,62 @@ class Dispatch:
                 self.pending.append(job)
         return taken == LOOKUP
 
-    async def _launch(self) -> None:
-        """Start as many queued requests as there are slots, at least one."""
-        tickets = [await self.limiter.acquire()]
-        if self.sender.stopped.is_set():
-            self.limiter.failed()
-            await self._wait_for_change(POLL_S)
-            return
-        while len(tickets) < min(len(self.pending), CLAIM):
-            ticket = self.limiter.try_acquire()
-            if ticket is None:
-                break
-            tickets.append(ticket)
-        jobs = [self.pending.popleft() for _ in tickets]
-        mine = self.store.claim([job.key for job in jobs], self.client.settings.lease_s)
-        for i, (job, ticket) in enumerate(zip(jobs, tickets, strict=True)):
-            if job.key not in mine:
-                self.limiter.failed()
-                self.elsewhere[job.key] = job
-                continue
-            bound = self.client.budget.reserve(job.request)
-            if bound is None:
-                for _ in tickets[i:]:
-                    self.limiter.failed()
-                self.store.release([j.key for j in jobs[i:]])
-                self.pending.extendleft(reversed(jobs[i:]))
-                await self._budget_pause()
-                return
-            self.under_way[job.key] = job
-            task = asyncio.create_task(self._obtain(job, ticket, bound))
+    def _launch(self) -> bool:
+        """Start queued requests, as many as there are slots; False when none could be started."""
+        started = False
+        while (job := self._next_job()) is not None:
+            task = asyncio.create_task(self._work(job))
             self.tasks.add(task)
             task.add_done_callback(self._finished)
+            started = True
+        return started
+
+    def _next_job(self) -> Job | None:
+        """The next request to send, with a slot, claimed, its cost set aside; ``None``: not now."""
+        if self.sender.stopped.is_set() or self.error is not None or self.no_budget:
+            return None
+        while self.claimed or self.pending:
+            if not self.limiter.has_room():
+                return None
+            if not self._have_claim():
+                continue
+            job = self.claimed[0]
+            bound = self.client.budget.reserve(job.request)
+            if bound is None:
+                self.no_budget = True
+                return None
+            self.claimed.popleft()
+            job.bound, job.ticket = bound, self.limiter.take()
+            self.under_way[job.key] = job
+            return job
+        return None
+
+    def _have_claim(self) -> bool:
+        """Claim some requests ahead, for a fraction of a round trip: one transaction for all of
+        them. What others are asking is put aside."""
+        if self.claimed and time.monotonic() - self.claimed_at < FRESH_S:
+            return True
+        jobs = [*self.claimed]
+        self.claimed.clear()
+        ahead = max(1, min(CLAIM, int(self.limiter.window) // 4))
+        while self.pending and len(jobs) < ahead:
+            jobs.append(self.pending.popleft())
+        mine = self.store.claim([job.key for job in jobs], self.client.settings.lease_s)
+        self.claimed_at = time.monotonic()
+        for job in jobs:
+            if job.key in mine:
+                self.claimed.append(job)
+            else:
+                self.elsewhere[job.key] = job
+        return bool(self.claimed)
 
     async def _budget_pause(self) -> None:
         """Wait for requests in flight to cost less than was set aside; without any, give up."""
         if not self.tasks:
-            missing = len(self.pending) + len(self.elsewhere)
+            missing = len(self.claimed) + len(self.pending) + len(self.elsewhere)
             raise self.client.budget.exhausted(missing)
         await self._wait_for_change(None)
+        self.no_budget = False
 
     def _finished(self, task: asyncio.Task[None]) -> None:
         self.tasks.discard(task)
@@ -172,16 +200,26 @@ class Dispatch:
             self.ready.append(Answer(index, outcome, cached or i > 0))
         self.changed.set()
 
-    async def _obtain(self, job: Job, ticket: int, bound: float) -> None:
+    async def _work(self, job: Job | None) -> None:
+        """Send requests one after the other, while there is a slot for the next.
+
+        The next one is sent in the moment a reply is stored, before other replies that have come
+        are looked at: else those would keep the server waiting.
+        """
+        while job is not None:
+            await self._obtain(job)
+            job = self._next_job()
+
+    async def _obtain(self, job: Job) -> None:
         """Send one request until it is answered, given up, or proven hopeless."""
         cost: float | None = None
         try:
-            outcome = await self.sender.obtain(job, ticket)
+            outcome = await self.sender.obtain(job)
             if isinstance(outcome, StoredReply):
                 cost = outcome.cost_usd
             else:
                 self.store.release([job.key])
         finally:
-            self.client.budget.settle(bound, cost)
+            self.client.budget.settle(job.bound, cost)
         del self.under_way[job.key]
         self._answer(job, outcome, cached=False)

@@ -1,9 +1,10 @@
 """How many requests may be in flight: additive increase, multiplicative decrease, with a memory.
 
-The window doubles per round trip until the server first refuses (429, 503). A refusal cuts it by a
-twentieth, or by half where many are refused, at most once per round trip. It then grows by one per
-round trip up to just below the size that was refused, stays there for a few, and probes again.
-A Retry-After stops all sending until it is over.
+The window doubles per round trip until the server first refuses (429, 503). Refusals come back at
+once, so when all of a round trip's are in, what is still in flight is what the server took: the
+window shrinks to that, but at most to a half a round trip. It then grows by one a round trip up to
+just below the size that was refused, stays there for a few, and probes one more. A Retry-After stops
+all sending until it is over.
 
 The window counts from the sending of a request to the end of our work on its reply, so a busy
 machine needs more than the server's own limit to keep the server full; the probing finds that.
@@ -14,12 +15,12 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 
-GENTLE, HARD = 0.95, 0.5
-MANY = 0.25
-"""Share of refusals (moving average) above which the window is halved."""
+LEAST_LEFT = 0.5
+"""What is left of the window, at least, after one round trip's refusals."""
 HOLD_ROUNDS = 3
 """Round trips that the window stays just below the refused size before it probes it again."""
-MEMORY = 0.95
+CLOCK_S = 0.001
+"""The event loop may call back this much too early."""
 
 
 class AdaptiveLimiter:
@@ -39,33 +40,38 @@ class AdaptiveLimiter:
         self.refused_at: int | None = None
         self._held = 0
         self._open = False
-        self._rate = 0.0
+        self._floor = 1.0
         self._paused_until = 0.0
         self._waiters: deque[asyncio.Future[None]] = deque()
 
     async def acquire(self) -> int:
         """Wait for a slot; returns the ticket to hand back with what came of it."""
-        while not self._free():
-            waiter = asyncio.get_running_loop().create_future()
-            self._waiters.append(waiter)
-            try:
-                await waiter
-            finally:
-                if waiter in self._waiters:
-                    self._waiters.remove(waiter)
-        self.in_flight += 1
+        if self.has_room():
+            return self.take()
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
+        try:
+            await waiter
+        except asyncio.CancelledError:
+            if waiter.done() and not waiter.cancelled():
+                self._hand_back()
+            raise
+        finally:
+            if waiter in self._waiters:
+                self._waiters.remove(waiter)
         return self.cuts
 
-    def try_acquire(self) -> int | None:
-        """A ticket when a slot is free now, else ``None``."""
-        if not self._free():
-            return None
+    def has_room(self) -> bool:
+        """Whether a slot is free now that nobody waits for."""
+        return self._free() and not self._waiters
+
+    def take(self) -> int:
+        """Take a slot without waiting (``has_room`` says whether there is one); the ticket."""
         self.in_flight += 1
         return self.cuts
 
     def succeeded(self) -> None:
         """A request was answered: hand its slot back, maybe grow."""
-        self._rate *= MEMORY
         if self.refused_at is None:
             self.window = min(self.window + 1, self.maximum)
         elif self.window + 1 < self.refused_at:
@@ -80,18 +86,19 @@ class AdaptiveLimiter:
         self._hand_back()
 
     def limited(self, ticket: int, retry_after: float | None) -> None:
-        """The server refused a request for load: hand the slot back, cut once per round trip."""
-        self._rate = self._rate * MEMORY + (1 - MEMORY)
+        """The server refused a request for load: hand the slot back and shrink the window."""
         self.refused += 1
         if ticket == self.cuts:
-            self.refused_at = max(2, min(int(self.window), self.in_flight))
-            factor = HARD if self._rate > MANY else GENTLE
-            self.window = max(1.0, self.refused_at * factor)
             self.cuts += 1
             self._held = 0
+            self._floor = max(1.0, min(self.window, self.in_flight) * LEAST_LEFT)
+        self.in_flight -= 1
+        if self.in_flight < self.window:
+            self.window = max(self._floor, self.in_flight)
+            self.refused_at = int(self.window) + 1
         if retry_after:
             self.pause(retry_after)
-        self._hand_back()
+        self._wake()
 
     def failed(self) -> None:
         """A request failed for another reason: hand its slot back."""
@@ -101,15 +108,12 @@ class AdaptiveLimiter:
         """Send nothing for that long."""
         loop = asyncio.get_running_loop()
         self._paused_until = max(self._paused_until, loop.time() + seconds)
-        loop.call_at(self._paused_until, self._wake)
+        loop.call_at(self._paused_until + CLOCK_S, self._wake)
 
     def open_wide(self) -> None:
         """Let everyone who waits through: the run ends, and they are to notice."""
         self._open = True
-        while self._waiters:
-            waiter = self._waiters.popleft()
-            if not waiter.done():
-                waiter.set_result(None)
+        self._wake()
 
     def _free(self) -> bool:
         if self._open:
@@ -123,9 +127,9 @@ class AdaptiveLimiter:
         self._wake()
 
     def _wake(self) -> None:
-        free = int(self.window) - self.in_flight
-        while self._waiters and free > 0:
+        """Hand free slots to those who wait for one, the first come first."""
+        while self._waiters and self._free():
             waiter = self._waiters.popleft()
             if not waiter.done():
+                self.in_flight += 1
                 waiter.set_result(None)
-                free -= 1

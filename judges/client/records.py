@@ -58,11 +58,16 @@ class Tally:
 
 @dataclass
 class Job:
-    """A request on its way, and the positions in the input that wait for it."""
+    """A request on its way, and the positions in the input that wait for it.
+
+    ``bound`` is the cost set aside for it, ``ticket`` the limiter's for its slot.
+    """
 
     request: JudgeRequest
     key: str
     indices: list[int]
+    bound: float = 0.0
+    ticket: int = 0
 
 
 class HopelessError(JudgeError):

@@ -48,14 +48,14 @@ class Sender:
         self.rejected = 0
         self.given_up = 0
 
-    async def obtain(self, job: Job, ticket: int) -> StoredReply | Failure:
+    async def obtain(self, job: Job) -> StoredReply | Failure:
         """Send one request until it is answered or given up.
 
         Raises:
             HopelessError: the server will answer no request at all.
         """
         settings, limiter = self.client.settings, self.limiter
-        tries, refusals, began = 0, 0, time.monotonic()
+        ticket, tries, refusals, began = job.ticket, 0, 0, time.monotonic()
         while True:
             result = await self._send(job, ticket)
             if not isinstance(result, Trouble):
