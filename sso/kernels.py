@@ -41,30 +41,84 @@ def _dense(x: Tensor) -> Tensor:
 
 
 @contextmanager
-def kept_memory() -> Iterator[None]:
-    """Let freed tensors stay with the process while training, and give them back at the end.
+def freed_memory(*, kept: bool) -> Iterator[None]:
+    """Whether freed tensors stay with the process while training; it gets glibc's usual way at the end.
 
     glibc maps and unmaps every large tensor; the page faults of a training step, as many as its
-    activations have pages, cost a CPU up to a third of its time. Without glibc this does nothing.
+    activations have pages, cost a CPU up to a third of its time: ``kept`` saves that. Not kept, even
+    small tensors go back at once, and the process never holds more than lives. Without glibc this does nothing.
     """
     if not sys.platform.startswith("linux") or not hasattr(_libc(), "mallopt"):
         yield
         return
-    mmap_threshold, trim_threshold = -3, -1  # M_MMAP_THRESHOLD, M_TRIM_THRESHOLD of malloc.h
-    _libc().mallopt(mmap_threshold, 1 << 30)
-    _libc().mallopt(trim_threshold, (1 << 31) - 1)
+    most = 32 << 20  # the most that glibc takes, and where its own adjustment ends up
+    _memory_thresholds(*((most, (1 << 31) - 1) if kept else (64 << 10, 128 << 10)))
     try:
         yield
     finally:
-        # where glibc's own adjustment ends up; setting a threshold has turned that off
-        _libc().mallopt(mmap_threshold, 32 << 20)
-        _libc().mallopt(trim_threshold, 64 << 20)
-        _libc().malloc_trim(0)
+        _memory_thresholds(most, 2 * most)  # setting one has turned the adjustment off
+
+
+def _memory_thresholds(mapped: int, trimmed: int) -> None:
+    """From how many bytes on a block is mapped apart, and how many free ones at the end are kept."""
+    mmap_threshold, trim_threshold = -3, -1  # M_MMAP_THRESHOLD, M_TRIM_THRESHOLD of malloc.h
+    _libc().mallopt(mmap_threshold, mapped)
+    _libc().mallopt(trim_threshold, trimmed)
+    _libc().malloc_trim(0)
 
 
 @lru_cache(maxsize=1)
 def _libc() -> Any:
     return ctypes.CDLL(None)
+
+
+_in_place = False
+
+
+@contextmanager
+def gradients_in_place() -> Iterator[None]:
+    """Let forward passes in this block be ones whose backward adds to ``.grad`` of the vocabulary's weights.
+
+    Autograd would make two more tensors of the embedding's size a backward pass (the output layer's
+    part and the look-up's), keep the first to the end and add them up. Only for training by one process:
+    what waits for a parameter's gradient (DDP's and FSDP's hooks, ``torch.autograd.grad``) sees none.
+    """
+    global _in_place
+    before, _in_place = _in_place, True
+    try:
+        yield
+    finally:
+        _in_place = before
+
+
+def in_place_gradient(weight: Tensor) -> Tensor | None:
+    """The ``.grad`` (made if there is none) that a backward pass may add to itself, or None."""
+    hooked = weight._backward_hooks or getattr(weight, "_post_accumulate_grad_hooks", None)
+    if not (_in_place and weight.is_leaf and weight.requires_grad and usable(weight)) or hooked:
+        return None
+    if weight.grad is None:
+        weight.grad = torch.zeros_like(weight)
+    return weight.grad
+
+
+class _Embedding(torch.autograd.Function):
+    """Rows of ``weight`` whose gradient goes straight into ``weight.grad``, row by row."""
+
+    @staticmethod
+    def forward(ctx: Any, ids: Tensor, weight: Tensor, padding: int | None) -> Tensor:
+        ctx.save_for_backward(ids)
+        ctx.weight, ctx.padding = weight, padding
+        return weight[ids]
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[None, None, None]:
+        (ids,) = ctx.saved_tensors
+        ids, rows = ids.flatten(), grads[0].flatten(0, -2)
+        if ctx.padding is not None:
+            trained = ids != ctx.padding
+            ids, rows = ids[trained], rows[trained]
+        ctx.weight.grad.index_add_(0, ids, rows)
+        return None, None, None
 
 
 class _Linear(torch.autograd.Function):
@@ -150,6 +204,12 @@ class _GatedMlp(torch.autograd.Function):
         return d_x, d_gate, d_up, d_down
 
 
+def _embedding_forward(self: nn.Embedding, input: Tensor) -> Tensor:
+    if torch.is_grad_enabled() and in_place_gradient(self.weight) is not None:
+        return _Embedding.apply(input, self.weight, self.padding_idx)
+    return type(self).forward(self, input)
+
+
 def _norm_forward(self: Any, hidden_states: Tensor) -> Tensor:
     if usable(hidden_states, self.weight):
         return _RmsNorm.apply(hidden_states, self.weight, _epsilon(self))
@@ -198,7 +258,7 @@ def _replace(module: nn.Module, forward: Any, width: int) -> bool:
 def speed_up(model: nn.Module) -> int:
     """Give ``model`` the faster kernels where they compute the same; returns how many modules changed.
 
-    Linear layers, RMS norms, and gated MLPs of the Llama kind. The latter two are known by their
+    Linear layers, embeddings, RMS norms, and gated MLPs of the Llama kind. The last two are known by their
     shape and checked on a probe (a norm that scales by 1 + weight, another activation: left alone).
     """
     if not available():
@@ -208,6 +268,10 @@ def speed_up(model: nn.Module) -> int:
         if type(module) is nn.Linear:
             module.forward = MethodType(_linear_forward, module)  # type: ignore[method-assign]
             changed += 1
+        elif type(module) is nn.Embedding and module.max_norm is None:
+            if not (module.sparse or module.scale_grad_by_freq):
+                module.forward = MethodType(_embedding_forward, module)  # type: ignore[method-assign]
+                changed += 1
         elif _is_rms_norm(module):
             changed += _replace(module, _norm_forward, module.weight.shape[0])  # type: ignore
         elif _is_gated_mlp(module):

@@ -21,6 +21,9 @@ from sso.batches import MicroBatch
 CHUNK_BYTES = 128 * 2**20
 """Bytes of the logits of one chunk."""
 
+LEAN_CHUNK_BYTES = 16 * 2**20
+"""The same where memory matters more than speed (gradient checkpointing)."""
+
 
 class _ChunkedLogprobs(torch.autograd.Function):
     """log softmax(hidden @ weight.T + bias)[target] a row, chunk by chunk in both directions.
@@ -38,7 +41,8 @@ class _ChunkedLogprobs(torch.autograd.Function):
         for at in range(0, hidden.shape[0], rows):
             part = slice(at, at + rows)
             logits = _logits(hidden[part], weight, bias)
-            lse[part] = torch.logsumexp(logits, dim=-1)
+            # a few rows at a time: logsumexp makes a copy of what it is given
+            lse[part] = torch.cat([torch.logsumexp(few, dim=-1) for few in logits.split(32)])
             logps[part] = logits.gather(1, targets[part, None]).squeeze(1) - lse[part]
             kept = logits
         saved = [hidden, weight, targets, lse] + ([bias] if bias is not None else [])
@@ -46,6 +50,7 @@ class _ChunkedLogprobs(torch.autograd.Function):
             saved.append(kept)
         ctx.save_for_backward(*saved)
         ctx.rows, ctx.has_bias = rows, bias is not None
+        ctx.into = kernels.in_place_gradient(weight) if ctx.needs_input_grad[1] else None
         return logps
 
     @staticmethod
@@ -68,7 +73,9 @@ class _ChunkedLogprobs(torch.autograd.Function):
             d_logits = d_logits.to(hidden.dtype)
             if d_hidden is not None:
                 d_hidden[part] = _product(d_logits, weight.t())
-            if need_weight:
+            if ctx.into is not None:
+                _add_product(ctx.into, d_logits, hidden[part])
+            elif need_weight:
                 increment = _product(d_logits.t(), hidden[part].t())
                 d_weight = increment if d_weight is None else d_weight.add_(increment)
             if d_bias is not None:
@@ -79,6 +86,15 @@ class _ChunkedLogprobs(torch.autograd.Function):
 def _logits(hidden: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     logits = _product(hidden, weight)
     return (logits if bias is None else logits + bias).float()
+
+
+def _add_product(total: Tensor, a: Tensor, b: Tensor) -> None:
+    """total += a.T @ b, some rows of ``total`` at a time: the whole product never exists."""
+    rows = max(1, LEAN_CHUNK_BYTES // 2 // (4 * max(a.shape[0], b.shape[1])))
+    turned = b.t().contiguous()
+    for at in range(0, total.shape[0], rows):
+        part = slice(at, at + rows)
+        total[part] += kernels.product(a[:, part].contiguous().t(), turned)
 
 
 def _product(a: Tensor, b: Tensor) -> Tensor:
@@ -119,12 +135,14 @@ def whole_logprobs(logits: Tensor, targets: Tensor) -> Tensor:
 class Form:
     """How a model is driven: packed behind shared prompts or plain rows; chunked head or its own.
 
-    ``reason`` says why a form is not the fast one, for the log and the report.
+    ``reason`` says why a form is not the fast one, for the log and the report; ``chunk_bytes`` how
+    large the logits get that exist at once.
     """
 
     shared_prefix: bool = True
     chunked_head: bool = True
     reason: str = ""
+    chunk_bytes: int = CHUNK_BYTES
 
 
 def completion_logprobs(model: Any, batch: MicroBatch, form: Form, device: Any = None) -> Tensor:
@@ -139,7 +157,8 @@ def completion_logprobs(model: Any, batch: MicroBatch, form: Form, device: Any =
     if form.chunked_head:
         backbone, head = backbone_and_head(model)
         hidden = backbone(**inputs).last_hidden_state.flatten(0, 1)[rows]
-        return token_logprobs(hidden, head.weight, targets, getattr(head, "bias", None))
+        bias = getattr(head, "bias", None)
+        return token_logprobs(hidden, head.weight, targets, bias, form.chunk_bytes)
     base = model.get_base_model() if hasattr(model, "peft_config") else model
     # the class's forward: the instance's own may have been replaced by ``drive``
     forward = type(base).forward

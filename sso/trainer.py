@@ -24,6 +24,7 @@ from transformers import Trainer, TrainerCallback
 from sso.batches import MicroBatch, micro_batches, pack_groups, packed_batch, plain_batch
 from sso.encoding import EncodedGroup
 from sso.guards import check_losses, gradient_error
+from sso.kernels import gradients_in_place
 from sso.logprobs import Form
 from sso.objectives import Objective
 from sso.references import References, compute_references, save_references
@@ -90,12 +91,14 @@ class PreferenceTrainer(Trainer):
         world = self.accelerator.num_processes
         bins = pack_groups(groups, self.micro_tokens, shared_prefix=self.form.shared_prefix)
         share = share_of_rank(bins, self.accelerator.process_index, world)
+        # other processes wait for gradients by hooks, which these go past
+        in_place = gradients_in_place if world == 1 else contextlib.nullcontext
         sums: Counter[str] = Counter()
         loss_sum = torch.zeros((), device=self.args.device)
         for i, (members, weight) in enumerate(share):
             last = i == len(share) - 1
             self.accelerator.gradient_state._set_sync_gradients(last)
-            with contextlib.nullcontext() if last else self.accelerator.no_sync(model):
+            with contextlib.nullcontext() if last else self.accelerator.no_sync(model), in_place():
                 losses, micro_sums = self._forward(model, members)
                 # ranks average their gradients: times world makes that a sum
                 self._backward(losses.sum() * (weight * world / len(groups)))

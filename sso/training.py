@@ -64,7 +64,8 @@ def train(
     from sso.checkpoints import add_lora, load_policy, load_tokenizer, weights_fingerprint
     from sso.encoding import encode_groups
     from sso.forms import drive, find_form, set_shared_attention
-    from sso.kernels import kept_memory, speed_up
+    from sso.kernels import freed_memory, speed_up
+    from sso.logprobs import LEAN_CHUNK_BYTES
 
     objective, options = as_objective(objective), settings.training
     tokenizer = load_tokenizer(model)
@@ -76,13 +77,15 @@ def train(
     policy = load_policy(model, options)
     set_shared_attention(policy)
     form = find_form(policy, encoded.groups)
+    if options.gradient_checkpointing:
+        form = replace(form, chunk_bytes=LEAN_CHUNK_BYTES)
     if options.lora.rank:
         policy = add_lora(policy, options.lora)
     speed_up(policy)
     drive(policy, form)
     trainer = _trainer(policy, encoded, objective, settings, form, work, seed, resume, progress)
     form = _sharded_form(trainer, form)
-    with kept_memory():
+    with freed_memory(kept=not options.gradient_checkpointing):
         trainer.train(resume_from_checkpoint=resume)
     _save(trainer, tokenizer, model, out, options)
     report = make_report(encoded, work / "curve.jsonl", peak.gigabytes(), form.reason)

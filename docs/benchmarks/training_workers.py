@@ -13,48 +13,15 @@ import statistics
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-WORDS = [
-    "river",
-    "stone",
-    "answer",
-    "light",
-    "careful",
-    "method",
-    "garden",
-    "silver",
-    "teacher",
-    "winter",
-    "number",
-    "music",
-    "bridge",
-    "paper",
-    "summer",
-    "window",
-    "orange",
-    "reason",
-    "market",
-    "letter",
-    "forest",
-    "engine",
-    "simple",
-    "travel",
-    "kitchen",
-    "doctor",
-    "history",
-    "picture",
-    "morning",
-    "village",
-    "science",
-    "mountain",
-    "language",
-    "question",
-    "system",
-    "water",
-    "island",
-]
+WORDS = """
+river stone answer light careful method garden silver teacher winter number music bridge paper
+summer window orange reason market letter forest engine simple travel kitchen doctor history
+picture morning village science mountain language question system water island
+""".split()
 
 
 def text_of(tokenizer: Any, tokens: int, rng: random.Random) -> str:
@@ -122,7 +89,9 @@ def peak_gb() -> float:
     raise RuntimeError("no VmHWM on this system")
 
 
-def arguments(folder: str, steps: int, batch: int, accumulate: int, bf16: bool) -> dict[str, Any]:
+def arguments(
+    folder: str, steps: int, batch: int, accumulate: int, bf16: bool, recompute: bool = False
+) -> dict[str, Any]:
     """What both trainers are told."""
     import torch
 
@@ -135,7 +104,8 @@ def arguments(folder: str, steps: int, batch: int, accumulate: int, bf16: bool) 
         "lr_scheduler_type": "constant",
         "optim": "adamw_torch_fused",
         "bf16": bf16,
-        "gradient_checkpointing": False,
+        "gradient_checkpointing": recompute,
+        "gradient_checkpointing_kwargs": {"use_reentrant": False},
         "logging_steps": 1,
         "save_strategy": "no",
         "report_to": "none",
@@ -153,7 +123,8 @@ def run_ours(o: dict[str, Any]) -> dict[str, Any]:
     from sso.checkpoints import load_policy, load_tokenizer
     from sso.encoding import encode_groups
     from sso.forms import drive, find_form, set_shared_attention
-    from sso.kernels import kept_memory, speed_up
+    from sso.kernels import freed_memory, speed_up
+    from sso.logprobs import LEAN_CHUNK_BYTES
     from sso.objectives import Objective
     from sso.settings import LossSettings, TrainingSettings
     from sso.trainer import PreferenceTrainer
@@ -168,12 +139,16 @@ def run_ours(o: dict[str, Any]) -> dict[str, Any]:
     set_shared_attention(policy)
     form = find_form(policy, encoded)
     assert not form.reason, form.reason
+    if o["recompute"]:
+        form = replace(form, chunk_bytes=LEAN_CHUNK_BYTES)
     speed_up(policy)
     drive(policy, form)
     with tempfile.TemporaryDirectory() as folder:
         trainer = PreferenceTrainer(
             model=policy,
-            args=TrainingArguments(**arguments(folder, len(steps), 1, 1, o["bf16"])),
+            args=TrainingArguments(
+                **arguments(folder, len(steps), 1, 1, o["bf16"], o["recompute"])
+            ),
             steps=steps,
             objective=objective,
             loss=LossSettings(kind="dpo", gamma=0.0),
@@ -181,7 +156,7 @@ def run_ours(o: dict[str, Any]) -> dict[str, Any]:
             form=form,
             work=Path(folder),
         )
-        with kept_memory():
+        with freed_memory(kept=not o["recompute"]):
             trainer.train()
         lines = [json.loads(x) for x in (Path(folder) / "curve.jsonl").read_text().splitlines()]
     body, head = parameter_split(policy)
