@@ -17,11 +17,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-WORDS = """
+TEXT = """
 river stone answer light careful method garden silver teacher winter number music bridge paper
 summer window orange reason market letter forest engine simple travel kitchen doctor history
 picture morning village science mountain language question system water island
-""".split()
+"""
+WORDS = TEXT.split()
 
 
 def text_of(tokenizer: Any, tokens: int, rng: random.Random) -> str:
