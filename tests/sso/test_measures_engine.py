@@ -41,22 +41,20 @@ def by_hand(folder: Path) -> list[float]:
     return found
 
 
-def check(folder: Path) -> None:
+def by_engine(folder: Path) -> list[float]:
     from harness.engines.hf import HfEngine
 
     engine = HfEngine(folder, device="cpu")
     try:
-        assert average_logprobs(engine, PROMPTS, TEXTS, CUT) == pytest.approx(
-            by_hand(folder), abs=2e-5
-        )
+        return average_logprobs(engine, PROMPTS, TEXTS, CUT)
     finally:
         engine.close()
 
 
 def test_tiny_model(tiny_model_dir: Path) -> None:
-    check(tiny_model_dir)
+    assert by_engine(tiny_model_dir) == pytest.approx(by_hand(tiny_model_dir), abs=2e-5)
 
 
 @pytest.mark.slow
 def test_quickstart_model(smollm2_dir: Path) -> None:
-    check(smollm2_dir)
+    assert by_engine(smollm2_dir) == pytest.approx(by_hand(smollm2_dir), abs=2e-5)
