@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import platform
 from pathlib import Path
 
 import pytest
@@ -93,3 +95,16 @@ def smollm2_dir() -> Path:
         return resolve_model(QUICKSTART_MODEL).path
     except (OSError, ValueError) as error:
         pytest.skip(f"quick-start model not available: {error}")
+
+
+@pytest.fixture(scope="session")
+def vllm_here() -> None:
+    """vLLM can run here; else the test is skipped, or an error where it was installed on purpose
+    (``SSO_BENCH_NEEDS_VLLM``, as in the ``vllm`` environment of tox)."""
+    if importlib.util.find_spec("vllm") is None:
+        if os.environ.get("SSO_BENCH_NEEDS_VLLM"):
+            pytest.fail("vLLM was to be tested and is not installed")
+        pytest.skip("vLLM is not installed")
+    flags = Path("/proc/cpuinfo")
+    if platform.machine() == "x86_64" and flags.is_file() and " avx2" not in flags.read_text():
+        pytest.skip("NOT TESTED: this processor has no AVX2, which vLLM's CPU build needs")

@@ -13,7 +13,14 @@ from typing import Any
 
 import pytest
 
-from harness.engines import Completion, ContextTooLong, EngineError, ResumableEngine, open_engine
+from harness.engines import (
+    BatchEngine,
+    Completion,
+    ContextTooLong,
+    EngineError,
+    ResumableEngine,
+    open_engine,
+)
 from harness.engines import vllm as vllm_engine
 from harness.engines.vllm import VllmEngine
 
@@ -169,17 +176,26 @@ QUESTIONS = [
 CHATS = [[{"role": "user", "content": question}] for question in QUESTIONS]
 
 
+SMALL: dict[str, Any] = {"device": "cpu", "dtype": "fp32", "max_length": 128, "batch_size": 8}
+
+
 @pytest.fixture(scope="module")
-def real(smollm2_dir: Path) -> Iterator[VllmEngine]:
-    pytest.importorskip("vllm", exc_type=ImportError)
-    engine = VllmEngine(smollm2_dir, device="cpu", max_length=1024)
+def real(vllm_here: None, smollm2_dir: Path) -> Iterator[VllmEngine]:
+    engine = VllmEngine(smollm2_dir, **SMALL)
+    yield engine
+    engine.close()
+
+
+@pytest.fixture(scope="module")
+def other(smollm2_dir: Path) -> Iterator[BatchEngine]:
+    """The engine in this process, to compare with."""
+    engine = open_engine("hf", smollm2_dir, **SMALL)
     yield engine
     engine.close()
 
 
 @pytest.mark.vllm
-def test_real_greedy_answers_equal_the_hf_engine(real: VllmEngine, smollm2_dir: Path) -> None:
-    other = open_engine("hf", smollm2_dir, device="cpu", max_length=1024)
+def test_real_greedy_answers_equal_the_hf_engine(real: VllmEngine, other: BatchEngine) -> None:
     ours = real.chat(CHATS, max_new_tokens=24)
     theirs = other.chat(CHATS, max_new_tokens=24)
     assert "Paris" in ours[0].text
@@ -190,8 +206,7 @@ def test_real_greedy_answers_equal_the_hf_engine(real: VllmEngine, smollm2_dir: 
 
 
 @pytest.mark.vllm
-def test_real_logprobs_equal_the_hf_engine(real: VllmEngine, smollm2_dir: Path) -> None:
-    other = open_engine("hf", smollm2_dir, device="cpu", max_length=1024)
+def test_real_logprobs_equal_the_hf_engine(real: VllmEngine, other: BatchEngine) -> None:
     texts = [real.render(chat) for chat in CHATS]
     rests = ["Paris", " red", "4", "The sea is wide.", "Shakespeare", "seven"]
     for a, b in zip(real.logprobs(texts, rests), other.logprobs(texts, rests), strict=True):
@@ -214,7 +229,7 @@ def test_real_seeds_and_stop(real: VllmEngine) -> None:
 
 @pytest.mark.vllm
 def test_real_process_killed_mid_run(real: VllmEngine) -> None:
-    expected = real.chat(CHATS, max_new_tokens=40)
+    expected = real.chat(CHATS, max_new_tokens=16)
     (worker,) = real._workers
     assert worker.process is not None
     killed = worker.process.pid
@@ -226,7 +241,7 @@ def test_real_process_killed_mid_run(real: VllmEngine) -> None:
             os.killpg(killed, signal.SIGKILL)
             time.sleep(0.2)
 
-    found = real.chat(CHATS, max_new_tokens=40, on_done=kill_once)
+    found = real.chat(CHATS, max_new_tokens=16, on_done=kill_once)
     assert sorted(seen) == list(range(len(CHATS)))
     assert worker.process.pid != killed
     same = sum(a.text == b.text for a, b in zip(found, expected, strict=True))

@@ -22,17 +22,18 @@ STARTING_S = 400
 
 
 @pytest.fixture(scope="module")
-def server(smollm2_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def server(
+    vllm_here: None, smollm2_dir: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
     """Address of a vLLM server that calls the model ``smollm2``."""
-    pytest.importorskip("vllm")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     log = tmp_path_factory.mktemp("vllm") / "log.txt"
     command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server"]
     command += ["--model", str(smollm2_dir), "--served-model-name", "smollm2"]
-    command += ["--host", "127.0.0.1", "--port", str(port), "--max-model-len", "4096"]
-    command += ["--enforce-eager", "--max-num-seqs", "8"]
+    command += ["--host", "127.0.0.1", "--port", str(port), "--max-model-len", "1024"]
+    command += ["--enforce-eager", "--max-num-seqs", "4"]
     env = {**os.environ, "VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_NO_USAGE_STATS": "1"}
     with log.open("w") as out:
         process = subprocess.Popen(command, stdout=out, stderr=out, env=env, start_new_session=True)
