@@ -121,7 +121,7 @@ def over_seeds(frame: pd.DataFrame) -> list[dict[str, Any]]:
     for record in frame.to_dict("records"):
         row = {str(name): value for name, value in record.items()}
         parts.setdefault(tuple(row[name] for name in names), {}).setdefault(row["seed"], row)
-    return [_collapse(seeds) for seeds in parts.values()]
+    return [collapse(seeds) for seeds in parts.values()]
 
 
 _CHECKPOINT = (
@@ -130,7 +130,8 @@ _CHECKPOINT = (
 )  # fmt: skip
 
 
-def _collapse(seeds: dict[int, dict[str, Any]]) -> dict[str, Any]:
+def collapse(seeds: dict[int, dict[str, Any]]) -> dict[str, Any]:
+    """One record of ``over_seeds`` from the rows of one checkpoint and metric, by seed."""
     records = list(seeds.values())
     row = {**records[0], "seeds": len(records), "seed_sd": math.nan, "parts": tuple(seeds.items())}
     if len(records) > 1 and not any(math.isnan(record["value"]) for record in records):

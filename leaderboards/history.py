@@ -42,10 +42,17 @@ class Added:
 
 
 class History:
-    """An open history; a context manager. ``url`` is a file (SQLite) or a database URL."""
+    """An open history; a context manager. ``url`` is a file (SQLite) or a database URL.
 
-    def __init__(self, url: str | Path = DEFAULT_URL) -> None:
+    A file that is not there is made, unless ``only_read``: then it is a LeaderboardError.
+    """
+
+    def __init__(self, url: str | Path = DEFAULT_URL, only_read: bool = False) -> None:
         self.url = str(url)
+        if only_read and "://" not in self.url and not Path(self.url).is_file():
+            raise LeaderboardError(
+                f"no history at {self.url}; make one with: sso-bench history add RUN"
+            )
         self._engine = _engine(self.url)
         self._runs, self._scores = _tables()
         with self._told():

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from leaderboards.errors import LeaderboardError
 from leaderboards.runs import read_items
 
 if TYPE_CHECKING:
@@ -56,12 +55,7 @@ def load_items(folder: Path | str) -> Items | None:
     if not path.is_file():
         return None
     items = _fast(path)
-    if items is None:
-        items = _checked(path.parent)
-    for metric, values in items.values.items():
-        if np.isinf(values).any():
-            raise LeaderboardError(f"{path}: an item's {metric} is not a finite number")
-    return items
+    return _checked(path.parent) if items is None else items
 
 
 def _fast(path: Path) -> Items | None:
@@ -96,6 +90,8 @@ def _from_table(table: pa.Table) -> Items | None:
     for field in column.type:
         numbers = pc.struct_field(column, field.name)
         if not (pa.types.is_floating(numbers.type) or pa.types.is_integer(numbers.type)):
+            return None
+        if not pc.all(pc.is_finite(numbers.cast(pa.float64())), min_count=0).as_py():
             return None
         values[field.name] = numbers.cast(pa.float64()).to_numpy(zero_copy_only=False)
     clusters = pc.fill_null(table["cluster"], "").combine_chunks()

@@ -99,11 +99,7 @@ def expand(paths: Iterable[Path | str]) -> list[Path]:
 
 def read_info(path: Path) -> dict[str, Any]:
     """``run.json`` of a run folder, refused when a newer release wrote it."""
-    info = read_json(path / "run.json", "the run's description")
-    if not isinstance(info, dict):
-        raise LeaderboardError(f"the run's description is not a JSON object: {path / 'run.json'}")
-    _check_schema(info, path / "run.json")
-    return info
+    return _read_record(path / "run.json", "the run's description")
 
 
 def read_run(path: Path) -> Run:
@@ -111,7 +107,9 @@ def read_run(path: Path) -> Run:
     info = read_info(path)
     evaluations, stages, unfinished = [], [], []
     for folder, names in _folders(path):
-        stage = _read_stage(folder) if "stage.json" in names else None
+        stage = (
+            _read_record(folder / "stage.json", "a stage record") if "stage.json" in names else None
+        )
         if stage is not None and stage.get("status", "done") == "done":
             stages.append(stage)
         if "scores.json" not in names:
@@ -140,7 +138,7 @@ def _left(info: dict[str, Any], stages: Sequence[dict[str, Any]]) -> list[str]:
 
 def read_scores(path: Path) -> tuple[Score, ...]:
     """The Score records of one ``scores.json``; NaN and infinite figures are refused."""
-    rows = read_json(path, "scores")
+    rows = read_json(path, "the file of scores")
     if not isinstance(rows, list):
         raise LeaderboardError(f"scores are not a JSON list: {path}")
     scores = []
@@ -168,6 +166,12 @@ def read_items(folder: Path) -> list[ItemScore]:
                 items.append(ItemScore.model_validate_json(line))
             except ValidationError as error:
                 raise LeaderboardError(f"{path}:{number}: {first_problem(error)}") from None
+            for metric, value in items[-1].values.items():
+                if not math.isfinite(value):
+                    raise LeaderboardError(
+                        f"{path}:{number}: {metric} is {value}, not a number; "
+                        "evaluate this benchmark again"
+                    )
     return items
 
 
@@ -213,20 +217,17 @@ def _folders(path: Path) -> Iterator[tuple[Path, set[str]]]:
         yield Path(folder), set(names)
 
 
-def _read_stage(folder: Path) -> dict[str, Any]:
-    stage = read_json(folder / "stage.json", "a stage record")
-    if not isinstance(stage, dict):
-        raise LeaderboardError(f"a stage record is not a JSON object: {folder / 'stage.json'}")
-    _check_schema(stage, folder / "stage.json")
-    return stage
-
-
-def _check_schema(record: dict[str, Any], path: Path) -> None:
+def _read_record(path: Path, what: str) -> dict[str, Any]:
+    """A JSON object with a schema that this release reads."""
+    record = read_json(path, what)
+    if not isinstance(record, dict):
+        raise LeaderboardError(f"{what} is not a JSON object: {path}")
     schema = record.get("schema", SCHEMA)
     if not isinstance(schema, int) or schema > SCHEMA:
         raise LeaderboardError(
             f"{path} has schema {schema}; this release reads up to {SCHEMA}: upgrade sso-bench"
         )
+    return record
 
 
 def _check_finite(score: Score, path: Path) -> None:

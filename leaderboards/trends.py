@@ -70,7 +70,7 @@ def series(
 ) -> list[Series]:
     """The headline series of a history; LeaderboardError when nothing fits."""
     found: dict[Key, list[Observation]] = {}
-    with History(url) as history:
+    with History(url, only_read=True) as history:
         for run, scores in history.records():
             if branch is None or run["branch"] == branch:
                 for key, rows in _last_rows(scores).items():

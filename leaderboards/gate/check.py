@@ -11,6 +11,7 @@ from typing import Literal
 
 from leaderboards.compare import Comparison, ItemStore, compare_rows
 from leaderboards.errors import LeaderboardError
+from leaderboards.frame import collapse
 from leaderboards.gate.baseline import (
     Record,
     Side,
@@ -108,7 +109,11 @@ def check(
     """
     after = Side(str(run), tuple(checkpoints(headline_records([run]), arm, iteration)), {})
     before = _baseline(baseline, history)
-    pairs = _pairs(before, after, frozenset(benchmarks))
+    wanted = frozenset(benchmarks)
+    _known_names(before, after, [*wanted, *(minimum_effects or {})], alpha)
+    pairs = _pairs(before, after, wanted)
+    remarks = _remarks(pairs, after, wanted)
+    pairs = [_common_seeds(*pair) for pair in pairs]
     for first, second in pairs:
         if second is not None:
             _same_protocol(first, second, before.name)
@@ -118,7 +123,6 @@ def check(
     effects = [_effect(first, minimum_effects or {}) for first, _ in pairs]
     decisions = decide(found, effects, alpha)
     checks = tuple(map(_check, pairs, found, effects, decisions))
-    remarks = _remarks(pairs, after)
     return GateResult(after.name, before.name, checks, inconclusive, remarks)
 
 
@@ -132,11 +136,13 @@ def _baseline(baseline: Path | str, history: str | None) -> Side:
         from leaderboards.history import DEFAULT_URL, History
 
         branch = text.removeprefix("history:")
-        with History(history or DEFAULT_URL) as kept:
+        with History(history or DEFAULT_URL, only_read=True) as kept:
             return parse_baseline(kept.baseline(branch), text)
     path = Path(baseline)
     if path.is_file():
         return load_baseline(path)
+    if not path.exists():
+        raise LeaderboardError(f"no such baseline (a run folder or a file): {path}")
     return Side(text, tuple(headline_records([path])), {})
 
 
@@ -244,7 +250,44 @@ def _check(pair: Pair, found: Comparison | None, effect: float, decision: Decisi
     )
 
 
-def _remarks(pairs: list[Pair], after: Side) -> tuple[str, ...]:
+def _known_names(before: Side, after: Side, names: Iterable[str], alpha: float) -> None:
+    known = sorted({record["benchmark"] for side in (before, after) for record in side.records})
+    for name in names:
+        if name not in known:
+            raise LeaderboardError(
+                f"no benchmark {name!r} in the run or the baseline; they have {', '.join(known)}"
+            )
+    if not 0 < alpha < 0.5:
+        raise LeaderboardError(f"alpha is an error rate between 0 and 0.5, not {alpha:g}")
+
+
+def _common_seeds(first: Record, second: Record | None) -> Pair:
+    """The pair over the seeds that both sides have (a single one on the baseline's side, or none in
+    common: as it is)."""
+    mine, theirs = dict(first["parts"]), dict(second["parts"] if second else ())
+    common = mine.keys() & theirs.keys()
+    if second is None or len(mine) == 1 or not common:
+        return first, second
+    place = {"arm": first["arm"], "iteration": first["iteration"]}
+    kept = [{seed: side[seed] for seed in sorted(common)} for side in (mine, theirs)]
+    return {**collapse(kept[0]), **place}, collapse(kept[1])
+
+
+def _remarks(pairs: list[Pair], after: Side, wanted: frozenset[str]) -> tuple[str, ...]:
     compared = {id(second) for _, second in pairs if second is not None}
-    new = sorted({r["benchmark"] for r in after.records if id(r) not in compared})
-    return (f"Not in the baseline and not checked: {', '.join(new)}.",) if new else ()
+    left = {r["benchmark"] for r in after.records if id(r) not in compared}
+    new = sorted(left & wanted if wanted else left)
+    remarks = [f"Not in the baseline and not checked: {', '.join(new)}."] if new else []
+    seeds = sorted({text for first, second in pairs if second and (text := _seeds(first, second))})
+    return (*remarks, *seeds)
+
+
+def _seeds(first: Record, second: Record) -> str:
+    """That the two sides have other seeds, where they have; empty else."""
+    mine, theirs = (sorted(dict(side["parts"])) for side in (first, second))
+    if mine == theirs or len(mine) == 1:
+        return ""
+    common = [str(seed) for seed in mine if seed in theirs]
+    told = f"compared on seeds {', '.join(common)}" if common else "compared unpaired"
+    point = f"{first['arm']} {first['iteration']}"
+    return f"{point}: the baseline has seeds {mine}, the run {theirs}; {told}."

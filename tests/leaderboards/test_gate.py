@@ -123,6 +123,32 @@ def test_seeds_do_not_make_few_items_many(tmp_path):
     assert check(runs[0], file).checks[0].largest_loss == pytest.approx(bound)
 
 
+def test_a_run_with_fewer_seeds_is_compared_on_the_common_ones(tmp_path):
+    runs = [start_run(tmp_path, name) for name in ("all", "part")]
+    for run, seeds in zip(runs, (3, 2), strict=True):
+        for seed in range(seeds):
+            flips = coin_flips(100, 0.4 + 0.1 * seed, seed)
+            add_eval(run, "gsm8k", flips, arm="sso", iteration=1, seed=seed, folder=f"s{seed}")
+    result = check(runs[1], runs[0])
+    assert (result.checks[0].before, result.checks[0].after) == (45.0, 45.0)
+    assert result.remarks == (
+        "sso 1: the baseline has seeds [0, 1, 2], the run [0, 1]; compared on seeds 0, 1.",
+    )
+
+
+def test_names_that_nobody_has_and_impossible_rates(tmp_path):
+    run = start_run(tmp_path)
+    add_eval(run, "gsm8k", [1, 0, 1, 0])
+    with pytest.raises(LeaderboardError, match="no benchmark 'gsm9k'"):
+        check(run, run, benchmarks=["gsm9k"])
+    with pytest.raises(LeaderboardError, match="no benchmark 'math'"):
+        check(run, run, minimum_effects={"math": 2})
+    with pytest.raises(LeaderboardError, match="alpha"):
+        check(run, run, alpha=5)
+    with pytest.raises(LeaderboardError, match="no such baseline"):
+        check(run, tmp_path / "none.json")
+
+
 @pytest.fixture
 def runs(tmp_path):
     """(baseline, unchanged run, worse run): GSM8K with 600 items, MT-Bench with 80 questions."""

@@ -171,3 +171,10 @@ def test_branch_from_the_environment(tmp_path, monkeypatch):
     assert record["branch"] == "feature"
     assert json.loads(record["baseline"])["kind"] == "sso-bench baseline"
     assert scores[0]["value"] == 50.0
+
+
+def test_reading_makes_no_database(tmp_path):
+    missing = tmp_path / "none.sqlite"
+    with pytest.raises(LeaderboardError, match="sso-bench history add"):
+        series(missing)
+    assert not missing.exists()

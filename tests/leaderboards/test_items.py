@@ -124,3 +124,12 @@ def test_several_seeds_add_their_own_noise(tmp_path):
     between = np.var([10, 15, 20], ddof=1) / 3
     assert result.stderr**2 > between
     assert result.df < 99
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity"])
+def test_an_item_that_is_no_number_is_told_with_its_line(tmp_path, value):
+    folder = add_eval(start_run(tmp_path), "gsm8k", [1, 0, 1])
+    file = folder / "items.jsonl"
+    file.write_text(file.read_text().replace('"accuracy":0.0', f'"accuracy":{value}'))
+    with pytest.raises(LeaderboardError, match=r"items.jsonl:2: accuracy is (nan|inf)"):
+        load_items(folder)
