@@ -26,6 +26,13 @@ app = typer.Typer(
 )
 
 
+_SURROUNDINGS = (
+    errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST,
+    errno.ENAMETOOLONG,
+)  # fmt: skip
+"""What is wrong with a path that the user named, not with the program."""
+
+
 def main() -> None:
     """Entry point of the ``sso-bench`` command."""
     from harness.cli import commands  # noqa: F401  (registers the commands)
@@ -45,7 +52,7 @@ def main() -> None:
                 f"with:\n  {_command_line()}",
                 2,
             )
-        if error.errno in (errno.EACCES, errno.EROFS, errno.ENOTDIR) and error.filename:
+        if error.errno in _SURROUNDINGS and error.filename:
             _fail(f"{error.filename}: {error.strerror}", 2)
         raise
     except ValueError as error:

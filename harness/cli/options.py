@@ -126,13 +126,15 @@ def configured(
     Raises:
         ConfigError: listing every problem found, one a line.
     """
-    from harness.config import load_config
+    from harness.config import ConfigError, load_config
 
     training = training or Training()
     flags = {**evaluation.flags(), **judging.flags(), **training.flags(), **settled}
     if evaluation.seed is not None or training.seeds is not None:
         first = evaluation.seed or 0
         many = 1 if training.seeds is None else training.seeds
+        if many < 1:
+            raise ConfigError(f"--seeds {many}: at least 1 (how many seeds, not which)")
         flags["seeds"] = list(range(first, first + many))
     config = load_config(evaluation.preset, evaluation.set_ or (), flags)
     return select_benchmarks(config, evaluation.benchmarks, evaluation.limit)

@@ -48,6 +48,8 @@ def plot(
         "cost": lambda: plots.cost_figure(frame, read),
     }.items():
         try:
-            print(f"written: {plots.save(draw(), folder / f'{name}.{form}')}")
+            figure = draw()
         except LeaderboardError as error:
             print(f"no {name} plot: {error}")
+            continue
+        print(f"written: {plots.save(figure, folder / f'{name}.{form}')}")

@@ -35,7 +35,7 @@ def table(
     if out is None:
         print(text)
     else:
-        from harness.store import write_atomic
+        from leaderboards.writing import write_whole
 
-        write_atomic(out, text + ("" if text.endswith("\n") else "\n"))
-        print(f"written: {out}")
+        written = write_whole(out, text + ("" if text.endswith("\n") else "\n"), "the table")
+        print(f"written: {written}")

@@ -1,0 +1,65 @@
+"""The commands that read run folders, given places they can't write to and names nobody has."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.end_to_end.conftest import Call
+from tests.leaderboards.making import add_eval, start_run
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """A run folder with one benchmark."""
+    folder = start_run(tmp_path)
+    add_eval(folder, "gsm8k", [1, 0, 1, 0])
+    return folder
+
+
+PLACES = [
+    ["table", "RUN", "--out", "FILE/t.md"],
+    ["report", "RUN", "--out", "FILE/r.html"],
+    ["plot", "RUN", "--out", "FILE/plots"],
+    ["baseline", "save", "RUN", "--out", "FILE/b.json"],
+    ["check", "RUN", "--baseline", "RUN", "--junit", "FILE/j.xml"],
+]
+NAMES = [
+    (["table", "RUN", "--layout", "iteratoins"], "known: iterations"),
+    (["check", "RUN", "--baseline", "RUN", "--arm", "ssso"], "it has base"),
+    (["check", "RUN", "--baseline", "RUN", "--effect", "gsm9k=3"], "they have gsm8k"),
+    (["check", "RUN", "--baseline", "none.json"], "no such baseline"),
+    (["history", "show", "--db", "none.sqlite"], "history add"),
+    (["run", "--seeds", "0"], "--seeds 0: at least 1"),
+]
+
+
+@pytest.mark.parametrize("words", PLACES, ids=lambda words: words[0])
+def test_a_place_that_cannot_be_written_is_one_line(
+    call: Call, run: Path, tmp_path: Path, words: list[str]
+) -> None:
+    file = tmp_path / "file"
+    file.write_text("kept")
+    named = [word.replace("RUN", str(run)).replace("FILE", str(file)) for word in words]
+    done = call(*named)
+    assert done.code == 2
+    assert str(file) in done.err
+    assert len(done.err.splitlines()) == 1
+    assert file.read_text() == "kept"
+
+
+@pytest.mark.parametrize(("words", "told"), NAMES, ids=lambda words: words[-1])
+def test_a_name_that_nobody_has_is_one_line(
+    call: Call,
+    run: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    words: list[str],
+    told: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = call(*[word.replace("RUN", str(run)) for word in words])
+    assert done.code == 2
+    assert told in done.err
+    assert len(done.err.splitlines()) == 1
