@@ -1,4 +1,4 @@
-"""What a history shows: series of comparable figures, as text and as a plot, with change points."""
+"""What a history shows: series of comparable figures, as text, with change points."""
 
 from __future__ import annotations
 
@@ -141,17 +141,3 @@ def show(
 
 def _decimals(benchmark: str) -> int:
     return next((c.decimals for c in COLUMNS.values() if c.benchmark == benchmark and c.metric != "length"), 1)  # fmt: skip
-
-
-def plot(
-    out: Path,
-    url: str | Path = DEFAULT_URL,
-    *,
-    benchmarks: Sequence[str] = (),
-    model: str | None = None,
-    branch: str | None = None,
-) -> Path:
-    """One panel a series: values with 95 % bands over the runs, level shifts as vertical lines."""
-    from leaderboards.plots import history_figure, save
-
-    return save(history_figure(series(url, benchmarks=benchmarks, model=model, branch=branch)), out)

@@ -1,5 +1,5 @@
 """The command line: one file a command, nothing heavy imported before a command runs."""
 
-from harness.cli.app import main
+from harness.cli.entry import main
 
 __all__ = ["main"]

@@ -65,8 +65,9 @@ def plot(
     branch: Branch = None,
 ) -> None:
     """Plot each series with its interval and its level shifts."""
-    from leaderboards.trends import plot as plot_series
+    from leaderboards.plots import history_figure, save
+    from leaderboards.trends import series
 
     names = split_names(benchmarks or "")
-    done = plot_series(out, _url(db), benchmarks=names, model=model, branch=branch)
-    print(f"written: {done}")
+    shown = series(_url(db), benchmarks=names, model=model, branch=branch)
+    print(f"written: {save(history_figure(shown), out)}")

@@ -76,7 +76,7 @@ def test_each_problem_is_one_line_and_exit_is_not_zero(tmp_path: Path) -> None:
 
 
 def test_the_command_ends_with_code_2(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from harness.cli.app import main
+    from harness.cli import main
 
     monkeypatch.setattr("sys.argv", ["sso-bench", "data", "verify", str(tmp_path / "absent")])
     with pytest.raises(SystemExit) as exit_:

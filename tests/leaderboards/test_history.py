@@ -13,7 +13,8 @@ import pytest
 
 from leaderboards import LeaderboardError, check
 from leaderboards.history import DEFAULT_URL, UNSENT, History, add
-from leaderboards.trends import plot, series, show
+from leaderboards.plots import history_figure, save
+from leaderboards.trends import series, show
 from tests.leaderboards.making import add_eval, coin_flips, start_run
 
 
@@ -115,10 +116,10 @@ def test_level_shifts_and_plot(url, tmp_path):
     assert change.index == 9
     assert change.difference == pytest.approx(15, abs=1.5)
     assert "← level shift +1" in show(url)
-    path = plot(tmp_path / "trend.svg", url)
+    path = save(history_figure(series(url)), tmp_path / "trend.svg")
     assert path.read_text().count("<svg") == 1
     with pytest.raises(LeaderboardError, match=r"written as \.pdf, \.svg, \.png"):
-        plot(tmp_path / "trend.gif", url)
+        save(history_figure(series(url)), tmp_path / "trend.gif")
 
 
 def test_an_unreachable_database_keeps_the_runs(tmp_path, monkeypatch, postgres):
