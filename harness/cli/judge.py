@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,7 +17,26 @@ if TYPE_CHECKING:
 judge = typer.Typer(help="How good a judge is.")
 app.add_typer(judge, name="judge", no_args_is_help=True)
 
-Limit = Annotated[int | None, typer.Option("--limit", help="A seeded sample of the pairs.")]
+
+@dataclass(frozen=True, kw_only=True)
+class Asking(Judging):
+    """Who judges, and how many of the pairs."""
+
+    preset: Preset = "quickstart"
+    limit: Annotated[int | None, typer.Option("--limit", help="A seeded sample of the pairs.")] = (
+        None
+    )
+    set_: Set = None
+
+    def session(self) -> Session:
+        """The session whose judge is asked; to be closed by the caller."""
+        from harness.config import load_config
+        from harness.data.source import open_source
+        from harness.models import resolve_model
+        from harness.session import Session
+
+        config = load_config(self.preset, self.set_ or (), self.flags())
+        return Session(config, resolve_model(config.model), open_source(config.data))
 
 
 @judge.command()
@@ -25,10 +45,7 @@ def agreement(
     file: Annotated[
         Path, typer.Argument(help="Labelled pairs: PandaLM, RewardBench or general schema.")
     ],
-    judging: Judging,
-    preset: Preset = "quickstart",
-    limit: Limit = None,
-    set_: Set = None,
+    asking: Asking,
 ) -> None:
     """Agreement with human labels, position and length bias, cost; printed and remembered."""
     import random
@@ -38,9 +55,9 @@ def agreement(
     from judges.store import VerdictStore
 
     pairs = load_labelled(file)
-    if limit is not None and limit < len(pairs):
-        pairs = random.Random("agreement").sample(pairs, limit)
-    session = _session(preset, set_, judging)
+    if asking.limit is not None and asking.limit < len(pairs):
+        pairs = random.Random("agreement").sample(pairs, asking.limit)
+    session = asking.session()
     from harness.session import verdict_store
 
     try:
@@ -60,10 +77,7 @@ def pairs(
     source: Annotated[
         Path, typer.Argument(help="Run folder, or JSONL with prompt, chosen and rejected.")
     ],
-    judging: Judging,
-    preset: Preset = "quickstart",
-    limit: Limit = None,
-    set_: Set = None,
+    asking: Asking,
 ) -> None:
     """Ask a judge, in both orders, whether the chosen side of preference pairs is better."""
     from harness.errors import DataError
@@ -73,10 +87,10 @@ def pairs(
     files = sorted(source.rglob("pairs.jsonl")) if source.is_dir() else [source]
     if not files:
         raise DataError(f"{source} holds no pairs.jsonl")
-    session = _session(preset, set_, judging)
+    session = asking.session()
     try:
         for file in files:
-            rows = draw_pairs(_rows(file), limit, 0)
+            rows = draw_pairs(_rows(file), asking.limit, 0)
             result = pair_accuracy(session.judge(), [comparison(r) for r in rows], [1] * len(rows))
             name = file.relative_to(source).as_posix() if source.is_dir() else file.name
             value = (
@@ -99,13 +113,3 @@ def _rows(file: Path) -> list[dict[str, object]]:
     for row in rows:
         row.setdefault("id", digest([row["prompt"], row["chosen"], row["rejected"]]))
     return rows
-
-
-def _session(preset: str, overrides: list[str] | None, judging: Judging) -> Session:
-    from harness.config import load_config
-    from harness.data.source import open_source
-    from harness.models import resolve_model
-    from harness.session import Session
-
-    config = load_config(preset, overrides or (), judging.flags())
-    return Session(config, resolve_model(config.model), open_source(config.data))
