@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
@@ -174,8 +173,12 @@ class Dispatch:
 
     async def _wait_for_change(self, timeout: float | None) -> None:
         self.changed.clear()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self.changed.wait(), timeout)
+        # Not wait_for, which makes a task each time.
+        loop = asyncio.get_running_loop()
+        timer = None if timeout is None else loop.call_later(timeout, self.changed.set)
+        await self.changed.wait()
+        if timer is not None:
+            timer.cancel()
 
     def _poll(self) -> None:
         """Look for answers to what others were asking; take over what they gave up."""
