@@ -17,7 +17,7 @@ import time
 import uuid
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,6 +55,11 @@ CREATE TABLE IF NOT EXISTS facts (
 ) WITHOUT ROWID;
 """
 LOOKUP_CHUNK = 500
+CHECKPOINT_EVERY = 500
+"""Replies after which the write-ahead log is copied into the file, in a thread: it waits
+for the disk (10 to 50 ms), and requests in flight would wait with it."""
+LOG_PAGES = 50_000
+"""Length of the log (4 kB pages) at which SQLite does so itself, should the thread lag behind."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +94,8 @@ class VerdictStore:
         pid = os.getpid()
         self.owner = f"{uuid.uuid4().hex}:{socket.gethostname()}:{pid}:{_started(pid)}"
         self._lock = threading.RLock()
+        self._uncopied = 0
+        self._copying: threading.Thread | None = None
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(
@@ -101,6 +108,7 @@ class VerdictStore:
     def _prepare(self) -> None:
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=NORMAL")
+        self._db.execute(f"PRAGMA wal_autocheckpoint={LOG_PAGES}")
         found = self._db.execute("PRAGMA user_version").fetchone()[0]
         if found not in (0, VERSION):
             raise JudgeError(f"{self.path}: verdict store of version {found}, expected {VERSION}")
@@ -131,6 +139,8 @@ class VerdictStore:
 
     def close(self) -> None:
         """Close the file; claims of this process are given up."""
+        if self._copying is not None:
+            self._copying.join()
         with self._lock:
             with self._write() as db:
                 db.execute("DELETE FROM claims WHERE owner = ?", (self.owner,))
@@ -161,6 +171,12 @@ class VerdictStore:
                 [_to_row(row) for row in rows],
             )
             db.executemany("DELETE FROM claims WHERE key = ?", [(row.key,) for row in rows])
+        self._uncopied += len(rows)
+        busy = self._copying is not None and self._copying.is_alive()
+        if self._uncopied >= CHECKPOINT_EVERY and not busy:
+            self._uncopied = 0
+            self._copying = threading.Thread(target=_copy_log, args=(self.path,), daemon=True)
+            self._copying.start()
 
     def rows(
         self, *, judge: str | None = None, protocol: str | None = None
@@ -261,6 +277,13 @@ _COLUMNS = (
     "key, judge, served, protocol, attempt, origin, scope, created, cost_usd, prompt_tokens,"
     " completion_tokens, request, reply, tags"
 )
+
+
+def _copy_log(path: Path) -> None:
+    """Copy the log into the file: most of it beside the writers, then the rest and begin it anew."""
+    with suppress(sqlite3.Error), closing(sqlite3.connect(path, timeout=1)) as db:
+        db.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        db.execute("PRAGMA wal_checkpoint(RESTART)")
 
 
 def _pack(value: Any) -> bytes:

@@ -45,6 +45,7 @@ class Sender:
         self.store = client.store
         self.limiter = client.limiter
         self.stopped = asyncio.Event()
+        self.turn = asyncio.Lock()
         self.rejected = 0
         self.given_up = 0
 
@@ -88,6 +89,17 @@ class Sender:
         self.stopped.set()
         self.limiter.open_wide()
 
+    async def _turn(self) -> None:
+        """Wait until the request that follows the reply before this one is on its way.
+
+        Replies that come together would otherwise all be worked on before the server gets anything
+        to do, and would come together again. A request is written one round of the event loop after
+        it is made.
+        """
+        await self.turn.acquire()
+        loop = asyncio.get_running_loop()
+        loop.call_soon(loop.call_soon, self.turn.release)
+
     async def _rest(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self.stopped.wait(), seconds)
@@ -108,6 +120,7 @@ class Sender:
                 },
                 {"Idempotency-Key": job.key},
             )
+            await self._turn()
             body = json.loads(content)
             reply = read_reply(body)
         except openai.APIStatusError as error:

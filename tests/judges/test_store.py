@@ -9,7 +9,7 @@ import pytest
 
 from judges.errors import JudgeError
 from judges.requests import JudgeRequest
-from judges.store import StoredReply, VerdictStore
+from judges.store import CHECKPOINT_EVERY, StoredReply, VerdictStore
 
 
 def row(key: str = "k", **changes: object) -> StoredReply:
@@ -45,6 +45,20 @@ def test_the_first_reply_stays(tmp_path: Path) -> None:
     store.put([row()])
     store.put([row(served="later")])
     assert store.get(["k"])["k"].served == "j-1"
+
+
+def test_the_log_is_copied_beside_the_work_and_begun_anew(tmp_path: Path) -> None:
+    store = VerdictStore(tmp_path / "v.sqlite")
+    for number in range(CHECKPOINT_EVERY):
+        store.put([row(str(number))])
+    assert store._copying is not None
+    store._copying.join()
+    store.put([row("last")])
+    other = sqlite3.connect(tmp_path / "v.sqlite")
+    # Busy or not, pages in the log, pages copied: the log holds the last reply and no more.
+    _, pages, _ = other.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+    assert 0 < pages < 20
+    assert len(store.get([*map(str, range(CHECKPOINT_EVERY)), "last"])) == CHECKPOINT_EVERY + 1
 
 
 def test_many_keys_are_looked_up_in_parts(tmp_path: Path) -> None:
