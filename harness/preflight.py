@@ -67,7 +67,8 @@ def prepare(config: RunConfig, out: Path | None, log: Callable[[str], None]) -> 
         session = Session(config, model, data, log, run_id=run_id or "")
         if not problems:
             plan = _collect(problems, lambda: build_plan(config, model, data))
-        _collect(problems, lambda: _check_judge(session, config))
+        if plan is None or out is None or _anything_left(out, plan, session):
+            _collect(problems, lambda: _check_judge(session, config))
         if out is not None:
             _collect(problems, lambda: _check_disk(config, model, out))
     if problems:
@@ -115,6 +116,17 @@ def _check_names(config: RunConfig) -> None:
             _collect(problems, partial(load_protocol, name, settings.protocol))
     if problems:
         raise HarnessError("\n".join(problems))
+
+
+def _anything_left(out: Path, plan: list[Stage], session: Session) -> bool:
+    """Whether a stage is still to be run: a finished run needs no judge, no key and no server."""
+    from rich.console import Console
+
+    from harness.progress import Reporter
+    from harness.runner import Runner
+
+    runner = Runner(RunFolder(out), plan, session, Reporter(Console(quiet=True), quiet=True))
+    return any(runner.status(stage) is not None for stage in plan)
 
 
 def _check_judge(session: Session, config: RunConfig) -> None:

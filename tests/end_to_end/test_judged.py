@@ -69,6 +69,8 @@ def test_a_killed_run_goes_on_with_what_was_left_of_its_budget(
 
         last = call(*args(server, 500))
         assert last.code == 0, last.err
+    again = call(*args(server, 500))
+    assert again.code == 0, f"a finished run asks nothing: {again.err}"
     described = json.loads((out / "run.json").read_text())
     calls, _ = VerdictStore(cache / "verdicts.sqlite").spent(described["id"])
     assert answered(server) - in_flight <= calls <= answered(server)
