@@ -3,15 +3,15 @@
 A server process answers every chat completion after a fixed latency and refuses (429) what is above
 its limit of requests in flight: 200 ms and 50 requests give at most 250 verdicts a second.
 
-- our client: ``ServerJudge.preferences`` into an empty store, from a cold start, its concurrency
-  adapting to the limit by itself;
+- our client: ``ServerJudge.preferences`` into an empty store, from a cold start, twice: told the limit
+  (``judge.concurrency``), as the two others are, and finding it by itself;
 - alpaca_eval: its ``openai_completions`` with ``num_procs`` equal to the server's limit;
 - FastChat: its ``chat_completion_openai`` in a pool of as many threads as the limit, as its
   ``gen_judgment --parallel`` does. It needs openai < 1, which is installed into a temporary folder
   (``--old-openai DIR`` to use one that is there).
 
-Each client runs in a process of its own, after its imports, on the same comparisons, the three one
-after the other and in rotation (``--rounds``); the best round of each counts. Then 10,000 verdicts
+Each client runs in a process of its own, after its imports, on the same comparisons, one after the
+other and in rotation (``--rounds``); the best round of each counts. Then 10,000 verdicts
 are read back from a store, and peak memory is taken while 1,000 and 100,000 verdicts stream by.
 
     python docs/benchmarks/judging.py [--requests 4000] [--rounds 2] [--json FILE]
@@ -122,23 +122,29 @@ def comparisons(n: int) -> Iterator[Any]:
         )
 
 
-# The three clients, each printing seconds for n verdicts
+# The clients, each printing seconds for n verdicts
 
 
-def ours(url: str, n: int, limit: int) -> float:
-    """Cold start: empty store, nothing known about the server's limit."""
+def ours(url: str, n: int, limit: int, **options: int) -> float:
+    """Cold start: empty store; told the limit, as the other clients are."""
     import openai  # noqa: F401  (imports are not what is measured)
 
     from judges import open_judge
 
     items = list(comparisons(n))
+    options = options or {"concurrency": limit}
     with tempfile.TemporaryDirectory() as folder:
-        judge = open_judge(MODEL, base_url=url, store=Path(folder) / "v.sqlite")
+        judge = open_judge(MODEL, base_url=url, store=Path(folder) / "v.sqlite", **options)
         began = time.perf_counter()
         verdicts = judge.preferences(items)
         seconds = time.perf_counter() - began
     assert all(v.state == "ok" for v in verdicts)
     return seconds
+
+
+def ours_unaided(url: str, n: int, limit: int) -> float:
+    """The same, finding the limit by itself below a maximum far above it."""
+    return ours(url, n, limit, concurrency=128)
 
 
 def alpaca_eval(url: str, n: int, limit: int) -> float:
@@ -271,7 +277,12 @@ def peak_memory(path: Path, n: int) -> float:
 
 # Putting it together
 
-CLIENTS = {"ours": ours, "alpaca_eval": alpaca_eval, "fastchat": fastchat}
+CLIENTS = {
+    "ours": ours,
+    "ours_unaided": ours_unaided,
+    "alpaca_eval": alpaca_eval,
+    "fastchat": fastchat,
+}
 
 
 def in_process(*arguments: str, env: dict[str, str] | None = None) -> float:
@@ -306,7 +317,8 @@ def measure(arguments: argparse.Namespace) -> dict[str, float]:
         scratch = Path(name)
         paths = {"fastchat": {"PYTHONPATH": str(old_openai(arguments.old_openai, scratch))}}
         for turn in range(arguments.rounds):
-            order = [*CLIENTS][turn % 3 :] + [*CLIENTS][: turn % 3]
+            first = turn % len(CLIENTS)
+            order = [*CLIENTS][first:] + [*CLIENTS][:first]
             for client in order:
                 with running_server(arguments.latency, limit) as url:
                     took = in_process(client, url, str(n), str(limit), env=paths.get(client))
@@ -325,6 +337,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, float]:
     rate = {client: n / min(times) for client, times in seconds.items()}
     return {
         "throughput_vs_limit": rate["ours"] / ceiling,
+        "throughput_vs_limit_unaided": rate["ours_unaided"] / ceiling,
         "throughput_vs_alpaca_eval": rate["ours"] / rate["alpaca_eval"],
         "throughput_vs_fastchat": rate["ours"] / rate["fastchat"],
         "cached_read_seconds": reads,
