@@ -41,18 +41,17 @@ def _dense(x: Tensor) -> Tensor:
 
 
 @contextmanager
-def freed_memory(*, kept: bool) -> Iterator[None]:
-    """Whether freed tensors stay with the process while training; it gets glibc's usual way at the end.
+def kept_memory() -> Iterator[None]:
+    """Let freed tensors stay with the process while training, and give them back at the end.
 
     glibc maps and unmaps every large tensor; the page faults of a training step, as many as its
-    activations have pages, cost a CPU up to a third of its time: ``kept`` saves that. Not kept, even
-    small tensors go back at once, and the process never holds more than lives. Without glibc this does nothing.
+    activations have pages, cost a CPU a third of its time and more. Without glibc this does nothing.
     """
     if not sys.platform.startswith("linux") or not hasattr(_libc(), "mallopt"):
         yield
         return
     most = 32 << 20  # the most that glibc takes, and where its own adjustment ends up
-    _memory_thresholds(*((most, (1 << 31) - 1) if kept else (64 << 10, 128 << 10)))
+    _memory_thresholds(most, (1 << 31) - 1)
     try:
         yield
     finally:

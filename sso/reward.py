@@ -20,7 +20,7 @@ from sso.batches import MicroBatch, micro_batches, packed_batch, plain_batch
 from sso.encoding import EncodedGroup, encode_groups
 from sso.errors import SsoError
 from sso.forms import probe_groups, set_shared_attention, window_reason
-from sso.kernels import freed_memory, speed_up
+from sso.kernels import kept_memory, speed_up
 from sso.logprobs import Form, model_inputs
 from sso.objectives import Objective, PromptGroup
 from sso.records import PreferencePair
@@ -105,7 +105,7 @@ def train_reward(
         references={},
         progress=progress,
     )
-    with freed_memory(kept=not options.gradient_checkpointing):
+    with kept_memory():
         trainer.train(resume_from_checkpoint=resume)
     state = trainer.accelerator.get_state_dict(trainer.model_wrapped)
     if trainer.is_world_process_zero():

@@ -64,7 +64,7 @@ def train(
     from sso.checkpoints import add_lora, load_policy, load_tokenizer, weights_fingerprint
     from sso.encoding import encode_groups
     from sso.forms import drive, find_form, set_shared_attention
-    from sso.kernels import freed_memory, speed_up
+    from sso.kernels import kept_memory, speed_up
     from sso.logprobs import LEAN_CHUNK_BYTES
 
     objective, options = as_objective(objective), settings.training
@@ -85,7 +85,7 @@ def train(
     drive(policy, form)
     trainer = _trainer(policy, encoded, objective, settings, form, work, seed, resume, progress)
     form = _sharded_form(trainer, form)
-    with freed_memory(kept=not options.gradient_checkpointing):
+    with kept_memory():
         trainer.train(resume_from_checkpoint=resume)
     _save(trainer, tokenizer, model, out, options)
     report = make_report(encoded, work / "curve.jsonl", peak.gigabytes(), form.reason)

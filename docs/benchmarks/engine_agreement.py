@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -169,7 +170,8 @@ def main() -> None:
         for name, python in (("hf", sys.executable), ("vllm", args.vllm_python)):
             command = [python, __file__, "--model", str(args.model), "--data", args.data]
             command += ["--items", str(args.items), "--new-tokens", str(args.new_tokens)]
-            subprocess.run([*command, "--worker", name, work], check=True)
+            paths = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+            subprocess.run([*command, "--worker", name, work], check=True, env=paths)
         figures = compare(args, Path(work))
     print(json.dumps(figures, indent=1))
     if args.json:

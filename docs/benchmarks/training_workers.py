@@ -124,7 +124,7 @@ def run_ours(o: dict[str, Any]) -> dict[str, Any]:
     from sso.checkpoints import load_policy, load_tokenizer
     from sso.encoding import encode_groups
     from sso.forms import drive, find_form, set_shared_attention
-    from sso.kernels import freed_memory, speed_up
+    from sso.kernels import kept_memory, speed_up
     from sso.logprobs import LEAN_CHUNK_BYTES
     from sso.objectives import Objective
     from sso.settings import LossSettings, TrainingSettings
@@ -157,7 +157,7 @@ def run_ours(o: dict[str, Any]) -> dict[str, Any]:
             form=form,
             work=Path(folder),
         )
-        with freed_memory(kept=not o["recompute"]):
+        with kept_memory():
             trainer.train()
         lines = [json.loads(x) for x in (Path(folder) / "curve.jsonl").read_text().splitlines()]
     body, head = parameter_split(policy)
