@@ -93,7 +93,8 @@ def gradients_in_place() -> Iterator[None]:
 def in_place_gradient(weight: Tensor) -> Tensor | None:
     """The ``.grad`` (made if there is none) that a backward pass may add to itself, or None."""
     hooked = weight._backward_hooks or getattr(weight, "_post_accumulate_grad_hooks", None)
-    if not (_in_place and weight.is_leaf and weight.requires_grad and usable(weight)) or hooked:
+    taken = _in_place and available() and usable(weight)
+    if hooked or not (taken and weight.is_leaf and weight.requires_grad):
         return None
     if weight.grad is None:
         weight.grad = torch.zeros_like(weight)

@@ -65,3 +65,10 @@ def test_only_where_nothing_waits_for_a_gradient() -> None:
         assert total is weight.grad
         weight.register_hook(lambda gradient: gradient)
         assert kernels.in_place_gradient(weight) is None
+
+
+def test_not_where_the_kernels_are_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernels, "available", lambda: False)
+    weight = nn.Parameter(torch.ones(3, 2))
+    with kernels.gradients_in_place():
+        assert kernels.in_place_gradient(weight) is None
