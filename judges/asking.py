@@ -18,13 +18,20 @@ Kind = Literal["preference", "rating", "pairwise"]
 Reader = Callable[[Reply], Reading]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Heard:
-    """An answer, its reply (``None`` after a failure) and what was read in it."""
+    """What is kept of an answer: what was read in it, and its text (an error after a failure).
 
-    answer: Answer
-    reply: Reply | None
+    Not the answer: whole replies of thousands of requests would be held for nothing.
+    """
+
     reading: Reading
+    text: str
+    cached: bool
+    key: str = ""
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost_usd: float = 0.0
 
 
 class Asking:
@@ -72,33 +79,58 @@ class Asking:
         """Verdicts of requests, in order, with one re-ask of those that could not be read."""
         if self.salt:
             requests = [replace(r, protocol=r.protocol + self.salt) for r in requests]
-        heard = [_heard(answer, read) for answer in self.ask(requests)]
-        unread = [i for i, one in enumerate(heard) if one.reading.state == "unparsed"]
+        heard: dict[int, _Heard] = {}
+
+        def hear(answer: Answer) -> None:
+            heard[answer.index] = _heard(answer, read)
+
+        self._each(requests, hear)
+        unread = [i for i in sorted(heard) if heard[i].reading.state == "unparsed"]
         if unread:
-            second = [_reask(requests[i], heard[i].reply, reminder) for i in unread]
-            for answer in self.ask(second, complete=False):
+
+            def hear_again(answer: Answer) -> None:
                 if not isinstance(answer.outcome, Failure):
                     heard[unread[answer.index]] = _heard(answer, read)
+
+            second = [_reask(requests[i], heard[i].text, reminder) for i in unread]
+            self._each(second, hear_again, complete=False)
         verdicts = [
-            self._verdict(item_id, kind, request.protocol, one, switched)
-            for item_id, request, one, switched in zip(
-                item_ids, requests, heard, swapped, strict=True
+            self._verdict(item_id, kind, request.protocol, heard[i], switched)
+            for i, (item_id, request, switched) in enumerate(
+                zip(item_ids, requests, swapped, strict=True)
             )
         ]
         for verdict in verdicts:
             self.states[verdict.state] = self.states.get(verdict.state, 0) + 1
         return verdicts
 
-    def ask(
-        self, requests: Sequence[JudgeRequest], *, complete: bool = True, direct: bool = False
-    ) -> list[Answer]:
+    def ask(self, requests: Sequence[JudgeRequest], *, direct: bool = False) -> list[Answer]:
         """Answers in order, from the store and, for the rest, from the server.
 
-        Offline, requests that the store lacks are an error if all are needed (``complete``), and
-        left out otherwise. ``direct`` asks at once, whatever ``batch`` says.
+        ``direct`` asks at once, whatever ``batch`` says.
         """
-        answers = self._recall(requests)
-        missing = [i for i in range(len(requests)) if i not in answers]
+        answers: dict[int, Answer] = {}
+
+        def hear(answer: Answer) -> None:
+            answers[answer.index] = answer
+
+        self._each(requests, hear, direct=direct)
+        return [answers[i] for i in sorted(answers)]
+
+    def _each(
+        self,
+        requests: Sequence[JudgeRequest],
+        hear: Callable[[Answer], None],
+        *,
+        complete: bool = True,
+        direct: bool = False,
+    ) -> None:
+        """Each request's answer as it comes, while others are still on their way.
+
+        Offline, requests that the store lacks are an error if all are needed (``complete``), and
+        left out otherwise.
+        """
+        missing = self._recall(requests, hear)
         if missing and self.offline:
             if complete:
                 raise JudgeError(
@@ -106,27 +138,38 @@ class Asking:
                     f"{self.store.path}, and nothing is sent offline"
                 )
         elif missing:
-            self._send([(i, requests[i]) for i in missing], answers, direct)
-        return [answers[i] for i in sorted(answers)]
+            self._send(requests, missing, hear, direct)
 
-    def _recall(self, requests: Sequence[JudgeRequest]) -> dict[int, Answer]:
+    def _recall(
+        self, requests: Sequence[JudgeRequest], hear: Callable[[Answer], None]
+    ) -> list[int]:
+        """Answer what the store holds; the positions of the other requests."""
         keys = [request.key(self.client.judge) for request in requests]
         rows = self.store.get(keys)
-        self.client.tally.cached += sum(key in rows for key in keys)
-        return {i: Answer(i, rows[key], True) for i, key in enumerate(keys) if key in rows}
+        missing = []
+        for i, key in enumerate(keys):
+            if key in rows:
+                hear(Answer(i, rows[key], True))
+            else:
+                missing.append(i)
+        self.client.tally.cached += len(keys) - len(missing)
+        return missing
 
     def _send(
-        self, requests: list[tuple[int, JudgeRequest]], answers: dict[int, Answer], direct: bool
+        self,
+        requests: Sequence[JudgeRequest],
+        missing: Sequence[int],
+        hear: Callable[[Answer], None],
+        direct: bool,
     ) -> None:
-        total = len(requests) + len(answers)
-
         async def collect() -> None:
-            asked = [request for _, request in requests]
+            asked = [requests[i] for i in missing]
+            done = len(requests) - len(missing)
             source = self.client.ask(asked) if direct or not self.batch else self.batch.ask(asked)
             async for answer in source:
-                index = requests[answer.index][0]
-                answers[index] = replace(answer, index=index)
-                self.progress(len(answers), total)
+                hear(replace(answer, index=missing[answer.index]))
+                done += 1
+                self.progress(done, len(requests))
 
         run_async(collect)
         if served := next(iter(self.client.tally.served), ""):
@@ -164,37 +207,45 @@ class Asking:
             "state": heard.reading.state,
             "swapped": swapped,
         }
-        outcome = heard.answer.outcome
-        if isinstance(outcome, Failure) or heard.reply is None:
-            return Verdict(**common, raw=outcome.error if isinstance(outcome, Failure) else "")
+        if not heard.key:
+            return Verdict(**common, raw=heard.text)
         value = heard.reading.value
         if value is not None and swapped:
             value = 3 - value
         return Verdict(
             **common,
             value=value,
-            raw=heard.reply.text,
-            request_key=outcome.key,
-            prompt_tokens=outcome.prompt_tokens,
-            completion_tokens=outcome.completion_tokens,
-            cost_usd=0.0 if heard.answer.cached else outcome.cost_usd,
-            cached=heard.answer.cached,
+            raw=heard.text,
+            request_key=heard.key,
+            prompt_tokens=heard.prompt_tokens,
+            completion_tokens=heard.completion_tokens,
+            cost_usd=0.0 if heard.cached else heard.cost_usd,
+            cached=heard.cached,
         )
 
 
 def _heard(answer: Answer, read: Reader) -> _Heard:
-    if isinstance(answer.outcome, Failure):
-        return _Heard(answer, None, Reading("error"))
-    reply = read_reply(answer.outcome.reply)
-    return _Heard(answer, reply, read(reply))
+    outcome = answer.outcome
+    if isinstance(outcome, Failure):
+        return _Heard(Reading("error"), outcome.error, answer.cached)
+    reply = read_reply(outcome.reply)
+    return _Heard(
+        read(reply),
+        reply.text,
+        answer.cached,
+        key=outcome.key,
+        prompt_tokens=outcome.prompt_tokens,
+        completion_tokens=outcome.completion_tokens,
+        cost_usd=outcome.cost_usd,
+    )
 
 
-def _reask(request: JudgeRequest, reply: Reply | None, reminder: str) -> JudgeRequest:
+def _reask(request: JudgeRequest, reply: str, reminder: str) -> JudgeRequest:
     """The same request again; with a reminder, the judge's own reply is continued."""
     messages = list(request.messages)
-    if reminder and reply is not None:
+    if reminder:
         messages += [
-            {"role": "assistant", "content": reply.text},
+            {"role": "assistant", "content": reply},
             {"role": "user", "content": reminder},
         ]
     return replace(request, messages=messages, attempt=request.attempt + 1)

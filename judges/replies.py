@@ -17,7 +17,7 @@ REFUSAL = re.compile(
 """Openings of a reply that declines. Only consulted when no verdict was found in it."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Reply:
     """The parts of a chat completion that a verdict is read from.
 
@@ -36,7 +36,7 @@ class Reply:
     given: float | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Reading:
     """A verdict as read from one reply, before the order of the outputs is mapped back."""
 

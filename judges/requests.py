@@ -20,9 +20,15 @@ class JudgeRequest:
     protocol: str
     attempt: int = 0
     tags: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    _keys: dict[str, str] = field(init=False, default_factory=dict, compare=False, repr=False)
 
     def key(self, judge: str) -> str:
         """Fingerprint of judge, full prompt, sampling parameters, protocol and attempt (hex)."""
+        if judge not in self._keys:
+            self._keys[judge] = self._fingerprint(judge)
+        return self._keys[judge]
+
+    def _fingerprint(self, judge: str) -> str:
         text = json.dumps(
             [judge, list(self.messages), dict(self.params), self.protocol, self.attempt],
             sort_keys=True,

@@ -14,7 +14,7 @@ Each client runs in a process of its own, after its imports, on the same compari
 other and in rotation (``--rounds``); the best round of each counts. Then 10,000 verdicts
 are read back from a store, and peak memory is taken while 1,000 and 100,000 verdicts stream by.
 
-    python docs/benchmarks/judging.py [--requests 4000] [--rounds 2] [--json FILE]
+    python docs/benchmarks/judging.py [--requests 10000] [--rounds 2] [--json FILE]
 """
 
 from __future__ import annotations
@@ -361,7 +361,7 @@ def main() -> None:
         print(peak_memory(Path(sys.argv[2]), int(sys.argv[3])))
     else:
         parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-        parser.add_argument("--requests", type=int, default=4000)
+        parser.add_argument("--requests", type=int, default=10_000)
         parser.add_argument("--rounds", type=int, default=2)
         parser.add_argument("--latency", type=float, default=0.2, help="seconds")
         parser.add_argument("--limit", type=int, default=50, help="requests in flight")

@@ -7,12 +7,22 @@ its transport, which has neither.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from typing import Any
 
 from judges.credentials import NO_KEY
 
 RAW = {"X-Stainless-Raw-Response": "true"}
 """The official package's mark for: hand back the response itself, as ``with_raw_response`` does."""
+
+Ready = Callable[[], Awaitable[None]]
+_ready: ContextVar[Ready] = ContextVar("ready")
+"""What the request of the current task waits for when it is ready to be written."""
+
+
+async def _wait_until_ready(_: Any) -> None:
+    await _ready.get()()
 
 
 class Connection:
@@ -37,15 +47,25 @@ class Connection:
             max_retries=0,
             timeout=self._timeout_s,
             organization=None if self._api_key != NO_KEY else "",
-            http_client=openai.DefaultAioHttpClient(timeout=self._timeout_s),
+            http_client=openai.DefaultAioHttpClient(
+                timeout=self._timeout_s, event_hooks={"request": [_wait_until_ready]}
+            ),
         )
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self._api.close()
 
-    async def post(self, path: str, body: dict[str, Any], headers: dict[str, str]) -> bytes:
-        """The body of the answer to one request. Raises what the official package raises."""
+    async def post(
+        self, path: str, body: dict[str, Any], headers: dict[str, str], ready: Ready
+    ) -> bytes:
+        """The body of the answer to one request, which is made, then waits for ``ready``, then is
+        written. No time-out runs before that.
+
+        Raises what the official package raises; what ``ready`` raises is the cause of an
+        ``openai.APIConnectionError``.
+        """
+        _ready.set(ready)
         raw = await self._api.post(
             path, cast_to=object, body=body, options={"headers": {**RAW, **headers}}
         )

@@ -20,9 +20,7 @@ if TYPE_CHECKING:
 LOOKUP = 256
 """Requests looked up in the store at a time."""
 CLAIM = 32
-"""Requests claimed at a time, at most."""
-FRESH_S = 20.0
-"""Age at which a claim is renewed before its request is sent, so that it holds for a whole try."""
+"""Requests claimed at a time, and made before there is a slot for them, at most."""
 POLL_S = 0.25
 """How often slots, and the answers to requests that another process is asking, are looked for."""
 LAST_REPLIES_S = 10.0
@@ -40,7 +38,6 @@ class Dispatch:
         self.ready: deque[Answer] = deque()
         self.pending: deque[Job] = deque()
         self.claimed: deque[Job] = deque()
-        self.claimed_at = 0.0
         self.no_budget = False
         self.elsewhere: dict[str, Job] = {}
         self.under_way: dict[str, Job] = {}
@@ -106,7 +103,7 @@ class Dispatch:
         return taken == LOOKUP
 
     def _launch(self) -> bool:
-        """Start queued requests, as many as there are slots; False when none could be started."""
+        """Make queued requests, some more than there are slots; False when none could be."""
         started = False
         while (job := self._next_job()) is not None:
             task = asyncio.create_task(self._work(job))
@@ -116,11 +113,11 @@ class Dispatch:
         return started
 
     def _next_job(self) -> Job | None:
-        """The next request to send, with a slot, claimed, its cost set aside; ``None``: not now."""
+        """The next request to make, claimed, its cost set aside; ``None``: not now."""
         if self.sender.stopped.is_set() or self.error is not None or self.no_budget:
             return None
         while self.claimed or self.pending:
-            if not self.limiter.has_room():
+            if not self.limiter.wanted(self._ahead()):
                 return None
             if not self._have_claim():
                 continue
@@ -130,24 +127,28 @@ class Dispatch:
                 self.no_budget = True
                 return None
             self.claimed.popleft()
-            job.bound, job.ticket = bound, self.limiter.take()
+            job.bound, job.announced = bound, True
+            self.limiter.announce()
             self.under_way[job.key] = job
             return job
         return None
 
+    def _ahead(self) -> int:
+        """A fraction of a round trip's requests."""
+        return max(1, min(CLAIM, int(self.limiter.window) // 4))
+
     def _have_claim(self) -> bool:
-        """Claim some requests ahead, for a fraction of a round trip: one transaction for all of
-        them. What others are asking is put aside."""
-        if self.claimed and time.monotonic() - self.claimed_at < FRESH_S:
+        """Claim some requests ahead: one transaction for all of them. What others are asking is
+        put aside."""
+        if self.claimed:
             return True
-        jobs = [*self.claimed]
-        self.claimed.clear()
-        ahead = max(1, min(CLAIM, int(self.limiter.window) // 4))
-        while self.pending and len(jobs) < ahead:
+        jobs: list[Job] = []
+        while self.pending and len(jobs) < self._ahead():
             jobs.append(self.pending.popleft())
         mine = self.store.claim([job.key for job in jobs], self.client.settings.lease_s)
-        self.claimed_at = time.monotonic()
+        now = time.monotonic()
         for job in jobs:
+            job.claimed_at = now
             if job.key in mine:
                 self.claimed.append(job)
             else:
@@ -204,13 +205,14 @@ class Dispatch:
         self.changed.set()
 
     async def _work(self, job: Job | None) -> None:
-        """Send requests one after the other, while there is a slot for the next.
+        """Send requests one after the other, while one more is wanted.
 
-        The next one is sent in the moment a reply is stored, before other replies that have come
-        are looked at: else those would keep the server waiting.
+        Making a request takes longer than storing a reply, which frees a slot; so it comes after
+        the replies that have arrived, and requests that were made before take those slots.
         """
         while job is not None:
             await self._obtain(job)
+            await self.sender.turn()
             job = self._next_job()
 
     async def _obtain(self, job: Job) -> None:

@@ -31,7 +31,7 @@ class AdaptiveLimiter:
         start: slots at the beginning.
     """
 
-    def __init__(self, maximum: int, *, start: int = 32) -> None:
+    def __init__(self, maximum: int, *, start: int = 64) -> None:
         self.maximum = maximum
         self.window = float(min(start, maximum))
         self.in_flight = 0
@@ -43,6 +43,20 @@ class AdaptiveLimiter:
         self._floor = 1.0
         self._paused_until = 0.0
         self._waiters: deque[asyncio.Future[None]] = deque()
+        self._announced = 0
+
+    def wanted(self, ahead: int) -> bool:
+        """Whether one more request should be made, so that ``ahead`` of them wait for a slot."""
+        coming = self.in_flight + len(self._waiters) + self._announced
+        return not self._paused() and coming < int(self.window) + ahead
+
+    def announce(self) -> None:
+        """A request is being made that will ask for a slot."""
+        self._announced += 1
+
+    def arrived(self) -> None:
+        """It asks now, or never will."""
+        self._announced -= 1
 
     async def acquire(self) -> int:
         """Wait for a slot; returns the ticket to hand back with what came of it."""
@@ -118,9 +132,10 @@ class AdaptiveLimiter:
     def _free(self) -> bool:
         if self._open:
             return True
-        if asyncio.get_running_loop().time() < self._paused_until:
-            return False
-        return self.in_flight < int(self.window)
+        return not self._paused() and self.in_flight < int(self.window)
+
+    def _paused(self) -> bool:
+        return asyncio.get_running_loop().time() < self._paused_until
 
     def _hand_back(self) -> None:
         self.in_flight -= 1

@@ -60,14 +60,18 @@ class Tally:
 class Job:
     """A request on its way, and the positions in the input that wait for it.
 
-    ``bound`` is the cost set aside for it, ``ticket`` the limiter's for its slot.
+    ``bound`` is the cost set aside for it. ``ticket`` is the limiter's for its slot, ``None``
+    while it has none; ``announced``: the limiter knows that it will ask for one. ``claimed_at`` is
+    when it was last claimed (monotonic seconds).
     """
 
     request: JudgeRequest
     key: str
     indices: list[int]
     bound: float = 0.0
-    ticket: int = 0
+    ticket: int | None = None
+    announced: bool = False
+    claimed_at: float = 0.0
 
 
 class HopelessError(JudgeError):

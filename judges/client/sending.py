@@ -23,8 +23,14 @@ if TYPE_CHECKING:
 MENDS = {408, 409, 425, 429}
 LOAD = {429, 503, 529}
 FATAL = {401, 403, 404, 405}
+FRESH_S = 20.0
+"""Age at which a claim is renewed before its request is sent, so that it holds for a whole try."""
 MOST_GIVEN_UP = 5
 """Requests given up with none answered in between after which the server counts as gone."""
+
+
+class WithdrawnError(Exception):
+    """A request that was made and is not to be sent any more."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +51,7 @@ class Sender:
         self.store = client.store
         self.limiter = client.limiter
         self.stopped = asyncio.Event()
-        self.turn = asyncio.Lock()
+        self._turns = asyncio.Lock()
         self.rejected = 0
         self.given_up = 0
 
@@ -55,10 +61,10 @@ class Sender:
         Raises:
             HopelessError: the server will answer no request at all.
         """
-        settings, limiter = self.client.settings, self.limiter
-        ticket, tries, refusals, began = job.ticket, 0, 0, time.monotonic()
+        settings = self.client.settings
+        tries, refusals, began = 0, 0, time.monotonic()
         while True:
-            result = await self._send(job, ticket)
+            result = await self._send(job)
             if not isinstance(result, Trouble):
                 return result
             if self.stopped.is_set():
@@ -75,41 +81,63 @@ class Sender:
             delay = min(settings.backoff_max_s, settings.backoff_s * 2**exponent)
             delay *= random.uniform(0.0 if result.load else 0.5, 1.0)
             await self._rest(delay + (result.retry_after or 0.0))
-            ticket = await limiter.acquire()
             if self.stopped.is_set():
-                limiter.failed()
                 return Failure(result.error)
-            if job.key not in self.store.claim([job.key], settings.lease_s):
-                limiter.failed()
-                found = self.store.get([job.key]).get(job.key)
-                return found or Failure("another process took this request over")
+            job.claimed_at = 0.0
 
     def stop(self) -> None:
         """Send nothing more, and let nobody wait for a slot or a back-off."""
         self.stopped.set()
         self.limiter.open_wide()
 
-    async def _turn(self) -> None:
+    async def turn(self) -> None:
         """Wait until the request that follows the reply before this one is on its way.
 
         Replies that come together would otherwise all be worked on before the server gets anything
         to do, and would come together again. A request is written one round of the event loop after
-        it is made.
+        it has its slot.
         """
-        await self.turn.acquire()
+        await self._turns.acquire()
         loop = asyncio.get_running_loop()
-        loop.call_soon(loop.call_soon, self.turn.release)
+        loop.call_soon(loop.call_soon, self._turns.release)
+
+    async def _slot(self, job: Job) -> None:
+        """What a request waits for before it is written: a slot, and that it is still ours to send.
+
+        Raises:
+            WithdrawnError: the run is stopping, or another process has taken the request over.
+        """
+        self._arrived(job)
+        job.ticket = await self.limiter.acquire()
+        if self.stopped.is_set():
+            raise WithdrawnError("not sent")
+        if time.monotonic() - job.claimed_at > FRESH_S:
+            if job.key not in self.store.claim([job.key], self.client.settings.lease_s):
+                raise WithdrawnError("another process took this request over")
+            job.claimed_at = time.monotonic()
+        self.client.tally.sent += 1
+
+    def _arrived(self, job: Job) -> None:
+        if job.announced:
+            job.announced = False
+            self.limiter.arrived()
+
+    def _hand_back(self, job: Job) -> None:
+        """Give a request's slot back, if it has one."""
+        self._arrived(job)
+        if job.ticket is not None:
+            job.ticket = None
+            self.limiter.failed()
 
     async def _rest(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self.stopped.wait(), seconds)
 
-    async def _send(self, job: Job, ticket: int) -> StoredReply | Failure | Trouble:
+    async def _send(self, job: Job) -> StoredReply | Failure | Trouble:
         """One try. The slot is handed back with what came of it."""
         import openai
 
-        client, limiter = self.client, self.limiter
-        client.tally.sent += 1
+        client = self.client
         try:
             content = await self.connection.post(
                 "/chat/completions",
@@ -119,35 +147,35 @@ class Sender:
                     **job.request.params,
                 },
                 {"Idempotency-Key": job.key},
+                lambda: self._slot(job),
             )
-            await self._turn()
+            await self.turn()
             body = json.loads(content)
             reply = read_reply(body)
+            row = self._row(job, body, reply.model, reply.prompt_tokens, reply.completion_tokens)
+            self.store.put([row])
+            job.ticket = None
+            self.limiter.succeeded()
         except openai.APIStatusError as error:
-            return self._status(job, error, ticket)
+            return self._status(job, error)
         except openai.APIConnectionError as error:
-            limiter.failed()
+            if isinstance(error.__cause__, WithdrawnError):
+                return self._answered_elsewhere(job) or Failure(str(error.__cause__))
             # The cause says more: "Cannot connect to host ..." and not "Request timed out".
             return Trouble(client.scrub(str(error.__cause__ or "") or str(error)))
         except (ValueError, TypeError, KeyError, AttributeError) as error:
-            limiter.failed()
             return Trouble(client.scrub(f"unreadable reply: {error}"))
-        except BaseException:
-            limiter.failed()
-            raise
-        row = self._row(job, body, reply.model, reply.prompt_tokens, reply.completion_tokens)
-        try:
-            self.store.put([row])
-        except BaseException:
-            limiter.failed()
-            raise
-        limiter.succeeded()
-        self.client.proven = True
+        finally:
+            self._hand_back(job)
+        client.proven = True
         self.given_up = 0
         return row
 
-    def _status(self, job: Job, error: Any, ticket: int) -> StoredReply | Failure | Trouble:
-        client, limiter = self.client, self.limiter
+    def _answered_elsewhere(self, job: Job) -> StoredReply | None:
+        return self.store.get([job.key]).get(job.key)
+
+    def _status(self, job: Job, error: Any) -> StoredReply | Failure | Trouble:
+        client = self.client
         code = error.status_code
         line = client.scrub(f"HTTP {code}: {_server_message(error)}")
         spent_up = getattr(error, "code", None) == "insufficient_quota"
@@ -155,11 +183,10 @@ class Sender:
             retry_after = retry_after_seconds(error.response.headers)
             if code in LOAD:
                 client.tally.refused += 1
-                limiter.limited(ticket, retry_after)
-            else:
-                limiter.failed()
+                ticket, job.ticket = job.ticket, None
+                if ticket is not None:
+                    self.limiter.limited(ticket, retry_after)
             return Trouble(line, load=code in LOAD, retry_after=retry_after)
-        limiter.failed()
         if spent_up or code == 401 or (code in FATAL and not client.proven):
             raise self._hopeless(f"{_advice(code, client.model)}{line}")
         if "content_filter" in line or getattr(error, "code", None) == "content_filter":

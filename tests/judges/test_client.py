@@ -145,7 +145,7 @@ def test_the_limit_is_found_in_the_first_round_trips() -> None:
     """A server that takes 50: the window doubles to 64, 14 are refused, 50 are left."""
 
     async def play() -> None:
-        limiter = AdaptiveLimiter(128)
+        limiter = AdaptiveLimiter(128, start=32)
         for _ in range(await take_all(limiter)):
             limiter.succeeded()
         assert limiter.window == 64
