@@ -197,14 +197,14 @@ def _weights(q: Tensor, k: Tensor, repeat: int, scale: float) -> Tensor:
     rows = q.shape[0] // repeat
     scores = kernels.product(q, k).mul_(scale)
     # only the last square of the columns has anything hidden
-    scores.view(repeat, rows, -1)[:, :, k.shape[0] - rows :].add_(_hidden_mask(rows))
+    scores.view(repeat, rows, -1)[:, :, k.shape[0] - rows :].add_(_hidden_mask()[:rows, :rows])
     return torch.softmax(scores, dim=-1)
 
 
-@lru_cache(maxsize=256)
-def _hidden_mask(rows: int) -> Tensor:
-    """(rows, rows): minus infinity above the diagonal."""
-    return torch.full((rows, rows), float("-inf")).triu(1)
+@lru_cache(maxsize=1)
+def _hidden_mask() -> Tensor:
+    """(_BLOCK, _BLOCK): minus infinity above the diagonal."""
+    return torch.full((_BLOCK, _BLOCK), float("-inf")).triu(1)
 
 
 @lru_cache(maxsize=256)

@@ -9,6 +9,7 @@ other devices or in other precisions are left as they are.
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+CACHED_PRODUCTS = 64
+"""Compiled products kept where memory is short; a micro-batch of one pair needs about 40."""
 
 
 @lru_cache(maxsize=1)
@@ -56,6 +60,26 @@ def kept_memory() -> Iterator[None]:
         yield
     finally:
         _memory_thresholds(most, 2 * most)  # setting one has turned the adjustment off
+
+
+def cache_few_products() -> None:
+    """Let oneDNN and torch's layer over it keep few compiled products.
+
+    Every length of a prompt or completion is a shape of its own, at a quarter of a megabyte a
+    product, and they keep 1024. They read the limit at the first product of the process: later calls
+    change nothing.
+    """
+    for name in ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"):
+        os.environ.setdefault(name, str(CACHED_PRODUCTS))
+
+
+def give_back_memory() -> None:
+    """Hand what is free between the tensors back to the system now (glibc; else nothing).
+
+    Under ``kept_memory`` a heap otherwise keeps the pages of every size that has come by.
+    """
+    if sys.platform.startswith("linux") and hasattr(_libc(), "malloc_trim"):
+        _libc().malloc_trim(0)
 
 
 def _memory_thresholds(mapped: int, trimmed: int) -> None:

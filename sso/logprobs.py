@@ -157,6 +157,9 @@ def completion_logprobs(model: Any, batch: MicroBatch, form: Form, device: Any =
     if form.chunked_head:
         backbone, head = backbone_and_head(model)
         hidden = backbone(**inputs).last_hidden_state.flatten(0, 1)[rows]
+        if form.chunk_bytes == LEAN_CHUNK_BYTES and hidden.requires_grad:
+            # the output layer's backward pass is over, the layers' is to come
+            hidden.register_hook(lambda grad: kernels.give_back_memory())
         bias = getattr(head, "bias", None)
         return token_logprobs(hidden, head.weight, targets, bias, form.chunk_bytes)
     base = model.get_base_model() if hasattr(model, "peft_config") else model

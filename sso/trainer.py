@@ -24,7 +24,7 @@ from transformers import Trainer, TrainerCallback
 from sso.batches import MicroBatch, micro_batches, pack_groups, packed_batch, plain_batch
 from sso.encoding import EncodedGroup
 from sso.guards import check_losses, gradient_error
-from sso.kernels import gradients_in_place
+from sso.kernels import give_back_memory, gradients_in_place
 from sso.logprobs import Form
 from sso.objectives import Objective
 from sso.references import References, compute_references, save_references
@@ -99,7 +99,9 @@ class PreferenceTrainer(Trainer):
             last = i == len(share) - 1
             self.accelerator.gradient_state._set_sync_gradients(last)
             with contextlib.nullcontext() if last else self.accelerator.no_sync(model), in_place():
+                self._give_back()
                 losses, micro_sums = self._forward(model, members)
+                self._give_back()
                 # ranks average their gradients: times world makes that a sum
                 self._backward(losses.sum() * (weight * world / len(groups)))
             if weight:
@@ -107,6 +109,10 @@ class PreferenceTrainer(Trainer):
                 loss_sum += losses.detach().sum()
         self._sums = self._over_ranks(sums)
         return loss_sum * world / len(groups)
+
+    def _give_back(self) -> None:
+        if self.args.gradient_checkpointing and self.args.device.type == "cpu":
+            give_back_memory()
 
     def _forward(
         self, model: Any, members: Sequence[EncodedGroup]

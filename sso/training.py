@@ -7,6 +7,7 @@ fingerprint, so that a changed input starts afresh.
 from __future__ import annotations
 
 import contextlib
+import gc
 import hashlib
 import json
 import math
@@ -64,12 +65,13 @@ def train(
     from sso.checkpoints import add_lora, load_policy, load_tokenizer, weights_fingerprint
     from sso.encoding import encode_groups
     from sso.forms import drive, find_form, set_shared_attention
-    from sso.kernels import kept_memory, speed_up
+    from sso.kernels import cache_few_products, kept_memory, speed_up
     from sso.logprobs import LEAN_CHUNK_BYTES
 
     objective, options = as_objective(objective), settings.training
     tokenizer = load_tokenizer(model)
     encoded = encode_groups(examples, objective, tokenizer, options)
+    del tokenizer  # 50 MB that training does not need
     state = weights_fingerprint(model)
     work.mkdir(parents=True, exist_ok=True)
     resume = prepare_work(work, inputs_fingerprint(encoded, objective, settings, seed, state))
@@ -79,15 +81,17 @@ def train(
     form = find_form(policy, encoded.groups)
     if options.gradient_checkpointing:
         form = replace(form, chunk_bytes=LEAN_CHUNK_BYTES)
+        cache_few_products()
     if options.lora.rank:
         policy = add_lora(policy, options.lora)
     speed_up(policy)
     drive(policy, form)
     trainer = _trainer(policy, encoded, objective, settings, form, work, seed, resume, progress)
     form = _sharded_form(trainer, form)
+    gc.collect()
     with kept_memory():
         trainer.train(resume_from_checkpoint=resume)
-    _save(trainer, tokenizer, model, out, options)
+    _save(trainer, load_tokenizer(model), model, out, options)
     report = make_report(encoded, work / "curve.jsonl", peak.gigabytes(), form.reason)
     if trainer.is_world_process_zero():
         shutil.rmtree(work / "checkpoints", ignore_errors=True)

@@ -7,6 +7,7 @@ prints one line of JSON: seconds, pairs, the last loss and peak memory of the ti
 
 from __future__ import annotations
 
+import gc
 import json
 import random
 import statistics
@@ -124,7 +125,7 @@ def run_ours(o: dict[str, Any]) -> dict[str, Any]:
     from sso.checkpoints import load_policy, load_tokenizer
     from sso.encoding import encode_groups
     from sso.forms import drive, find_form, set_shared_attention
-    from sso.kernels import kept_memory, speed_up
+    from sso.kernels import cache_few_products, kept_memory, speed_up
     from sso.logprobs import LEAN_CHUNK_BYTES
     from sso.objectives import Objective
     from sso.settings import LossSettings, TrainingSettings
@@ -135,6 +136,7 @@ def run_ours(o: dict[str, Any]) -> dict[str, Any]:
     rows = make_pairs(tokenizer, o["pairs"], o["principle"], o["completion"])
     objective = Objective(o["objective"])
     encoded = encode_groups(groups_of(rows, o["objective"]), objective, tokenizer, settings).groups
+    del tokenizer  # as sso.training does
     steps = [encoded[i : i + o["step"]] for i in range(0, len(encoded), o["step"])]
     policy = load_policy(Path(o["model"]), settings)
     set_shared_attention(policy)
@@ -142,6 +144,7 @@ def run_ours(o: dict[str, Any]) -> dict[str, Any]:
     assert not form.reason, form.reason
     if o["recompute"]:
         form = replace(form, chunk_bytes=LEAN_CHUNK_BYTES)
+        cache_few_products()
     speed_up(policy)
     drive(policy, form)
     with tempfile.TemporaryDirectory() as folder:
@@ -157,6 +160,7 @@ def run_ours(o: dict[str, Any]) -> dict[str, Any]:
             form=form,
             work=Path(folder),
         )
+        gc.collect()
         with kept_memory():
             trainer.train()
         lines = [json.loads(x) for x in (Path(folder) / "curve.jsonl").read_text().splitlines()]
