@@ -60,7 +60,9 @@ def prepare(config: RunConfig, out: Path | None, log: Callable[[str], None]) -> 
         _collect(problems, lambda: RunFolder(out).check_owner(identity))
     _collect(problems, lambda: _check_names(config))
     data = _collect(problems, lambda: open_source(config.data))
-    model = _collect(problems, lambda: resolve_model(named_model(config), log=log))
+    model, name = None, _collect(problems, lambda: named_model(config))
+    if name is not None and (not problems or Path(name).exists()):  # else it might be fetched
+        model = _collect(problems, lambda: resolve_model(name, log=log))
     plan = session = None
     if model is not None and data is not None:
         run_id = _collect(problems, RunFolder(out).run_id) if out is not None else None
