@@ -1,11 +1,12 @@
 """Does SSO's generator keep rejected responses more on-policy than the choice that it corrects?
 
-    python docs/benchmarks/onpolicy.py --model DIR [--queries N] [--lr LR] [--json FILE]
+    python docs/benchmarks/onpolicy.py --model DIR [--queries N] [--draws N] [--lr LR] [--json FILE]
 
 Runs the steps of the arms ``sso`` and ``pbaa-generator`` up to the generator's pairs: the same contrasts from
 pi_t, a generator trained on each arm's own pairs, fresh y+ and y- from each. Every y- is scored under pi_t given
 the plain query (nats a token, end of turn included) and the two arms are compared query by query: paired t test
-and Wilcoxon signed-rank test, two-sided. Queries are the shipped sample's, or the prompts of ``--data``.
+and Wilcoxon signed-rank test, two-sided. One response of 48 tokens says little about a generator, so each is asked
+``--draws`` times and a query counts with its mean. Queries are the shipped sample's, or the prompts of ``--data``.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 ARMS = ("sso", "pbaa-generator")
@@ -81,7 +83,7 @@ def sample_queries(data: str, count: int, max_chars: int) -> list[Any]:
 
 
 def run_arm(name: str, args: argparse.Namespace, engines: Engines, root: Path) -> dict[str, Any]:
-    """Quality of the generator's pairs by query id, and the measures of its training."""
+    """Quality of the generator's pairs by query id, one a draw, and the measures of its training."""
     from sso.arms import StepContext, get_arm
     from sso.jsonl import read_records
     from sso.measures import PairQuality
@@ -102,9 +104,12 @@ def run_arm(name: str, args: argparse.Namespace, engines: Engines, root: Path) -
     )
     folders = {"policy": args.model}
     measures = {}
-    for step in get_arm(name).steps[:3]:
+    contrasts, training, pairs = get_arm(name).steps[:3]
+    quality: dict[str, list[PairQuality]] = {}
+    draws = [(pairs, args.seed + draw) for draw in range(args.draws)]
+    for step, seed in [(contrasts, args.seed), (training, args.seed), *draws]:
         began = time.perf_counter()
-        folder = root / name / step.name
+        folder = root / name / f"{step.name}-{seed}"
         folder.mkdir(parents=True)
         if step.kind == "train":
             engines.close()
@@ -115,7 +120,7 @@ def run_arm(name: str, args: argparse.Namespace, engines: Engines, root: Path) -
                 queries=args.drawn,
                 settings=settings,
                 iteration=1,
-                seed=args.seed,
+                seed=seed,
                 engine=engines,
             )
         )
@@ -123,8 +128,10 @@ def run_arm(name: str, args: argparse.Namespace, engines: Engines, root: Path) -
         measures[step.name] = dict(result.measures)
         print(f"{name}/{step.name}: {time.perf_counter() - began:.0f} s", flush=True)
         print("   ", {k: round(v, 4) for k, v in result.measures.items()}, flush=True)
-    quality = read_records(folders["pairs"] / "quality.jsonl", PairQuality)
-    return {"quality": {q.query_id: q for q in quality}, "measures": measures}
+        if step is pairs:
+            for found in read_records(folder / "quality.jsonl", PairQuality):
+                quality.setdefault(found.query_id, []).append(found)
+    return {"quality": quality, "measures": measures}
 
 
 def compare(first: Sequence[float], second: Sequence[float]) -> dict[str, float]:
@@ -151,6 +158,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--model", type=Path, required=True, help="checkpoint folder (pi_t)")
     parser.add_argument("--data", default="sample", help="sample, or a data folder")
     parser.add_argument("--queries", type=int, default=48)
+    parser.add_argument("--draws", type=int, default=4, help="responses of each generator a query")
     parser.add_argument("--max-query-chars", type=int, default=300)
     parser.add_argument("--lr", type=float, default=2e-5, help="5e-7 moves a 135M model by nothing")
     parser.add_argument("--epochs", type=float, default=1.0)
@@ -175,13 +183,16 @@ def main() -> None:
     shared = [query for query in sso if query in other]
     report: dict[str, Any] = {
         "settings": {k: str(v) for k, v in vars(args).items() if k not in ("drawn", "json")},
-        "original_logp": sum(sso[q].original_logp for q in shared) / len(shared),
+        "original_logp": fmean(found.original_logp for q in shared for found in sso[q]),
     }
     for side in ("rejected", "chosen"):
-        pair = [[getattr(found[q], f"{side}_logp") for q in shared] for found in (sso, other)]
+        pair = [
+            [fmean(getattr(draw, f"{side}_logp") for draw in found[q]) for q in shared]
+            for found in (sso, other)
+        ]
         report[side] = {
-            "logp_sso": sum(pair[0]) / len(shared),
-            "logp_pbaa_generator": sum(pair[1]) / len(shared),
+            "logp_sso": fmean(pair[0]),
+            "logp_pbaa_generator": fmean(pair[1]),
             **compare(*pair),
         }
     report["measures"] = {name: run["measures"] for name, run in runs.items()}
