@@ -76,12 +76,13 @@ def train(
     work.mkdir(parents=True, exist_ok=True)
     resume = prepare_work(work, inputs_fingerprint(encoded, objective, settings, seed, state))
     peak = PeakMemory()
+    if options.gradient_checkpointing:
+        cache_few_products()
     policy = load_policy(model, options)
     set_shared_attention(policy)
     form = find_form(policy, encoded.groups)
     if options.gradient_checkpointing:
         form = replace(form, chunk_bytes=LEAN_CHUNK_BYTES)
-        cache_few_products()
     if options.lora.rank:
         policy = add_lora(policy, options.lora)
     speed_up(policy)

@@ -138,13 +138,14 @@ def run_ours(o: dict[str, Any]) -> dict[str, Any]:
     encoded = encode_groups(groups_of(rows, o["objective"]), objective, tokenizer, settings).groups
     del tokenizer  # as sso.training does
     steps = [encoded[i : i + o["step"]] for i in range(0, len(encoded), o["step"])]
+    if o["recompute"]:
+        cache_few_products()
     policy = load_policy(Path(o["model"]), settings)
     set_shared_attention(policy)
     form = find_form(policy, encoded)
     assert not form.reason, form.reason
     if o["recompute"]:
         form = replace(form, chunk_bytes=LEAN_CHUNK_BYTES)
-        cache_few_products()
     speed_up(policy)
     drive(policy, form)
     with tempfile.TemporaryDirectory() as folder:

@@ -62,8 +62,7 @@ class Connection:
         """The body of the answer to one request, which is made, then waits for ``ready``, then is
         written. No time-out runs before that.
 
-        Raises what the official package raises; what ``ready`` raises is the cause of an
-        ``openai.APIConnectionError``.
+        Raises what the official package raises, and what ``ready`` raises.
         """
         _ready.set(ready)
         raw = await self._api.post(

@@ -158,9 +158,9 @@ class Sender:
             self.limiter.succeeded()
         except openai.APIStatusError as error:
             return self._status(job, error)
+        except WithdrawnError as error:
+            return self.store.get([job.key]).get(job.key) or Failure(str(error))
         except openai.APIConnectionError as error:
-            if isinstance(error.__cause__, WithdrawnError):
-                return self._answered_elsewhere(job) or Failure(str(error.__cause__))
             # The cause says more: "Cannot connect to host ..." and not "Request timed out".
             return Trouble(client.scrub(str(error.__cause__ or "") or str(error)))
         except (ValueError, TypeError, KeyError, AttributeError) as error:
@@ -170,9 +170,6 @@ class Sender:
         client.proven = True
         self.given_up = 0
         return row
-
-    def _answered_elsewhere(self, job: Job) -> StoredReply | None:
-        return self.store.get([job.key]).get(job.key)
 
     def _status(self, job: Job, error: Any) -> StoredReply | Failure | Trouble:
         client = self.client

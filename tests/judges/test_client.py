@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from judges import JudgeError
-from judges.client import ClientSettings
+from judges.client import ClientSettings, sending
 from judges.client.limiter import AdaptiveLimiter
 from judges.client.sending import retry_after_seconds
 from judges.store import VerdictStore
@@ -72,6 +72,32 @@ def test_the_same_request_twice_in_one_call_is_sent_once(tmp_path: Path) -> None
     assert len(server.received) == 1
     assert len({v.value for v in verdicts}) == 1
     assert [v.cached for v in verdicts] == [False, True, True, True, True]
+
+
+def test_a_request_taken_over_while_it_waits_for_a_slot_is_not_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Made and claimed, then overtaken: another process has answered it before there was a slot."""
+    items = comparisons(3)
+    with FaultyServer() as server:
+        judge_on(server, tmp_path / "other.sqlite").preferences(items)
+        others = list(VerdictStore(tmp_path / "other.sqlite").rows())
+        sent = len(server.received)
+        judge = judge_on(server, tmp_path / "v.sqlite", concurrency=1)
+        monkeypatch.setattr(sending, "FRESH_S", -1.0)  # claims are looked at again when sending
+        claim = judge.store.claim
+        judge.store.claim = lambda keys, lease_s: _overtaken(judge.store, others, claim, keys)  # type: ignore[method-assign]
+        verdicts = judge.preferences(items)
+    assert len(server.received) == sent
+    assert [v.value for v in verdicts] == expected(items)
+    assert judge._client.limiter.in_flight == 0
+
+
+def _overtaken(store: VerdictStore, others: Any, claim: Any, keys: list[str]) -> Any:
+    """Give the claim; the answer of another process comes right after it."""
+    taken = claim(keys, 60.0)
+    store.put([row for row in others if row.key in keys])
+    return taken
 
 
 # Rate limits

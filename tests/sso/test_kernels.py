@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -72,3 +74,13 @@ def test_not_where_the_kernels_are_missing(monkeypatch: pytest.MonkeyPatch) -> N
     weight = nn.Parameter(torch.ones(3, 2))
     with kernels.gradients_in_place():
         assert kernels.in_place_gradient(weight) is None
+
+
+def test_few_products_are_kept_where_the_user_has_not_said_how_many(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", raising=False)
+    monkeypatch.setenv("LRU_CACHE_CAPACITY", "7")
+    kernels.cache_few_products()
+    assert os.environ["ONEDNN_PRIMITIVE_CACHE_CAPACITY"] == "64"
+    assert os.environ["LRU_CACHE_CAPACITY"] == "7"
