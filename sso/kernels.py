@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-CACHED_PRODUCTS = 64
+CACHED_PRODUCTS = 56
 """Compiled products kept where memory is short; a micro-batch of one pair needs about 40."""
 
 

@@ -33,6 +33,9 @@ from sso.steps import MicroResult, measures_of, micro_result, share_of_rank
 
 Progress = Callable[[int, int], None]
 
+LAYERS_BETWEEN = 10
+"""Layers after which free memory is handed back, where memory is short."""
+
 
 class PreferenceTrainer(Trainer):
     """Trains a driven model (``sso.forms.drive``) on optimizer batches of prompt groups.
@@ -63,6 +66,9 @@ class PreferenceTrainer(Trainer):
         self._started = 0.0
         super().__init__(train_dataset=_Steps(steps), **kwargs)
         self.add_callback(_Hooks(self))
+        # with gradient checkpointing a layer is passed through twice, the second time in backward
+        for layer in _layers(kwargs["model"])[::LAYERS_BETWEEN]:
+            layer.register_forward_pre_hook(lambda module, inputs: self._give_back())
 
     # -- data ---------------------------------------------------------------------------------
 
@@ -216,6 +222,12 @@ class PreferenceTrainer(Trainer):
         if self.is_world_process_zero():
             save_references(found, self.work / "references.safetensors")
         self.references = found
+
+
+def _layers(model: Any) -> list[torch.nn.Module]:
+    from transformers.modeling_layers import GradientCheckpointingLayer
+
+    return [m for m in model.modules() if isinstance(m, GradientCheckpointingLayer)]
 
 
 class _Steps(torch.utils.data.Dataset):
