@@ -20,8 +20,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-CACHED_PRODUCTS = 56
-"""Compiled products kept where memory is short; a micro-batch of one pair needs about 40."""
+CACHED_PRODUCTS, FEW_CACHED_PRODUCTS = 256, 56
+"""Compiled products kept, usually and where memory is short; a micro-batch of one pair needs about 40,
+one of ten about 250."""
 
 
 @lru_cache(maxsize=1)
@@ -62,15 +63,15 @@ def kept_memory() -> Iterator[None]:
         _memory_thresholds(most, 2 * most)  # setting one has turned the adjustment off
 
 
-def cache_few_products() -> None:
-    """Let oneDNN and torch's layer over it keep few compiled products.
+def cache_products(*, few: bool = False) -> None:
+    """Bound the compiled products that oneDNN and torch's layer over it keep.
 
     Every length of a prompt or completion is a shape of its own, at a quarter of a megabyte a
     product, and they keep 1024. They read the limit at the first product of the process: later calls
-    change nothing.
+    change nothing, and what the environment already says stays.
     """
     for name in ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"):
-        os.environ.setdefault(name, str(CACHED_PRODUCTS))
+        os.environ.setdefault(name, str(FEW_CACHED_PRODUCTS if few else CACHED_PRODUCTS))
 
 
 def give_back_memory() -> None:

@@ -101,6 +101,8 @@ class PreferenceTrainer(Trainer):
         in_place = gradients_in_place if world == 1 else contextlib.nullcontext
         sums: Counter[str] = Counter()
         loss_sum = torch.zeros((), device=self.args.device)
+        if self.args.device.type == "cpu":
+            give_back_memory()
         for i, (members, weight) in enumerate(share):
             last = i == len(share) - 1
             self.accelerator.gradient_state._set_sync_gradients(last)

@@ -65,7 +65,7 @@ def train(
     from sso.checkpoints import add_lora, load_policy, load_tokenizer, weights_fingerprint
     from sso.encoding import encode_groups
     from sso.forms import drive, find_form, set_shared_attention
-    from sso.kernels import cache_few_products, kept_memory, speed_up
+    from sso.kernels import cache_products, kept_memory, speed_up
     from sso.logprobs import LEAN_CHUNK_BYTES
 
     objective, options = as_objective(objective), settings.training
@@ -76,8 +76,7 @@ def train(
     work.mkdir(parents=True, exist_ok=True)
     resume = prepare_work(work, inputs_fingerprint(encoded, objective, settings, seed, state))
     peak = PeakMemory()
-    if options.gradient_checkpointing:
-        cache_few_products()
+    cache_products(few=options.gradient_checkpointing)
     policy = load_policy(model, options)
     set_shared_attention(policy)
     form = find_form(policy, encoded.groups)

@@ -125,7 +125,7 @@ def run_ours(o: dict[str, Any]) -> dict[str, Any]:
     from sso.checkpoints import load_policy, load_tokenizer
     from sso.encoding import encode_groups
     from sso.forms import drive, find_form, set_shared_attention
-    from sso.kernels import cache_few_products, kept_memory, speed_up
+    from sso.kernels import cache_products, kept_memory, speed_up
     from sso.logprobs import LEAN_CHUNK_BYTES
     from sso.objectives import Objective
     from sso.settings import LossSettings, TrainingSettings
@@ -138,8 +138,7 @@ def run_ours(o: dict[str, Any]) -> dict[str, Any]:
     encoded = encode_groups(groups_of(rows, o["objective"]), objective, tokenizer, settings).groups
     del tokenizer  # as sso.training does
     steps = [encoded[i : i + o["step"]] for i in range(0, len(encoded), o["step"])]
-    if o["recompute"]:
-        cache_few_products()
+    cache_products(few=o["recompute"])
     policy = load_policy(Path(o["model"]), settings)
     set_shared_attention(policy)
     form = find_form(policy, encoded)

@@ -76,11 +76,11 @@ def test_not_where_the_kernels_are_missing(monkeypatch: pytest.MonkeyPatch) -> N
         assert kernels.in_place_gradient(weight) is None
 
 
-def test_few_products_are_kept_where_the_user_has_not_said_how_many(
+def test_products_kept_are_bounded_where_the_user_has_not_said_how_many(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", raising=False)
     monkeypatch.setenv("LRU_CACHE_CAPACITY", "7")
-    kernels.cache_few_products()
-    assert os.environ["ONEDNN_PRIMITIVE_CACHE_CAPACITY"] == str(kernels.CACHED_PRODUCTS)
+    kernels.cache_products(few=True)
+    assert os.environ["ONEDNN_PRIMITIVE_CACHE_CAPACITY"] == str(kernels.FEW_CACHED_PRODUCTS)
     assert os.environ["LRU_CACHE_CAPACITY"] == "7"
