@@ -13,7 +13,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 from judges.client.records import Failure, HopelessError, Job
-from judges.replies import read_reply
+from judges.replies import Reply, read_reply
 from judges.store import StoredReply
 
 if TYPE_CHECKING:
@@ -107,6 +107,8 @@ class Sender:
         Raises:
             WithdrawnError: the run is stopping, or another process has taken the request over.
         """
+        if job.ticket is not None:
+            return  # the server redirects: the same try once more
         self._arrived(job)
         job.ticket = await self.limiter.acquire()
         if self.stopped.is_set():
@@ -135,6 +137,17 @@ class Sender:
 
     async def _send(self, job: Job) -> StoredReply | Failure | Trouble:
         """One try. The slot is handed back with what came of it."""
+        try:
+            heard = await self._hear(job)
+            # outside of what mends: a reply that can't be stored is not asked for again
+            return self._keep(job, *heard) if isinstance(heard, tuple) else heard
+        finally:
+            self._hand_back(job)
+
+    async def _hear(
+        self, job: Job
+    ) -> tuple[dict[str, Any], Reply] | StoredReply | Failure | Trouble:
+        """A reply's JSON and what it says, or why there is none."""
         import openai
 
         client = self.client
@@ -151,11 +164,7 @@ class Sender:
             )
             await self.turn()
             body = json.loads(content)
-            reply = read_reply(body)
-            row = self._row(job, body, reply.model, reply.prompt_tokens, reply.completion_tokens)
-            self.store.put([row])
-            job.ticket = None
-            self.limiter.succeeded()
+            return body, read_reply(body)
         except openai.APIStatusError as error:
             return self._status(job, error)
         except WithdrawnError as error:
@@ -165,9 +174,14 @@ class Sender:
             return Trouble(client.scrub(str(error.__cause__ or "") or str(error)))
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             return Trouble(client.scrub(f"unreadable reply: {error}"))
-        finally:
-            self._hand_back(job)
-        client.proven = True
+
+    def _keep(self, job: Job, body: dict[str, Any], reply: Reply) -> StoredReply:
+        """Commit a reply, then free its slot."""
+        row = self._row(job, body, reply.model, reply.prompt_tokens, reply.completion_tokens)
+        self.store.put([row])
+        job.ticket = None
+        self.limiter.succeeded()
+        self.client.proven = True
         self.given_up = 0
         return row
 

@@ -100,6 +100,20 @@ def _overtaken(store: VerdictStore, others: Any, claim: Any, keys: list[str]) ->
     return taken
 
 
+def test_a_reply_that_can_not_be_stored_is_not_asked_for_again(tmp_path: Path) -> None:
+    with FaultyServer() as server:
+        judge = judge_on(server, tmp_path / "v.sqlite", concurrency=1)
+
+        def full(rows: Any) -> None:
+            raise JudgeError("v.sqlite: verdict store: database or disk is full")
+
+        judge.store.put = full  # type: ignore[method-assign]
+        with pytest.raises(JudgeError, match="disk is full"):
+            judge.preferences(comparisons(1))
+        assert len(server.received) == 1
+    assert judge._client.limiter.in_flight == 0
+
+
 # Rate limits
 
 
