@@ -15,6 +15,38 @@ Update = Callable[[int, int], None]
 PLAIN_INTERVAL = 15.0
 """Seconds between progress lines of one stage where there is no terminal."""
 
+BURST = 1.0
+"""Seconds after the first report in which items count as there before: a resumed stage reports those at once."""
+
+
+class Pace:
+    """Items a second since the stage began its own work; what a resumed stage found done is not in it."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._begun: float | None = None
+        self._before = self._done = 0
+        self._latest = 0.0
+
+    def report(self, done: int) -> None:
+        """``done`` items are there now."""
+        self._latest, self._done = self._clock(), done
+        if self._begun is None:
+            self._begun = self._latest
+        if self._latest - self._begun < BURST:
+            self._before = done
+
+    @property
+    def rate(self) -> float:
+        """Items a second; 0 while unknown."""
+        if self._begun is None or self._done == self._before:
+            return 0.0
+        return (self._done - self._before) / (self._latest - self._begun)
+
+    def left(self, total: int) -> float | None:
+        """Seconds to the last of ``total`` items; None while unknown."""
+        return (total - self._done) / self.rate if self.rate else None
+
 
 class Reporter:
     """Tells which stage works, how far it is, how fast, and when it should be done.
@@ -65,25 +97,27 @@ class Reporter:
         )
         with Progress(*columns, console=self.console, transient=True) as bar:
             task = bar.add_task(label, total=None, rate="")
-            started = time.monotonic()
+            pace = Pace()
 
             def update(done: int, total: int) -> None:
-                rate = done / max(time.monotonic() - started, 1e-9)
-                bar.update(task, completed=done, total=total, rate=f"{rate:.1f}/s")
+                pace.report(done)
+                rate = f"{pace.rate:.1f}/s" if pace.rate else ""
+                bar.update(task, completed=done, total=total, rate=rate)
 
             yield update
 
     def _plain(self, label: str) -> Update:
-        started = last = time.monotonic()
+        pace, last = Pace(), time.monotonic()
 
         def update(done: int, total: int) -> None:
             nonlocal last
+            pace.report(done)
             moment = time.monotonic()
             if moment - last < PLAIN_INTERVAL or not done:
                 return
             last = moment
-            rate = done / (moment - started)
-            left = (total - done) / rate if rate else 0.0
-            self.say(f"  {label}: {done}/{total} items, {rate:.2f}/s, about {left:.0f} s left")
+            left = pace.left(total)
+            soon = "" if left is None else f", {pace.rate:.2f}/s, about {left:.0f} s left"
+            self.say(f"  {label}: {done}/{total} items{soon}")
 
         return update
