@@ -7,7 +7,7 @@ import pytest
 from harness.progress import Pace
 
 
-def test_items_found_done_do_not_speed_up_the_forecast():
+def test_items_found_done_do_not_speed_up_the_forecast() -> None:
     now = [100.0]
     pace = Pace(lambda: now[0])
     for done in range(1, 994):  # a resumed stage reports what it found at once
@@ -20,7 +20,7 @@ def test_items_found_done_do_not_speed_up_the_forecast():
     assert pace.left(1319) == pytest.approx(276, rel=1e-3)
 
 
-def test_pace_of_a_fresh_stage():
+def test_pace_of_a_fresh_stage() -> None:
     now = [0.0]
     pace = Pace(lambda: now[0])
     assert pace.left(10) is None

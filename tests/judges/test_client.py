@@ -114,6 +114,24 @@ def test_a_reply_that_can_not_be_stored_is_not_asked_for_again(tmp_path: Path) -
     assert judge._client.limiter.in_flight == 0
 
 
+def test_a_redirected_request_takes_one_slot(tmp_path: Path) -> None:
+    items, moved = comparisons(4), set[str]()
+
+    def reply(body: dict[str, Any]) -> Any:
+        text = str(body["messages"])
+        if text in moved:
+            return letter_reply(body)
+        moved.add(text)
+        return 307, {"location": "/v1/moved/chat/completions"}, {}
+
+    with FaultyServer(reply) as server:  # one slot: a second one for the new address never comes
+        judge = judge_on(server, tmp_path / "v.sqlite", concurrency=1)
+        verdicts = judge.preferences(items)
+        assert len(server.received) == 8
+    assert [verdict.value for verdict in verdicts] == expected(items)
+    assert judge._client.limiter.in_flight == 0
+
+
 # Rate limits
 
 
