@@ -11,6 +11,7 @@ import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,7 @@ def expand(paths: Iterable[Path | str]) -> list[Path]:
             found.append(given)
             continue
         if not given.exists():
-            raise LeaderboardError(f"no such run folder: {given}")
+            raise LeaderboardError(f"no such run folder: {given}{_near(given)}")
         inner = sorted(child.parent for child in given.glob("*/run.json")) if given.is_dir() else []
         if not inner:
             raise LeaderboardError(f"not a run folder (it has no run.json): {given}")
@@ -95,6 +96,13 @@ def expand(paths: Iterable[Path | str]) -> list[Path]:
     if not found:
         raise LeaderboardError("no run folder was named")
     return found
+
+
+def _near(missing: Path) -> str:
+    """A hint at the run folder beside a missing one whose name is nearest, if one is near."""
+    beside = [run.parent.name for run in missing.parent.glob("*/run.json")]
+    match = get_close_matches(missing.name, beside, n=1)
+    return f" (did you mean {missing.parent / match[0]}?)" if match else ""
 
 
 def read_info(path: Path) -> dict[str, Any]:

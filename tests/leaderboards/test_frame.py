@@ -122,6 +122,13 @@ def test_no_such_run_and_not_a_run(tmp_path):
         load_runs([])
 
 
+def test_a_mistyped_run_names_the_nearest(tmp_path):
+    (tmp_path / "quickstart").mkdir()
+    (tmp_path / "quickstart" / "run.json").write_text("{}")
+    with pytest.raises(LeaderboardError, match=r"quickstar \(did you mean .*/quickstart\?\)$"):
+        load_runs([tmp_path / "quickstar"])
+
+
 def test_the_room_imports_nothing_heavy():
     code = "import sys, leaderboards; print([m for m in ('pandas','numpy','scipy','matplotlib') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
