@@ -49,7 +49,7 @@ def prepare(config: RunConfig, out: Path | None, log: Callable[[str], None]) -> 
     Raises:
         PreflightError: with every problem found, one a line.
     """
-    from harness.data.source import open_source
+    from harness.data import open_source
     from harness.models import resolve_model
     from harness.session import Session
     from harness.stages import build_plan

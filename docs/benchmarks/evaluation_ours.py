@@ -17,7 +17,7 @@ from typing import Any
 
 from harness.benchmarks import EvalRequest, get_benchmark, load_protocol
 from harness.benchmarks.objective import ObjectiveBenchmark
-from harness.data.source import open_source
+from harness.data import open_source
 
 JUDGE = "gpt-4-1106-preview"
 

@@ -67,7 +67,7 @@ def sample_queries(data: str, count: int, max_chars: int) -> list[Any]:
     """The first ``count`` queries of at most ``max_chars`` in the order of a hash of their text."""
     import hashlib
 
-    from harness.data.source import open_source
+    from harness.data import open_source
     from harness.stages.train_data import query_rows
     from sso.records import Query
 

@@ -31,7 +31,7 @@ class Asking(Judging):
     def session(self) -> Session:
         """The session whose judge is asked; to be closed by the caller."""
         from harness.config import load_config
-        from harness.data.source import open_source
+        from harness.data import open_source
         from harness.models import resolve_model
         from harness.session import Session
 

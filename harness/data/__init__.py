@@ -5,6 +5,7 @@ that finds files and reads rows. ``manifest.yaml`` lists the public sets with th
 fills a folder from it and ``verify`` checks one. Light to import.
 """
 
-from harness.data.source import DataSource, open_source
+from harness.data.opening import open_source
+from harness.data.source import DataSource
 
 __all__ = ["DataSource", "open_source"]

@@ -18,9 +18,6 @@ from typing import Any, Literal
 
 from harness.errors import DataError
 
-SAMPLE_FOLDER = Path(__file__).parent / "sample"
-SAMPLE_VERSION = "1"
-
 
 @dataclass(frozen=True)
 class DataSource:
@@ -60,24 +57,6 @@ class DataSource:
     def fingerprint(self, *alternatives: str) -> str:
         """Short sha256 of the file's contents, the same gzipped or not."""
         return hashlib.sha256(read_bytes(self.path(*alternatives))).hexdigest()[:16]
-
-
-def open_source(spec: str | Path) -> DataSource:
-    """``sample``, ``hub`` or a folder.
-
-    Raises:
-        DataError: the folder does not exist.
-    """
-    if spec == "sample":
-        return DataSource("sample", SAMPLE_FOLDER, SAMPLE_VERSION)
-    if spec == "hub":
-        from harness.data.hub import hub_source
-
-        return hub_source()
-    root = Path(spec)
-    if not root.is_dir():
-        raise DataError(f"no data folder {root} (give 'sample', 'hub' or an existing folder)")
-    return DataSource("dir", root)
 
 
 def read_bytes(path: Path) -> bytes:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.config import RunConfig
-from harness.data.source import DataSource, open_source
+from harness.data import DataSource, open_source
 from harness.errors import DataError
 from harness.plan import Source, Stage, StageOutcome, StageRun
 from harness.store import digest, write_lines

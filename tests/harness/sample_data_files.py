@@ -6,7 +6,7 @@ import csv
 import json
 from typing import Any
 
-from harness.data.source import SAMPLE_FOLDER
+from harness.data.opening import SAMPLE_FOLDER
 
 MMLU_PRO_FIELDS = {
     *("question_id", "question", "options", "answer"),

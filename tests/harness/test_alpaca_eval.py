@@ -297,7 +297,7 @@ def test_scoring_before_generating_is_an_error(data: DataSource, tmp_path: Path)
 
 def test_shipped_sample_runs_under_every_shipped_protocol(tmp_path: Path) -> None:
     from harness.benchmarks import get_benchmark, load_protocols
-    from harness.data.source import open_source
+    from harness.data import open_source
 
     for spec in load_protocols("alpaca_eval"):
         request = EvalRequest(data=open_source("sample"), protocol=spec)

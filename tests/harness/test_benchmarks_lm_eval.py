@@ -14,7 +14,7 @@ import pytest
 from harness.benchmarks import EvalRequest, get_benchmark, load_protocol
 from harness.benchmarks.objective import ObjectiveBenchmark
 from harness.benchmarks.outputs import OUTPUTS, read_saved
-from harness.data.source import open_source
+from harness.data import open_source
 from harness.engines.fake import FakeEngine
 
 NEW_TOKENS = 12

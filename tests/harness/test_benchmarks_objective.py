@@ -18,7 +18,7 @@ from harness.benchmarks import (
 from harness.benchmarks.objective import ObjectiveBenchmark
 from harness.benchmarks.outputs import OUTPUTS, read_saved, text_hash
 from harness.benchmarks.rescore import rescore
-from harness.data.source import DataSource, open_source
+from harness.data import DataSource, open_source
 from harness.engines.fake import FakeEngine
 from harness.errors import DataError, HarnessError, ProtocolError
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness.contamination import QUESTIONS, Overlap, find_overlaps, item_texts, words
-from harness.data.source import DataSource, open_source
+from harness.data import DataSource, open_source
 from harness.errors import DataError, HarnessError
 
 LONG = (

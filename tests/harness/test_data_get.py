@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
+from harness.data import open_source
 from harness.data.download import UnreachableError
 from harness.data.get import Got, get
 from harness.data.hub import hub_source
 from harness.data.manifest import DataFile, manifest, manifest_revision, read_lock, select
-from harness.data.source import open_source
 from harness.data.verify import verify
 from harness.errors import DataError
 from tests.harness.data_server import Server, server, serving

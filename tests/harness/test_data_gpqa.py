@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 
 from harness.contamination import find_overlaps
+from harness.data import open_source
 from harness.data.get import take_archive
 from harness.data.gpqa import ARCHIVE, PASSWORD, SUBSETS, gpqa_file, read_gpqa
 from harness.data.manifest import DataFile
-from harness.data.source import open_source
 from harness.data.verify import verify
 from harness.errors import DataError
 from harness.store import file_sha256

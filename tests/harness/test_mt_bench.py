@@ -304,7 +304,7 @@ def test_a_turn_that_does_not_fit_the_context_is_an_error_of_its_own(
 
 def test_shipped_sample_runs_under_every_shipped_protocol(tmp_path: Path) -> None:
     from harness.benchmarks import get_benchmark, load_protocols
-    from harness.data.source import open_source
+    from harness.data import open_source
 
     for spec in load_protocols("mt_bench"):
         request = EvalRequest(data=open_source("sample"), protocol=spec)

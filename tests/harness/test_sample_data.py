@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import sympy
 
-from harness.data.source import SAMPLE_FOLDER
+from harness.data.opening import SAMPLE_FOLDER
 from tests.harness import sample_data_keys as keys
 from tests.harness.sample_data_files import SCHEMAS, rows
 

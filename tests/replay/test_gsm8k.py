@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness.benchmarks.rescore import rescore
-from harness.data.source import open_source
+from harness.data import open_source
 
 
 def test_openai_solutions_give_all_published_labels(data_dir: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from harness.benchmarks.ifeval import BENCHMARK, saved
 from harness.benchmarks.rescore import rescore
-from harness.data.source import open_source
+from harness.data import open_source
 from harness.errors import DataError
 
 FILE = "ifeval/replay_gpt4.jsonl"

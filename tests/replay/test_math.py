@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from harness.benchmarks.rescore import rescore
-from harness.data.source import open_source
+from harness.data import open_source
 
 FILE = "math/replay_labelled_outputs.jsonl"
 

@@ -9,7 +9,7 @@ import pytest
 
 from harness.benchmarks.mmlu_pro.extraction import official
 from harness.benchmarks.rescore import rescore
-from harness.data.source import open_source
+from harness.data import open_source
 
 FILE = "mmlu_pro/replay_Meta-Llama-3_1-8B-Instruct.jsonl"
 
