@@ -101,13 +101,11 @@ class PreferenceTrainer(Trainer):
         in_place = gradients_in_place if world == 1 else contextlib.nullcontext
         sums: Counter[str] = Counter()
         loss_sum = torch.zeros((), device=self.args.device)
-        if self.args.device.type == "cpu":
-            give_back_memory()
         for i, (members, weight) in enumerate(share):
             last = i == len(share) - 1
             self.accelerator.gradient_state._set_sync_gradients(last)
             with contextlib.nullcontext() if last else self.accelerator.no_sync(model), in_place():
-                self._give_back()
+                self._give_back(begins=i == 0)
                 losses, micro_sums = self._forward(model, members)
                 self._give_back()
                 # ranks average their gradients: times world makes that a sum
@@ -118,8 +116,9 @@ class PreferenceTrainer(Trainer):
         self._sums = self._over_ranks(sums)
         return loss_sum * world / len(groups)
 
-    def _give_back(self) -> None:
-        if self.args.gradient_checkpointing and self.args.device.type == "cpu":
+    def _give_back(self, *, begins: bool = False) -> None:
+        """On a CPU, as a step begins and, where memory is short, around every pass."""
+        if self.args.device.type == "cpu" and (begins or self.args.gradient_checkpointing):
             give_back_memory()
 
     def _forward(
