@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
-from harness.errors import HarnessError
+from groundwork.errors import UserError
+from groundwork.records import Section
 from sso.settings import (
     LossSettings,
     MethodSettings,
@@ -27,14 +28,8 @@ from sso.settings import (
 PRESET_FOLDER = Path(__file__).parent / "presets"
 
 
-class ConfigError(HarnessError):
+class ConfigError(UserError):
     """A configuration that can't be used; the message lists every problem, one a line."""
-
-
-class Section(BaseModel):
-    """Base of the configuration sections."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
 
 class QuerySettings(Section):
@@ -240,13 +235,13 @@ def load_config(
     return config
 
 
-def valid_keys(model: type[BaseModel] = RunConfig, prefix: str = "") -> list[str]:
+def valid_keys(model: type[Section] = RunConfig, prefix: str = "") -> list[str]:
     """All dotted keys of the configuration, sections included."""
     keys = []
     for name, field in model.model_fields.items():
         keys.append(prefix + name)
         inner = field.annotation
-        if isinstance(inner, type) and issubclass(inner, BaseModel):
+        if isinstance(inner, type) and issubclass(inner, Section):
             keys += valid_keys(inner, f"{prefix}{name}.")
     return keys
 

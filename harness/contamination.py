@@ -22,9 +22,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.data.gpqa import ARCHIVE, read_member
-from harness.data.source import DataSource
-from harness.errors import HarnessError
+from groundwork.errors import UserError
+from harness.data.gpqa_archive import ARCHIVE, read_member
+from harness.data.sources import DataSource
 
 if TYPE_CHECKING:
     import numpy as np
@@ -108,11 +108,11 @@ def find_overlaps(
     runs of ``n`` words. A benchmark whose files the data source lacks is skipped.
 
     Raises:
-        HarnessError: ``n`` below 1, or a benchmark of which nobody said where its questions lie.
+        UserError: ``n`` below 1, or a benchmark of which nobody said where its questions lie.
         DataError: an unreadable data file (file and line).
     """
     if n < 1:
-        raise HarnessError(f"contamination: n must be at least 1, not {n}")
+        raise UserError(f"contamination: n must be at least 1, not {n}")
     items = [item for name in benchmarks for item in item_texts(data, name)]
     said = {query_id: words(text) for query_id, text in queries.items()}
     exact = _exact(said, items)
@@ -128,7 +128,7 @@ def item_texts(data: DataSource, benchmark: str) -> Iterator[ItemText]:
     """Every question of a benchmark in the data source; each turn of an MT-Bench question."""
     if benchmark not in QUESTIONS:
         known = ", ".join(QUESTIONS)
-        raise HarnessError(
+        raise UserError(
             f"contamination: no questions known of benchmark {benchmark!r} (there are {known}); "
             "add it to harness/contamination.py or set queries.contamination=keep"
         )

@@ -1,15 +1,13 @@
-"""What can go wrong through a user's input or surroundings, as one clear line each."""
+"""Errors of data and protocols that callers tell apart from other user errors."""
 
 from __future__ import annotations
 
-
-class HarnessError(ValueError):
-    """Base of the harness's errors: the message says what is wrong, where, the nearest right thing."""
+from groundwork.errors import UserError
 
 
-class DataError(HarnessError):
+class DataError(UserError):
     """Data that are missing, incomplete or not what a benchmark expects."""
 
 
-class ProtocolError(HarnessError):
+class ProtocolError(UserError):
     """An unknown or unusable benchmark protocol."""

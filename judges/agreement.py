@@ -16,8 +16,8 @@ from typing import Any
 
 from judges.base import Judge
 from judges.errors import JudgeError
-from judges.kinds.labelled import TIE, LabelledPair
-from judges.pairs import pair_result
+from judges.pair_accuracy import pair_result
+from judges.protocols.labelled import TIE, LabelledPair
 from judges.records import Verdict
 from judges.store import VerdictStore
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from groundwork.errors import UserError
 
-class JudgeError(ValueError):
+
+class JudgeError(UserError):
     """A mistake of the user or an obstacle of the judge's server, in one line for the terminal."""
 
 

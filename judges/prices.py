@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from judges.errors import BudgetError, JudgeError
-from judges.requests import JudgeRequest
+from judges.request import JudgeRequest
 
 DEFAULT_TABLE = Path(__file__).parent / "data" / "prices.yaml"
 CHARACTERS_PER_TOKEN = 3.0

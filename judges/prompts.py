@@ -17,7 +17,7 @@ from functools import cache
 from pathlib import Path
 
 from judges.errors import JudgeError
-from judges.requests import Message, text_digest
+from judges.request import Message, text_digest
 
 OWN_PROMPTS = Path(__file__).parent / "data" / "judge_prompts.jsonl"
 SINGLE = ("single-v1", "single-math-v1", "single-v1-multi-turn", "single-math-v1-multi-turn")

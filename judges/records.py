@@ -4,19 +4,12 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from groundwork.records import Record
 
 VerdictState = Literal["ok", "unparsed", "refused", "filtered", "truncated", "error"]
 """``ok``: a usable value. ``unparsed``: a reply without one. ``refused``: the judge declined.
 ``filtered``: the provider's content filter stepped in. ``truncated``: cut at the token limit
 before a value. ``error``: no reply could be had."""
-
-
-class Record(BaseModel):
-    """Base of all records: immutable, and strict about unknown fields."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-    v: Literal[1] = 1
 
 
 class Comparison(Record):

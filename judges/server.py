@@ -11,17 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from judges.agreement import remembered_agreements
-from judges.asking import Asking
 from judges.client import Client, ClientSettings, Failure
 from judges.client.batch import BatchDesk
 from judges.credentials import OFFICIAL_URL, find_key, public_url
 from judges.errors import JudgeError
-from judges.kinds import pairwise, rating, weighted_preference
 from judges.prices import EXPECTED_COMPLETION_TOKENS, Budget, load_prices
 from judges.prompts import prompt_book
+from judges.protocols import pairwise, rating, weighted_preference
 from judges.records import Comparison, Rating, Verdict
-from judges.replies import read_reply
+from judges.reply import read_reply
 from judges.store import VerdictStore
+from judges.verdict_source import Asking
 
 
 class ServerJudge:

@@ -5,7 +5,7 @@ plots, one HTML report, a history and the verdict of the CI gate. Records: ``Ite
 
     frame = load_runs(["runs/first"])           # one tidy row for each score
     table = iteration_table(frame)              # rows base, Iter1..N by arm
-    text = render(["runs/first"], format="md")  # the same, as text
+    text = render_table(["runs/first"], format="md")  # the same, as text
 
 Everything but the records is imported on first use, so that importing the room stays cheap.
 """
@@ -15,16 +15,16 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-from leaderboards.errors import LeaderboardError
+from groundwork.errors import UserError
 from leaderboards.records import ItemScore, Score
 
 _LAZY: dict[str, str] = {
-    "load_runs": "leaderboards.frame",
-    "over_seeds": "leaderboards.frame",
-    "build_table": "leaderboards.build",
-    "iteration_table": "leaderboards.build",
-    "render": "leaderboards.show",
-    "prospect": "leaderboards.planning",
+    "load_runs": "leaderboards.score_frame",
+    "over_seeds": "leaderboards.score_frame",
+    "build_table": "leaderboards.build_table",
+    "iteration_table": "leaderboards.build_table",
+    "render_table": "leaderboards.render",
+    "prospect": "leaderboards.statistics.planned_power",
     "write_report": "leaderboards.report",
     "check": "leaderboards.gate.check",
     "GateResult": "leaderboards.gate.check",
@@ -34,7 +34,7 @@ _LAZY: dict[str, str] = {
     "write_outputs": "leaderboards.gate.outputs",
 }
 
-__all__ = ["ItemScore", "LeaderboardError", "Score", *_LAZY]
+__all__ = ["ItemScore", "UserError", "Score", *_LAZY]
 
 
 def __getattr__(name: str) -> Any:

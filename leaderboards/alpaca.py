@@ -11,7 +11,7 @@ import csv
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from leaderboards.errors import LeaderboardError
+from groundwork.errors import UserError
 from leaderboards.table import Cell, Group, Row, Table
 
 POINTS = Path(__file__).with_name("alpaca_reference_points.csv")
@@ -34,7 +34,7 @@ def leaderboard(data: Path | None = None) -> list[Entry]:
     data folder) where it holds the leaderboard, else the shipped points."""
     whole = data / WHOLE if data else None
     if whole is not None and not whole.is_file():
-        raise LeaderboardError(f"no AlpacaEval leaderboard in the data folder: {whole}")
+        raise UserError(f"no AlpacaEval leaderboard in the data folder: {whole}")
     names = (
         ("length_controlled_winrate", "win_rate", "avg_length")
         if whole
@@ -58,7 +58,7 @@ def neighbours(value: float, entries: list[Entry], each_side: int = 1) -> list[E
 def with_neighbours(table: Table, data: Path | None = None) -> Table:
     """Add a group with the leaderboard neighbours of every checkpoint's length-controlled win rate."""
     if "ae2_lc" not in table.keys:
-        raise LeaderboardError("there is no AlpacaEval 2.0 column to compare with its leaderboard")
+        raise UserError("there is no AlpacaEval 2.0 column to compare with its leaderboard")
     column, entries = table.keys.index("ae2_lc"), leaderboard(data)
     values = [row.cells[column].value for group in table.groups for row in group.rows]
     wanted = {

@@ -18,10 +18,10 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from leaderboards.errors import LeaderboardError
-from leaderboards.frame import frame_of
+from groundwork.errors import UserError
 from leaderboards.gate.baseline import baseline_text
 from leaderboards.runs import read_runs
+from leaderboards.score_frame import frame_of
 
 DEFAULT_URL = "runs/history.sqlite"
 UNSENT = Path("runs/history-unsent.sqlite")
@@ -44,15 +44,13 @@ class Added:
 class History:
     """An open history; a context manager. ``url`` is a file (SQLite) or a database URL.
 
-    A file that is not there is made, unless ``only_read``: then it is a LeaderboardError.
+    A file that is not there is made, unless ``only_read``: then it is a UserError.
     """
 
     def __init__(self, url: str | Path = DEFAULT_URL, only_read: bool = False) -> None:
         self.url = str(url)
         if only_read and "://" not in self.url and not Path(self.url).is_file():
-            raise LeaderboardError(
-                f"no history at {self.url}; make one with: sso-bench history add RUN"
-            )
+            raise UserError(f"no history at {self.url}; make one with: sso-bench history add RUN")
         self._engine = _engine(self.url)
         self._runs, self._scores = _tables()
         with self._told():
@@ -92,7 +90,7 @@ class History:
                 yield dict(run), scores
 
     def baseline(self, branch: str) -> Any:
-        """The newest baseline of a branch, parsed; LeaderboardError when there is none."""
+        """The newest baseline of a branch, parsed; UserError when there is none."""
         from sqlalchemy import select
 
         runs = self._runs
@@ -104,7 +102,7 @@ class History:
             known = connection.execute(select(runs.c.branch).distinct()).scalars().all()
         if found is None:
             listed = ", ".join(sorted(name or "runs of no branch" for name in known))
-            raise LeaderboardError(
+            raise UserError(
                 f"no run of branch {branch!r} in {_shown(self.url)}; "
                 f"it has {listed or 'no runs yet'} (history add --branch names one)"
             )
@@ -123,7 +121,7 @@ class History:
             ) from None
 
 
-class UnreachableError(LeaderboardError):
+class UnreachableError(UserError):
     """The history's database can't be reached or is not a history."""
 
 
@@ -221,9 +219,9 @@ def _engine(url: str) -> Any:
     try:
         return create_engine(url, connect_args=options)
     except (ArgumentError, NoSuchModuleError):
-        raise LeaderboardError(f"not a database URL or file: {_shown(url)}") from None
+        raise UserError(f"not a database URL or file: {_shown(url)}") from None
     except ModuleNotFoundError as error:
-        raise LeaderboardError(
+        raise UserError(
             f"the driver {error.name} is missing; install it with: pip install 'sso-bench[postgres]'"
         ) from None
 

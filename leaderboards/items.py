@@ -48,7 +48,7 @@ class Items:
 def load_items(folder: Path | str) -> Items | None:
     """``items.jsonl`` of ``folder`` as arrays; None when there is none.
 
-    Raises LeaderboardError with file and line for a record that is not an ItemScore, or a value
+    Raises UserError with file and line for a record that is not an ItemScore, or a value
     that is not a finite number.
     """
     path = Path(folder) / "items.jsonl"

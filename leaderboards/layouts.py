@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from leaderboards.errors import LeaderboardError
+from groundwork.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,7 @@ LAYOUTS: dict[str, Layout] = {
 def layout_named(name: str) -> Layout:
     """The layout called ``name``; an unknown name is an error that lists the known ones."""
     if name not in LAYOUTS:
-        raise LeaderboardError(f"no table layout {name!r}; known: {', '.join(LAYOUTS)}")
+        raise UserError(f"no table layout {name!r}; known: {', '.join(LAYOUTS)}")
     return LAYOUTS[name]
 
 

@@ -8,11 +8,11 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from leaderboards.build import build_table
-from leaderboards.errors import LeaderboardError
-from leaderboards.frame import to_frame
+from groundwork.errors import UserError
+from leaderboards.build_table import build_table
+from leaderboards.footnotes import ARMS
 from leaderboards.layouts import COLUMNS, LAYOUTS, Layout, layout_named
-from leaderboards.marks import ARMS
+from leaderboards.score_frame import to_frame
 from leaderboards.table import Cell, Group, Row, Table
 
 if TYPE_CHECKING:
@@ -36,11 +36,11 @@ def published() -> tuple[dict[str, str], ...]:
 
 
 def paper_frame(table: str) -> pd.DataFrame:
-    """One table of the paper as a tidy frame (columns: ``leaderboards.frame.COLUMNS``)."""
+    """One table of the paper as a tidy frame (columns: ``leaderboards.score_frame.COLUMNS``)."""
     rows = [row for row in published() if row["table"] == table]
     if not rows:
         known = ", ".join(dict.fromkeys(row["table"] for row in published()))
-        raise LeaderboardError(f"the paper has no table {table!r} here; known: {known}")
+        raise UserError(f"the paper has no table {table!r} here; known: {known}")
     return to_frame([_row(row) for row in rows])
 
 
@@ -106,7 +106,7 @@ def beside(
     wanted = published_model(model) if model else None
     if model and wanted is None:
         known = ", ".join(dict.fromkeys(row["model"] for row in published()))
-        raise LeaderboardError(f"the paper has no model {model!r}; it has {known}")
+        raise UserError(f"the paper has no model {model!r}; it has {known}")
     values, groups, remarks = _values(layout), [], []
     usual = ",".join(sorted(set(losses))) or "ipo"
     for group in table.groups:

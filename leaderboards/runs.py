@@ -17,7 +17,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from leaderboards.errors import LeaderboardError
+from groundwork.errors import UserError
 from leaderboards.records import ItemScore, Score
 
 SCHEMA = 1
@@ -75,9 +75,9 @@ def read_json(path: Path, what: str) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise LeaderboardError(f"{what} cannot be read: {path}: {error.strerror}") from None
+        raise UserError(f"{what} cannot be read: {path}: {error.strerror}") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise LeaderboardError(f"{what} is damaged or half written: {path}: {error}") from None
+        raise UserError(f"{what} is damaged or half written: {path}: {error}") from None
 
 
 def expand(paths: Iterable[Path | str]) -> list[Path]:
@@ -88,13 +88,13 @@ def expand(paths: Iterable[Path | str]) -> list[Path]:
             found.append(given)
             continue
         if not given.exists():
-            raise LeaderboardError(f"no such run folder: {given}{_near(given)}")
+            raise UserError(f"no such run folder: {given}{_near(given)}")
         inner = sorted(child.parent for child in given.glob("*/run.json")) if given.is_dir() else []
         if not inner:
-            raise LeaderboardError(f"not a run folder (it has no run.json): {given}")
+            raise UserError(f"not a run folder (it has no run.json): {given}")
         found.extend(inner)
     if not found:
-        raise LeaderboardError("no run folder was named")
+        raise UserError("no run folder was named")
     return found
 
 
@@ -148,13 +148,13 @@ def read_scores(path: Path) -> tuple[Score, ...]:
     """The Score records of one ``scores.json``; NaN and infinite figures are refused."""
     rows = read_json(path, "the file of scores")
     if not isinstance(rows, list):
-        raise LeaderboardError(f"scores are not a JSON list: {path}")
+        raise UserError(f"scores are not a JSON list: {path}")
     scores = []
     for number, row in enumerate(rows, 1):
         try:
             score = Score.model_validate(row)
         except ValidationError as error:
-            raise LeaderboardError(f"{path}: score {number}: {first_problem(error)}") from None
+            raise UserError(f"{path}: score {number}: {first_problem(error)}") from None
         _check_finite(score, path)
         scores.append(score)
     return tuple(scores)
@@ -173,10 +173,10 @@ def read_items(folder: Path) -> list[ItemScore]:
             try:
                 items.append(ItemScore.model_validate_json(line))
             except ValidationError as error:
-                raise LeaderboardError(f"{path}:{number}: {first_problem(error)}") from None
+                raise UserError(f"{path}:{number}: {first_problem(error)}") from None
             for metric, value in items[-1].values.items():
                 if not math.isfinite(value):
-                    raise LeaderboardError(
+                    raise UserError(
                         f"{path}:{number}: {metric} is {value}, not a number; "
                         "evaluate this benchmark again"
                     )
@@ -194,7 +194,7 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
             except json.JSONDecodeError as error:
                 if not line.endswith("\n"):
                     return
-                raise LeaderboardError(f"{path}:{number}: not a JSON line: {error}") from None
+                raise UserError(f"{path}:{number}: not a JSON line: {error}") from None
             if isinstance(value, dict):
                 yield value
 
@@ -203,7 +203,7 @@ def read_runs(paths: Sequence[Path | str]) -> list[Run]:
     """Read every run named; at least one of them must hold a finished score."""
     runs = [read_run(path) for path in expand(paths)]
     if not any(run.evaluations for run in runs):
-        raise LeaderboardError(_no_scores(runs[0]))
+        raise UserError(_no_scores(runs[0]))
     return runs
 
 
@@ -229,10 +229,10 @@ def _read_record(path: Path, what: str) -> dict[str, Any]:
     """A JSON object with a schema that this release reads."""
     record = read_json(path, what)
     if not isinstance(record, dict):
-        raise LeaderboardError(f"{what} is not a JSON object: {path}")
+        raise UserError(f"{what} is not a JSON object: {path}")
     schema = record.get("schema", SCHEMA)
     if not isinstance(schema, int) or schema > SCHEMA:
-        raise LeaderboardError(
+        raise UserError(
             f"{path} has schema {schema}; this release reads up to {SCHEMA}: upgrade sso-bench"
         )
     return record
@@ -242,7 +242,7 @@ def _check_finite(score: Score, path: Path) -> None:
     for name in ("value", "stderr", "ci_low", "ci_high"):
         figure = getattr(score, name)
         if figure is not None and not math.isfinite(figure):
-            raise LeaderboardError(
+            raise UserError(
                 f"{path}: {score.benchmark} {score.metric}: {name} is {figure}, not a number; "
                 "evaluate this benchmark again"
             )

@@ -15,7 +15,7 @@ Nothing here imports the harness, the judges or the leaderboards; torch is impor
 
 from __future__ import annotations
 
-from sso.errors import SsoError
+from groundwork.errors import UserError
 from sso.records import Contrast, PreferencePair, Principle, Query, Response
 from sso.settings import MethodSettings
 
@@ -26,5 +26,5 @@ __all__ = [
     "Principle",
     "Query",
     "Response",
-    "SsoError",
+    "UserError",
 ]

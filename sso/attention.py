@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sso import kernels
+from groundwork import cpu_kernels as kernels
 from sso.batches import PackedLayout
 
 NAME = "sso_shared_prefix"
@@ -99,7 +99,7 @@ def _attend(q: Tensor, k: Tensor, v: Tensor, dropout: float, scaling: float | No
 
 
 class _CpuPackedAttention(torch.autograd.Function):
-    """The same by the products of ``sso.kernels``: twice as fast as torch's kernel for CPUs.
+    """The same by the products of ``groundwork.cpu_kernels``: twice as fast as torch's kernel for CPUs.
 
     Query heads that share a key head are one matrix, so key heads are never repeated; scores exist for
     one key head and ``_BLOCK`` rows at a time, and are made again in the backward pass.

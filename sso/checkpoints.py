@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from sso.errors import SsoError
+from groundwork.errors import UserError
 from sso.settings import LoraSettings, TrainingSettings
 
 _BLOCKS, _BLOCK = 64, 1 << 16
@@ -37,7 +37,7 @@ def load_policy(model: Path, settings: TrainingSettings) -> Any:
     try:
         policy = AutoModelForCausalLM.from_pretrained(model, **options)
     except OSError as error:
-        raise SsoError(f"{model}: no safetensors checkpoint to train: {error}") from error
+        raise UserError(f"{model}: no safetensors checkpoint to train: {error}") from error
     policy.config.use_cache = False
     return policy
 
@@ -56,7 +56,7 @@ def add_lora(policy: Any, lora: LoraSettings) -> Any:
     try:
         return get_peft_model(policy, config)
     except ValueError as error:
-        raise SsoError(f"lora.target_modules: {error}") from error
+        raise UserError(f"lora.target_modules: {error}") from error
 
 
 def save_policy(
@@ -119,11 +119,11 @@ def _four_bits(lora: LoraSettings) -> Any:
     from transformers import BitsAndBytesConfig
 
     if not lora.rank:
-        raise SsoError("lora.quantize_4bit needs LoRA: set lora.rank (for example 16)")
+        raise UserError("lora.quantize_4bit needs LoRA: set lora.rank (for example 16)")
     if not torch.cuda.is_available():
-        raise SsoError("lora.quantize_4bit needs a CUDA GPU, and there is none")
+        raise UserError("lora.quantize_4bit needs a CUDA GPU, and there is none")
     if importlib.util.find_spec("bitsandbytes") is None:
-        raise SsoError("lora.quantize_4bit needs bitsandbytes: pip install 'sso-bench[qlora]'")
+        raise UserError("lora.quantize_4bit needs bitsandbytes: pip install 'sso-bench[qlora]'")
     return BitsAndBytesConfig(
         load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.bfloat16
     )

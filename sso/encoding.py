@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sso.errors import SsoError
+from groundwork.errors import UserError
 from sso.objectives import Objective, PromptGroup, pairs_by_role
 from sso.records import Message, PreferencePair
 from sso.settings import TrainingSettings
@@ -88,14 +88,14 @@ def end_of_turn(tokenizer: Any) -> int:
         if token in special:
             return int(token)
     if tokenizer.eos_token_id is None:
-        raise SsoError("the tokenizer has neither an end-of-turn nor an end-of-sequence token")
+        raise UserError("the tokenizer has neither an end-of-turn nor an end-of-sequence token")
     return int(tokenizer.eos_token_id)
 
 
 def encode_prompt(tokenizer: Any, prompt: Sequence[Message]) -> tuple[int, ...]:
     """Ids of the rendered prompt with the generation prompt; the template alone adds specials."""
     if not tokenizer.chat_template:
-        raise SsoError("the checkpoint has no chat template; give one in its tokenizer folder")
+        raise UserError("the checkpoint has no chat template; give one in its tokenizer folder")
     text = tokenizer.apply_chat_template(list(prompt), tokenize=False, add_generation_prompt=True)
     return tuple(tokenizer(text, add_special_tokens=False)["input_ids"])
 
@@ -110,14 +110,14 @@ def encode_groups(
 
     Counts: ``groups`` kept, ``truncated_completions`` (policy ``cut``) and ``dropped_REASON``, with
     the reasons no_pairs, missing_pair, empty_completion, identical_pair, no_room (the prompt alone
-    fills ``max_length``) and too_long (policy ``drop``). Nothing left is an ``SsoError``.
+    fills ``max_length``) and too_long (policy ``drop``). Nothing left is an ``UserError``.
     """
     eot = end_of_turn(tokenizer)
     counts: Counter[str] = Counter()
     kept: list[EncodedGroup] = []
     ids = Counter(group.id for group in groups)
     if ids and max(ids.values()) > 1:
-        raise SsoError(f"two prompt groups are called {ids.most_common(1)[0][0]!r}")
+        raise UserError(f"two prompt groups are called {ids.most_common(1)[0][0]!r}")
     for group in groups:
         try:
             encoded, cut = _encode_group(group, objective, tokenizer, settings, eot)
@@ -128,7 +128,7 @@ def encode_groups(
         counts["truncated_completions"] += cut
     if not kept:
         why = ", ".join(f"{n} {reason}" for reason, n in counts.items()) or "none given"
-        raise SsoError(f"nothing to train on: 0 of {len(groups)} prompt groups left ({why})")
+        raise UserError(f"nothing to train on: 0 of {len(groups)} prompt groups left ({why})")
     counts["groups"] = len(kept)
     return Encoded(tuple(kept), dict(counts))
 

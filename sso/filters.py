@@ -7,9 +7,10 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Literal, get_args
 
-from sso.errors import SsoError
+from groundwork.errors import UserError
+from groundwork.records import Record
 from sso.principles import PrincipleBook
-from sso.records import Contrast, Principle, Record, Response
+from sso.records import Contrast, Principle, Response
 
 Reason = Literal[
     "no_room",
@@ -149,7 +150,7 @@ def filter_contrasts(
     """The contrasts to train on, and a record of each one that is not, after those ``already`` dropped.
 
     Raises:
-        SsoError: none is left; the message holds the counts by reason.
+        UserError: none is left; the message holds the counts by reason.
     """
     kept: list[Contrast] = []
     dropped: list[Dropped] = [*already]
@@ -177,7 +178,7 @@ def require_some(kept: Sequence[object], dropped: Sequence[Dropped]) -> None:
         "identical": "raise sampling.temperature",
         "equals_original": "raise sampling.temperature",
     }.get(counts.most_common(1)[0][0] if counts else "", "give more queries or other principles")
-    raise SsoError(f"nothing left to train on: all {len(dropped)} dropped ({listed}); {advice}")
+    raise UserError(f"nothing left to train on: all {len(dropped)} dropped ({listed}); {advice}")
 
 
 def drop_counts(dropped: Iterable[Dropped]) -> dict[str, int]:

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor
 
+from groundwork.errors import UserError
 from sso.encoding import EncodedGroup
-from sso.errors import SsoError
 
 _SHOWN = 8
 
@@ -19,18 +19,18 @@ def pair_ids(groups: Iterable[EncodedGroup]) -> list[str]:
 
 
 def check_losses(losses: Tensor, groups: Sequence[EncodedGroup], step: int) -> None:
-    """``SsoError`` naming the pairs of every group whose loss, (groups,), is not finite."""
+    """``UserError`` naming the pairs of every group whose loss, (groups,), is not finite."""
     finite = torch.isfinite(losses.detach())
     if bool(finite.all()):
         return
     bad = [group for group, ok in zip(groups, finite.tolist(), strict=True) if not ok]
-    raise SsoError(f"step {step}: the loss is not finite for pairs {_listed(pair_ids(bad))}")
+    raise UserError(f"step {step}: the loss is not finite for pairs {_listed(pair_ids(bad))}")
 
 
-def gradient_error(groups: Sequence[EncodedGroup], step: int, *, found: bool) -> SsoError:
+def gradient_error(groups: Sequence[EncodedGroup], step: int, *, found: bool) -> UserError:
     """The error for a gradient that is not finite: ``found`` says the groups are the culprits."""
     what = "for pairs" if found else "in the batch of pairs"
-    return SsoError(f"step {step}: the gradient is not finite {what} {_listed(pair_ids(groups))}")
+    return UserError(f"step {step}: the gradient is not finite {what} {_listed(pair_ids(groups))}")
 
 
 def _listed(ids: Sequence[str]) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sso import kernels
+from groundwork import cpu_kernels as kernels
 from sso.batches import MicroBatch
 
 CHUNK_BYTES = 128 * 2**20

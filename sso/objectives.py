@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from sso.errors import SsoError
+from groundwork.errors import UserError
 from sso.records import Message, PreferencePair
 
 ObjectiveName = Literal["pair", "generator", "joint"]
@@ -77,12 +77,12 @@ class Objective:
 
 
 def as_objective(objective: str | Objective) -> Objective:
-    """The objective of that name with its defaults; an unknown name is an ``SsoError``."""
+    """The objective of that name with its defaults; an unknown name is an ``UserError``."""
     if isinstance(objective, Objective):
         return objective
     names = get_args(ObjectiveName)
     if objective not in names:
-        raise SsoError(f"unknown objective {objective!r}: one of {', '.join(names)}")
+        raise UserError(f"unknown objective {objective!r}: one of {', '.join(names)}")
     return Objective(objective)  # type: ignore[arg-type]
 
 
@@ -92,19 +92,19 @@ def pair_role(pair: PreferencePair) -> str:
 
 
 def pairs_by_role(group: PromptGroup, objective: Objective) -> dict[str, PreferencePair]:
-    """The one pair of each role that the objective needs; ``SsoError`` if not exactly one each."""
+    """The one pair of each role that the objective needs; ``UserError`` if not exactly one each."""
     roles: dict[str, PreferencePair] = {}
     for pair in group.pairs:
         role = pair_role(pair)
         if role in roles:
-            raise SsoError(
+            raise UserError(
                 f"group {group.id!r}: two {role} pairs ({roles[role].id!r}, {pair.id!r}); "
                 "give each its own group id"
             )
         roles[role] = pair
     missing = [role for role in objective.kinds if role not in roles]
     if missing:
-        raise SsoError(
+        raise UserError(
             f"group {group.id!r}: objective {objective.name!r} needs a {missing[0]} pair, "
             f"found {', '.join(roles) or 'none'}"
         )

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from sso.errors import SsoError
+from groundwork.errors import UserError
+from groundwork.files import numbered_json_lines
 from sso.filters import Dropped
-from sso.jsonl import read_rows
 from sso.records import Message, PreferencePair
 
 FIELDS = ("prompt", "chosen", "rejected")
@@ -22,13 +22,13 @@ def read_preferences(path: Path) -> tuple[list[PreferencePair], list[Dropped], i
     and ``value``). Pairs with an empty or twice the same side are dropped.
 
     Raises:
-        SsoError: a line that lacks a field or holds something else in it (file and line named).
+        UserError: a line that lacks a field or holds something else in it (file and line named).
     """
     pairs: list[PreferencePair] = []
     dropped: list[Dropped] = []
     seen: set[str] = set()
     repeated = 0
-    for number, row in read_rows(path):
+    for number, row in numbered_json_lines(path):
         pair = _pair(row, f"{path}:{number}", number)
         if pair.id in seen:
             repeated += 1
@@ -48,7 +48,7 @@ def read_preferences(path: Path) -> tuple[list[PreferencePair], list[Dropped], i
 def _pair(row: Mapping[str, object], where: str, number: int) -> PreferencePair:
     for field in FIELDS:
         if row.get(field) is None:
-            raise SsoError(f"{where}: field {field!r} is missing; a row has {', '.join(FIELDS)}")
+            raise UserError(f"{where}: field {field!r} is missing; a row has {', '.join(FIELDS)}")
     item = str(row.get("id") or f"line-{number}")
     return PreferencePair(
         id=item,
@@ -63,11 +63,13 @@ def _pair(row: Mapping[str, object], where: str, number: int) -> PreferencePair:
 def _prompt(value: object, where: str) -> tuple[Message, ...]:
     if isinstance(value, str):
         if not value.strip():
-            raise SsoError(f"{where} is empty")
+            raise UserError(f"{where} is empty")
         return ({"role": "user", "content": value},)
     messages = _messages(value, where)
     if messages[-1]["role"] != "user":
-        raise SsoError(f"{where}: the last message is by {messages[-1]['role']!r}, not by the user")
+        raise UserError(
+            f"{where}: the last message is by {messages[-1]['role']!r}, not by the user"
+        )
     return tuple(messages)
 
 
@@ -76,14 +78,14 @@ def _response(value: object, where: str) -> str:
         return value.strip()
     last = _messages(value, where)[-1]
     if last["role"] != "assistant":
-        raise SsoError(f"{where}: the last message is by {last['role']!r}, not by the assistant")
+        raise UserError(f"{where}: the last message is by {last['role']!r}, not by the assistant")
     return last["content"].strip()
 
 
 def _messages(value: object, where: str) -> list[Message]:
     turns = [value] if isinstance(value, Mapping) else value
     if not isinstance(turns, list) or not turns:
-        raise SsoError(f"{where}: a text or a list of messages was expected")
+        raise UserError(f"{where}: a text or a list of messages was expected")
     messages = []
     for turn in turns:
         fields = turn if isinstance(turn, Mapping) else {}
@@ -92,6 +94,6 @@ def _messages(value: object, where: str) -> list[Message]:
             fields.get("content", fields.get("value")),
         )
         if not isinstance(role, str) or not isinstance(content, str):
-            raise SsoError(f"{where}: a message needs the texts 'role' and 'content'")
+            raise UserError(f"{where}: a message needs the texts 'role' and 'content'")
         messages.append({"role": _ROLES.get(role, role), "content": content})
     return messages

@@ -9,11 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sso.errors import SsoError
-from sso.feature_selection import Selected, select_features, shorten
+from groundwork.errors import UserError
+from groundwork.seeds import item_seed
+from sso.principle_features import Selected, select_features, shorten
 from sso.principles import PrincipleBook
 from sso.records import Message, Principle, Query
-from sso.seeds import item_seed
 from sso.settings import PrincipleSettings, SamplingSettings
 
 if TYPE_CHECKING:  # sso.arms imports this module
@@ -157,7 +157,7 @@ def make_principles(
     ``progress(1)`` is called as each reply comes in.
     """
     if settings.features_per_query > len(book.features):
-        raise SsoError(
+        raise UserError(
             f"principles.features_per_query is {settings.features_per_query}, "
             f"but the principles file has {len(book.features)} features"
         )

@@ -15,8 +15,8 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from sso.errors import SsoError
-from sso.jsonl import describe
+from groundwork.errors import UserError
+from groundwork.records import first_problem
 from sso.records import Message
 
 Side = Literal["good", "bad"]
@@ -107,12 +107,12 @@ class PrincipleBook(_Part):
         return self
 
     def feature(self, name: str) -> Feature:
-        """The feature of that name, Concision included; ``SsoError`` if there is none."""
+        """The feature of that name, Concision included; ``UserError`` if there is none."""
         for feature in (*self.features, self.concision):
             if feature.name == name:
                 return feature
         names = [f.name for f in (*self.features, self.concision)]
-        raise SsoError(f"no preference feature {name!r}{_nearest(name, names)}")
+        raise UserError(f"no preference feature {name!r}{_nearest(name, names)}")
 
     def predefined(self, names: Sequence[str], side: Side) -> str:
         """The predefined guidelines of these features, one line each."""
@@ -123,7 +123,7 @@ def load_principles(file: str | Path | None = None) -> PrincipleBook:
     """Read a principles file, or the packaged one.
 
     Raises:
-        SsoError: the file is missing, is no YAML mapping, or a key is missing, unknown or wrong;
+        UserError: the file is missing, is no YAML mapping, or a key is missing, unknown or wrong;
             the message names the file, the place and the nearest valid key.
     """
     if file is None:
@@ -133,9 +133,9 @@ def load_principles(file: str | Path | None = None) -> PrincipleBook:
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
-        raise SsoError(f"principles file {path}: {error.strerror or error}") from None
+        raise UserError(f"principles file {path}: {error.strerror or error}") from None
     except UnicodeDecodeError:
-        raise SsoError(f"principles file {path}: not UTF-8 text") from None
+        raise UserError(f"principles file {path}: not UTF-8 text") from None
     return parse_principles(text, str(path))
 
 
@@ -146,15 +146,15 @@ def parse_principles(text: str, name: str) -> PrincipleBook:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         line = f":{mark.line + 1}" if mark else ""
-        raise SsoError(f"principles file {name}{line}: not YAML ({error.problem})") from None
+        raise UserError(f"principles file {name}{line}: not YAML ({error.problem})") from None
     except yaml.YAMLError as error:
-        raise SsoError(f"principles file {name}: not YAML ({error})") from None
+        raise UserError(f"principles file {name}: not YAML ({error})") from None
     if not isinstance(data, dict):
-        raise SsoError(f"principles file {name}: a mapping of keys was expected")
+        raise UserError(f"principles file {name}: a mapping of keys was expected")
     try:
         return PrincipleBook.model_validate(data)
     except ValidationError as error:
-        raise SsoError(f"principles file {name}: {_problem(error)}") from None
+        raise UserError(f"principles file {name}: {_problem(error)}") from None
 
 
 def contrast_prompt(book: PrincipleBook, guidelines: str, query: str) -> tuple[Message, ...]:
@@ -171,7 +171,7 @@ def plain_prompt(query: str) -> tuple[Message, ...]:
 def _problem(error: ValidationError) -> str:
     """One line; for an unknown key also the nearest one that the same place knows."""
     first = error.errors()[0]
-    text = describe(error)
+    text = first_problem(error)
     if first["type"] != "extra_forbidden":
         return text
     known = _keys_at(first["loc"])

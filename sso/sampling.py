@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
+from groundwork.seeds import item_seed
 from sso.principles import PrincipleBook, contrast_prompt, plain_prompt
 from sso.records import Contrast, Message, PreferencePair, Principle, Query, Response
-from sso.seeds import item_seed
 from sso.settings import SamplingSettings
 
 if TYPE_CHECKING:  # sso.arms imports this module

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-
-class Section(BaseModel):
-    """Base of the settings sections: unknown keys are errors, values are validated."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+from groundwork.records import Section
 
 
 class PrincipleSettings(Section):

@@ -21,15 +21,15 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from transformers import Trainer, TrainerCallback
 
+from groundwork.cpu_kernels import give_back_memory, gradients_in_place
 from sso.batches import MicroBatch, micro_batches, pack_groups, packed_batch, plain_batch
 from sso.encoding import EncodedGroup
 from sso.guards import check_losses, gradient_error
-from sso.kernels import give_back_memory, gradients_in_place
 from sso.logprobs import Form
 from sso.objectives import Objective
-from sso.references import References, compute_references, save_references
+from sso.reference_logprobs import References, compute_references, save_references
 from sso.settings import LossSettings
-from sso.steps import MicroResult, measures_of, micro_result, share_of_rank
+from sso.step_math import MicroResult, measures_of, micro_result, share_of_rank
 
 Progress = Callable[[int, int], None]
 
@@ -38,7 +38,7 @@ LAYERS_BETWEEN = 10
 
 
 class PreferenceTrainer(Trainer):
-    """Trains a driven model (``sso.forms.drive``) on optimizer batches of prompt groups.
+    """Trains a driven model (``sso.fast_forward.drive``) on optimizer batches of prompt groups.
 
     ``steps`` holds the groups of every optimizer step. ``references`` may be None: they are then computed
     when training begins and written to ``work / "references.safetensors"``.

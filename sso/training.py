@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sso.errors import SsoError
+from groundwork.errors import UserError
 from sso.objectives import Objective, PromptGroup, as_objective
 from sso.settings import MethodSettings, TrainingSettings
 
@@ -58,14 +58,14 @@ def train(
 
     Reads ``settings.loss`` and ``settings.training``. ``work`` keeps what a killed run resumes
     from (mid-stage checkpoints, reference log-probabilities) and ``curve.jsonl``, a record a step.
-    ``progress`` counts groups, scored by the reference and trained. Raises ``SsoError`` where nothing
+    ``progress`` counts groups, scored by the reference and trained. Raises ``UserError`` where nothing
     is left to train on, where a number is not finite (with the pair ids), or where a setting
     needs what this machine lacks.
     """
+    from groundwork.cpu_kernels import cache_products, kept_memory, speed_up
     from sso.checkpoints import add_lora, load_policy, load_tokenizer, weights_fingerprint
     from sso.encoding import encode_groups
-    from sso.forms import drive, find_form, set_shared_attention
-    from sso.kernels import cache_products, kept_memory, speed_up
+    from sso.fast_forward import drive, find_form, set_shared_attention
     from sso.logprobs import LEAN_CHUNK_BYTES
 
     objective, options = as_objective(objective), settings.training
@@ -112,8 +112,8 @@ def _trainer(
 ) -> PreferenceTrainer:
     from transformers.trainer_callback import PrinterCallback
 
-    from sso.references import load_references
-    from sso.steps import training_order
+    from sso.reference_logprobs import load_references
+    from sso.step_math import training_order
     from sso.trainer import PreferenceTrainer
 
     options = settings.training
@@ -135,14 +135,14 @@ def _trainer(
             progress=progress,
         )
     except (ValueError, ImportError, RuntimeError) as error:
-        raise SsoError(f"training settings: {' '.join(str(error).split())}") from error
+        raise UserError(f"training settings: {' '.join(str(error).split())}") from error
     trainer.remove_callback(PrinterCallback)
     return trainer
 
 
 def _sharded_form(trainer: PreferenceTrainer, form: Form) -> Form:
     """ZeRO-3 gathers weights only inside the modules that own them: the head must be called."""
-    from sso.forms import drive
+    from sso.fast_forward import drive
 
     plugin = getattr(trainer.accelerator.state, "deepspeed_plugin", None)
     if plugin is None or plugin.zero_stage != 3 or not form.chunked_head:

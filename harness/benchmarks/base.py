@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from harness.data.source import DataSource
+from harness.data.sources import DataSource
 from harness.engines.base import Engine
 from judges import Judge
 from leaderboards.records import ItemScore, Score

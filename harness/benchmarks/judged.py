@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from groundwork.errors import UserError
+from harness.benchmarks.aggregate import data_marks, flat, protocol_id
+from harness.benchmarks.answers_file import text_hash
 from harness.benchmarks.base import EvalRequest
-from harness.benchmarks.outputs import text_hash
-from harness.benchmarks.scoring import data_marks, flat, protocol_id
-from harness.errors import HarnessError
 
 if TYPE_CHECKING:
     from harness.engines.base import Engine, Message
@@ -87,7 +87,7 @@ def ask(
     An answer that could not be generated is not judged: its verdict is an error.
 
     Raises:
-        HarnessError: the judge answered about other items than it was asked about.
+        UserError: the judge answered about other items than it was asked about.
     """
     from judges import Verdict
 
@@ -95,7 +95,7 @@ def ask(
     answers = (judge.preferences if kind == "preference" else judge.ratings)(asked) if asked else []
     given = {verdict.item_id: verdict for verdict in answers}
     if set(given) != {item.item_id for item in asked}:
-        raise HarnessError(f"the judge gave {len(given)} verdicts on {len(asked)} items, or others")
+        raise UserError(f"the judge gave {len(given)} verdicts on {len(asked)} items, or others")
     return [
         given.get(item.item_id)
         or Verdict(item_id=item.item_id, kind=kind, judge=judge.name, protocol="", state="error")

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from harness.benchmarks import get_benchmark, load_protocol
+from harness.benchmarks.aggregate import Header, flat, protocol_id
+from harness.benchmarks.answer_key import ObjectiveBenchmark
+from harness.benchmarks.answers_file import read_saved
 from harness.benchmarks.base import Outcome, ProtocolSpec
-from harness.benchmarks.objective import ObjectiveBenchmark
-from harness.benchmarks.outputs import read_saved
-from harness.benchmarks.scoring import Header, flat, protocol_id
 from harness.errors import DataError, ProtocolError
 
 TEXT_FIELDS = ("output", "logprobs", "solution", "response", "model_outputs", "error")

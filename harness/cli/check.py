@@ -43,11 +43,12 @@ def check(
     json: Annotated[Path | None, typer.Option("--json", help="JSON to write.")] = None,
 ) -> None:
     """Compare a run with a baseline: exit 0 pass, 1 fail, 3 cannot tell, 2 bad input."""
-    from leaderboards import LeaderboardError, gate_text, write_outputs
+    from groundwork.errors import UserError
     from leaderboards import check as run_check
+    from leaderboards import gate_text, write_outputs
 
     if inconclusive not in ("report", "pass", "fail"):
-        raise LeaderboardError(f"--inconclusive {inconclusive!r}: report, pass or fail")
+        raise UserError(f"--inconclusive {inconclusive!r}: report, pass or fail")
     result = run_check(
         run,
         baseline,
@@ -65,7 +66,7 @@ def check(
 
 
 def _effects(texts: list[str]) -> dict[str, float]:
-    from leaderboards import LeaderboardError
+    from groundwork.errors import UserError
 
     found = {}
     for text in texts:
@@ -73,7 +74,7 @@ def _effects(texts: list[str]) -> dict[str, float]:
         try:
             found[name] = float(value)
         except ValueError:
-            raise LeaderboardError(f"--effect {text!r}: expected BENCHMARK=NUMBER") from None
+            raise UserError(f"--effect {text!r}: expected BENCHMARK=NUMBER") from None
     return found
 
 

@@ -30,7 +30,7 @@ Names = Annotated[
 def list_(to: Folder = None) -> None:
     """What there is: rows, size, licence, how to get it, and whether the folder has it."""
     from harness.data.manifest import manifest
-    from harness.data.source import DataSource
+    from harness.data.sources import DataSource
 
     folder = to or _default_folder()
     source = DataSource("dir", folder)
@@ -71,8 +71,8 @@ def get(
 ) -> None:
     """Download, check and lay out data; run again to go on after an interruption."""
     from harness.data.download import UnreachableError
-    from harness.data.get import Got, get, take_archive
-    from harness.data.gpqa import ARCHIVE
+    from harness.data.gpqa_archive import ARCHIVE
+    from harness.data.install import Got, get, take_archive
     from harness.data.manifest import select
     from harness.errors import DataError
 

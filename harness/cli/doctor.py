@@ -30,14 +30,16 @@ def doctor() -> None:
         for line in lines:
             print(f"  {line}")
     if problems:
-        from harness.errors import HarnessError
+        from groundwork.errors import UserError
 
-        raise HarnessError("\n".join(problems))
+        raise UserError("\n".join(problems))
     print("everything that the quick start needs is here")
 
 
 def _machine() -> list[str]:
     import torch
+
+    from harness.estimate import machine_gflops
 
     free = shutil.disk_usage(Path.cwd()).free / 1e9
     lines = [
@@ -60,27 +62,6 @@ def _cores() -> int:
 
 def _memory_gb() -> float:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
-
-
-def machine_gflops(size: int = 1024, repeats: int = 8) -> float:
-    """Measured fp32 matrix-product rate of the CPU (or of the first GPU in bf16), GFLOP/s."""
-    import time
-
-    import torch
-
-    gpu = torch.cuda.is_available()
-    a = torch.randn(size, size)
-    if gpu:
-        size, a = 8192, torch.randn(8192, 8192, dtype=torch.bfloat16, device="cuda")
-    a @ a
-    if gpu:
-        torch.cuda.synchronize()
-    started = time.perf_counter()
-    for _ in range(repeats):
-        a @ a
-    if gpu:
-        torch.cuda.synchronize()
-    return 2 * size**3 * repeats / (time.perf_counter() - started) / 1e9
 
 
 def _packages(problems: list[str]) -> list[str]:

@@ -48,7 +48,7 @@ def show(
     last: Annotated[int, typer.Option("--last", help="Points of each series.")] = 10,
 ) -> None:
     """Print the last figures of each series, level shifts told."""
-    from leaderboards.trends import show as show_series
+    from leaderboards.history_series import show as show_series
 
     names = split_names(benchmarks or "")
     print(show_series(_url(db), benchmarks=names, model=model, branch=branch, last=last))
@@ -65,8 +65,8 @@ def plot(
     branch: Branch = None,
 ) -> None:
     """Plot each series with its interval and its level shifts."""
+    from leaderboards.history_series import series
     from leaderboards.plots import history_figure, save
-    from leaderboards.trends import series
 
     names = split_names(benchmarks or "")
     shown = series(_url(db), benchmarks=names, model=model, branch=branch)

@@ -12,7 +12,7 @@ from harness.cli.app import app
 from harness.cli.options import Judging, Preset, Set, expanded
 
 if TYPE_CHECKING:
-    from harness.session import Session
+    from harness.resources import Session
 
 judge = typer.Typer(help="How good a judge is.")
 app.add_typer(judge, name="judge", no_args_is_help=True)
@@ -33,7 +33,7 @@ class Asking(Judging):
         from harness.config import load_config
         from harness.data import open_source
         from harness.models import resolve_model
-        from harness.session import Session
+        from harness.resources import Session
 
         config = load_config(self.preset, self.set_ or (), self.flags())
         return Session(config, resolve_model(config.model), open_source(config.data))
@@ -51,14 +51,14 @@ def agreement(
     import random
 
     from judges.agreement import measure_agreement, remember_agreement
-    from judges.kinds.labelled import load_labelled
+    from judges.protocols.labelled import load_labelled
     from judges.store import VerdictStore
 
     pairs = load_labelled(file)
     if asking.limit is not None and asking.limit < len(pairs):
         pairs = random.Random("agreement").sample(pairs, asking.limit)
     session = asking.session()
-    from harness.session import verdict_store
+    from harness.resources import verdict_store
 
     try:
         found = measure_agreement(session.judge(), pairs, data=file.stem)
@@ -106,8 +106,8 @@ def pairs(
 
 
 def _rows(file: Path) -> list[dict[str, object]]:
-    from harness.data.source import read_rows
-    from harness.store import digest
+    from groundwork.files import digest
+    from harness.data.sources import read_rows
 
     rows = read_rows(file, required=("prompt", "chosen", "rejected"))
     for row in rows:

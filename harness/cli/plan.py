@@ -11,7 +11,7 @@ from harness.cli.options import Evaluation, Judging, Training, configured, expan
 def plan(training: Training, evaluation: Evaluation, judging: Judging) -> None:
     """Print the stages of a run with estimates of tokens, time, disk and judge dollars."""
     from harness.estimate import plan_table
-    from harness.preflight import prepare
+    from harness.prepare import prepare
 
     config = configured(evaluation, judging, training)
     prepared = prepare(config, None, print)

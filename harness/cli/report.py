@@ -33,11 +33,12 @@ def plot(
     form: Annotated[str, typer.Option("--format", "-f", help="pdf, svg or png.")] = "pdf",
 ) -> None:
     """Write the figures of runs: scores, length, on-policyness, training curves, cost."""
-    from leaderboards import LeaderboardError, load_runs, plots
+    from groundwork.errors import UserError
+    from leaderboards import load_runs, plots
     from leaderboards.runs import read_runs
 
     if form not in ("pdf", "svg", "png"):
-        raise LeaderboardError(f"no plot format {form!r} (there are pdf, svg, png)")
+        raise UserError(f"no plot format {form!r} (there are pdf, svg, png)")
     folder = out or runs[0] / "plots"
     read, frame = read_runs(runs), load_runs(runs)
     for name, draw in {
@@ -49,7 +50,7 @@ def plot(
     }.items():
         try:
             figure = draw()
-        except LeaderboardError as error:
+        except UserError as error:
             print(f"no {name} plot: {error}")
             continue
         print(f"written: {plots.save(figure, folder / f'{name}.{form}')}")

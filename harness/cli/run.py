@@ -15,7 +15,7 @@ def run(training: Training, evaluation: Evaluation, judging: Judging, quiet: Qui
     from harness.config import ConfigError
     from harness.experiment import run_experiment
     from harness.progress import Reporter
-    from leaderboards import render
+    from leaderboards import render_table
 
     config = configured(evaluation, judging, training)
     if config.iterations < 1:
@@ -24,7 +24,7 @@ def run(training: Training, evaluation: Evaluation, judging: Judging, quiet: Qui
         raise ConfigError("no methods given: name at least one arm, as in --methods sso")
     folder = evaluation.folder(config)
     summary = run_experiment(config, folder, Reporter(Console(), quiet))
-    print(render([folder], format="terminal"))
+    print(render_table([folder], format="terminal"))
     print(
         f"{len(summary.done)} stages run in {summary.seconds:.0f} s, {len(summary.skipped)} were "
         f"done before. Run folder: {folder}"

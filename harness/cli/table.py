@@ -29,13 +29,13 @@ def table(
     out: Annotated[Path | None, typer.Option("--out", "-o", help="File to write.")] = None,
 ) -> None:
     """Print or write a paper-style table of one or more runs."""
-    from leaderboards import render
+    from leaderboards import render_table
 
-    text = render(runs, layout=layout, format=form, against=against, paper_model=paper_model)
+    text = render_table(runs, layout=layout, format=form, against=against, paper_model=paper_model)
     if out is None:
         print(text)
     else:
-        from leaderboards.writing import write_whole
+        from groundwork.files import write_atomic
 
-        written = write_whole(out, text + ("" if text.endswith("\n") else "\n"), "the table")
-        print(f"written: {written}")
+        write_atomic(out, text + ("" if text.endswith("\n") else "\n"))
+        print(f"written: {out}")

@@ -10,7 +10,7 @@ import typer
 from harness.cli.app import app
 
 if TYPE_CHECKING:
-    from judges.exchange.files import Exchanged
+    from judges.import_export.files import Exchanged
     from judges.store import VerdictStore
 
 verdicts = typer.Typer(help="The store of verdicts: export, import, stats.")
@@ -49,7 +49,7 @@ def export(
 ) -> None:
     """Write verdicts as JSONL, alpaca_eval annotations or FastChat judgments."""
     from judges import JudgeError
-    from judges.exchange import export_alpaca_eval, export_fastchat, export_jsonl
+    from judges.import_export import export_alpaca_eval, export_fastchat, export_jsonl
     from judges.prompts import prompt_book
 
     source = _open(store)
@@ -75,7 +75,7 @@ def import_(
     store: Store = None,
 ) -> None:
     """Read verdicts made elsewhere, so that nobody is asked again."""
-    from judges.exchange import import_alpaca_eval, import_fastchat, import_jsonl
+    from judges.import_export import import_alpaca_eval, import_fastchat, import_jsonl
     from judges.prompts import prompt_book
 
     target = _open(store)
@@ -89,7 +89,7 @@ def import_(
 
 
 def _open(store: Path | None) -> VerdictStore:
-    from harness.session import verdict_store
+    from harness.resources import verdict_store
     from judges.store import VerdictStore
 
     return VerdictStore(store or verdict_store())

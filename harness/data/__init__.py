@@ -5,7 +5,32 @@ that finds files and reads rows. ``manifest.yaml`` lists the public sets with th
 fills a folder from it and ``verify`` checks one. Light to import.
 """
 
-from harness.data.opening import open_source
-from harness.data.source import DataSource
+from __future__ import annotations
+
+from pathlib import Path
+
+from harness.data.sources import DataSource
+from harness.errors import DataError
 
 __all__ = ["DataSource", "open_source"]
+
+SAMPLE_FOLDER = Path(__file__).parent / "sample"
+SAMPLE_VERSION = "1"
+
+
+def open_source(spec: str | Path) -> DataSource:
+    """``sample``, ``hub`` or a folder.
+
+    Raises:
+        DataError: the folder does not exist.
+    """
+    if spec == "sample":
+        return DataSource("sample", SAMPLE_FOLDER, SAMPLE_VERSION)
+    if spec == "hub":
+        from harness.data.hub import hub_source
+
+        return hub_source()
+    root = Path(spec)
+    if not root.is_dir():
+        raise DataError(f"no data folder {root} (give 'sample', 'hub' or an existing folder)")
+    return DataSource("dir", root)

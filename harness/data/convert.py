@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from groundwork.files import write_lines
 from harness.data.manifest import DataFile
 from harness.errors import DataError
-from harness.store import write_lines
 
 
 def convert(file: DataFile, parts: Sequence[Path], target: Path) -> None:
@@ -57,7 +57,7 @@ def _checked(file: DataFile, rows: list[dict[str, Any]]) -> list[dict[str, Any]]
 def math_row(row: Mapping[str, Any], subject: str, number: int) -> dict[str, Any]:
     """A Hendrycks MATH row with its boxed answer. The hub's copy has lost the original file numbers,
     so ids count its rows: ``test/algebra/row-0``."""
-    from harness.benchmarks.math.extraction import last_boxed
+    from harness.data.boxed import last_boxed
 
     return {
         **row,

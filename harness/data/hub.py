@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.data.download import UnreachableError
-from harness.data.get import get
+from harness.data.install import get
 from harness.data.manifest import manifest, manifest_revision
-from harness.data.source import DataSource
+from harness.data.sources import DataSource
 from harness.errors import DataError
 
 

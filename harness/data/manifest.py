@@ -17,8 +17,8 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
+from groundwork.files import read_json, write_json
 from harness.errors import DataError
-from harness.store import read_json, write_json
 
 MANIFEST = Path(__file__).with_name("manifest.yaml")
 LOCK = "data.lock.json"

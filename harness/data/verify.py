@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from harness.data.gpqa import SUBSETS, read_member
+from harness.data.gpqa_archive import SUBSETS, read_member
 from harness.data.manifest import DataFile, Locked, manifest, read_lock
-from harness.data.source import DataSource, read_bytes, read_rows
+from harness.data.sources import DataSource, read_bytes, read_rows
 from harness.errors import DataError
 
 

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from harness.engines.attention import OwnPass, OwnStore, PrefixPass, RowGroup, StepPass
 from harness.engines.base import Completion, ContinuationLogprob
-from harness.engines.codec import Codec
-from harness.engines.rows import Decoding, Row, advance, make_rows, pieces, read_targets
-from harness.engines.sampling import pick, uniforms
-from harness.engines.schedule import Batch, Group
+from harness.engines.batching import Batch, Group
+from harness.engines.chat_tokenizer import Codec
+from harness.engines.decode_state import Decoding, Row, advance, make_rows, pieces, read_targets
+from harness.engines.kv_cache import OwnPass, OwnStore, PrefixPass, RowGroup, StepPass
+from harness.engines.sample_token import pick, uniforms
 
 COMPACT_SHARE = 8
 """Finished rows are dropped once they are more than one in this many."""

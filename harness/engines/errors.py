@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from harness.errors import HarnessError
+from groundwork.errors import UserError
 
 
-class EngineError(HarnessError):
+class EngineError(UserError):
     """An engine that can't be opened, or that died."""
 
 

@@ -59,7 +59,7 @@ class FakeEngine:
         finished: Collection[int] = (),
     ) -> list[Completion]:
         """Texts of up to 24 words; a limit below the text's length truncates it."""
-        from harness.engines.codec import cut_at_stop
+        from harness.engines.chat_tokenizer import cut_at_stop
 
         seeds = list(seeds) if seeds is not None else list(range(len(prompts)))
         results, skip = [], set(finished)

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from harness.engines.base import Completion, ContinuationLogprob, Message, Prompt
-from harness.engines.codec import Codec
+from harness.engines.batching import Batch, plan_batches
+from harness.engines.chat_tokenizer import Codec
 from harness.engines.errors import ContextTooLong, EngineError
-from harness.engines.schedule import Batch, plan_batches
 from harness.models import check_model_folder, model_fingerprint, quiet_transformers
 
 CPU_ROWS, CUDA_ROWS = 128, 256
@@ -82,7 +82,7 @@ class HfEngine:
         Raises:
             ContextTooLong: a prompt fills the model's context; nothing has been generated yet.
         """
-        from harness.engines.rows import Decoding
+        from harness.engines.decode_state import Decoding
 
         ids = self.codec.encode([self.codec.text(prompt) for prompt in prompts])
         self._check_room(ids)
@@ -212,10 +212,10 @@ def _load(folder: Path, device: str, dtype: str) -> Any:
 
 def _decoder(model: Any, codec: Codec, **limits: int) -> Any:
     """The fast decode loop where the model's attention is plain, else the one that asks nothing."""
-    from harness.engines.attention import takes_rows
     from harness.engines.decode import Decoder
+    from harness.engines.decode_padded import PlainDecoder
+    from harness.engines.kv_cache import takes_rows
     from harness.engines.packed import pack_linears
-    from harness.engines.plain import PlainDecoder
 
     kind = Decoder if takes_rows(model) else PlainDecoder
     pack_linears(model, CPU_ROWS)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from harness.engines.base import Completion, ContinuationLogprob, Message, Prompt
-from harness.engines.codec import Codec, cut_at_stop
+from harness.engines.chat_tokenizer import Codec, cut_at_stop
 from harness.engines.errors import ContextTooLong, EngineError
 
 T = TypeVar("T")

@@ -2,7 +2,7 @@
 
 torch sends a float32 linear layer to MKL, which on CPUs of other makers than Intel does not use
 AVX-512: on an AMD EPYC with it, oneDNN's kernels do the same product 2.2 times as fast (measured
-by ``docs/benchmarks/generation.py``). Weights are packed once, into the layout that its kernels read.
+by ``benchmarking/generation.py``). Weights are packed once, into the layout that its kernels read.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.engines.base import Completion, ContinuationLogprob, Message, Prompt
-from harness.engines.codec import Codec, cut_at_stop
+from harness.engines.chat_tokenizer import Codec, cut_at_stop
 from harness.engines.errors import ContextTooLong, EngineError
 from harness.models import check_model_folder, model_fingerprint
 

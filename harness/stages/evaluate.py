@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from harness.benchmarks import EvalRequest, get_benchmark, load_protocol
 from harness.config import RunConfig
-from harness.data.source import DataSource
-from harness.plan import Source, Stage, StageOutcome, StageRun
+from harness.data.sources import DataSource
+from harness.stage import Source, Stage, StageOutcome, StageRun
 from harness.stages.pair_accuracy import write_results
 
 

@@ -7,9 +7,9 @@ import random
 from pathlib import Path
 from typing import Any
 
+from groundwork.files import digest, read_json_lines, write_lines
 from harness.config import RunConfig
-from harness.plan import Source, Stage, StageOutcome, StageRun
-from harness.store import digest, read_lines, write_lines
+from harness.stage import Source, Stage, StageOutcome, StageRun
 from judges import Comparison, PairAccuracy, PairOutcome
 from leaderboards.records import ItemScore, Score
 
@@ -32,7 +32,7 @@ def pair_accuracy_stage(
     def work(run: StageRun) -> StageOutcome:
         from judges import pair_accuracy
 
-        rows = read_lines(run.inputs["pairs"])
+        rows = read_json_lines(run.inputs["pairs"])
         sample = draw_pairs(rows, config.pair_accuracy.limit, seed)
         judge = run.session.judge()
         result = pair_accuracy(judge, [comparison(row) for row in sample], [1] * len(sample))
@@ -152,7 +152,7 @@ def pair_marks(data: str, comparable: bool, n: int, available: int) -> tuple[str
 
 def write_results(folder: Path, items: list[ItemScore], scores: list[Score]) -> None:
     """``items.jsonl`` and ``scores.json`` of an evaluation, atomically."""
-    from harness.store import write_json
+    from groundwork.files import write_json
 
     write_lines(folder / "items.jsonl", [item.model_dump_json() for item in items])
     write_json(folder / "scores.json", [json.loads(s.model_dump_json()) for s in scores])

@@ -14,13 +14,13 @@ from contextlib import contextmanager
 from typing import Any
 
 from judges.client.connection import Connection
-from judges.client.dispatch import Dispatch
 from judges.client.limiter import AdaptiveLimiter
+from judges.client.queue import Dispatch
 from judges.client.records import Answer, ClientSettings, Failure, HopelessError, Tally
-from judges.client.sending import Sender
+from judges.client.retry import Sender
 from judges.credentials import scrub
 from judges.prices import Budget
-from judges.requests import JudgeRequest
+from judges.request import JudgeRequest
 from judges.store import VerdictStore
 
 __all__ = ["Answer", "Client", "ClientSettings", "Failure", "HopelessError", "Tally", "run_async"]

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from judges.client.records import Answer, Failure, HopelessError
 from judges.errors import JudgeError
-from judges.replies import read_reply
-from judges.requests import JudgeRequest
+from judges.reply import read_reply
+from judges.request import JudgeRequest
 from judges.store import StoredReply
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from judges.errors import JudgeError
-from judges.requests import JudgeRequest
+from judges.request import JudgeRequest
 from judges.store import StoredReply
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from importlib import import_module
 
-from leaderboards.errors import LeaderboardError
+from groundwork.errors import UserError
 from leaderboards.table import Table
 
 FORMATS: dict[str, str] = {
@@ -20,6 +20,6 @@ FORMATS: dict[str, str] = {
 def format_named(name: str) -> Callable[[Table], str]:
     """The ``render`` function of a format; an unknown name is an error that lists the known ones."""
     if name not in FORMATS:
-        raise LeaderboardError(f"no table format {name!r}; known: {', '.join(FORMATS)}")
+        raise UserError(f"no table format {name!r}; known: {', '.join(FORMATS)}")
     render: Callable[[Table], str] = import_module(FORMATS[name]).render
     return render

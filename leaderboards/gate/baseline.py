@@ -17,11 +17,11 @@ from typing import Any
 
 import numpy as np
 
-from leaderboards.errors import LeaderboardError
-from leaderboards.frame import load_runs, over_seeds
+from groundwork.errors import UserError
+from groundwork.files import write_atomic
 from leaderboards.items import Items, load_items
 from leaderboards.runs import read_json
-from leaderboards.writing import write_whole
+from leaderboards.score_frame import load_runs, over_seeds
 
 SCHEMA = 1
 KIND = "sso-bench baseline"
@@ -65,10 +65,11 @@ def save_baseline(
     """Write the baseline of a run to ``path`` (JSON, one line a benchmark and seed).
 
     Without ``arm`` and ``iteration`` every arm's last iteration is kept (base, where it is all there
-    is, as after ``eval``). Raises LeaderboardError when the run has no such checkpoint.
+    is, as after ``eval``). Raises UserError when the run has no such checkpoint.
     """
     content = baseline_text(run, arm=arm, iteration=iteration)
-    return write_whole(path, content, "the baseline")
+    write_atomic(path, content)
+    return path
 
 
 def baseline_text(run: Path | str, *, arm: str | None = None, iteration: int | None = None) -> str:
@@ -98,7 +99,7 @@ def checkpoints(records: list[Record], arm: str | None, iteration: int | None) -
     if not chosen:
         wanted = " ".join(str(part) for part in (arm, iteration) if part is not None)
         known = ", ".join(f"{name} up to {step}" for name, step in last.items()) or "nothing scored"
-        raise LeaderboardError(f"the run has no checkpoint {wanted}; it has {known}")
+        raise UserError(f"the run has no checkpoint {wanted}; it has {known}")
     return chosen
 
 
@@ -110,11 +111,9 @@ def load_baseline(path: Path) -> Side:
 def parse_baseline(content: Any, name: str) -> Side:
     """A baseline from its parsed JSON; ``name`` is how messages call it."""
     if not isinstance(content, dict) or content.get("kind") != KIND:
-        raise LeaderboardError(
-            f"not a baseline file: {name}; make one with: sso-bench baseline save"
-        )
+        raise UserError(f"not a baseline file: {name}; make one with: sso-bench baseline save")
     if content.get("schema", SCHEMA) > SCHEMA:
-        raise LeaderboardError(
+        raise UserError(
             f"{name} has schema {content['schema']}; this release reads up to {SCHEMA}: upgrade"
         )
     parts: dict[tuple[Any, ...], list[Record]] = {}
@@ -123,19 +122,19 @@ def parse_baseline(content: Any, name: str) -> Side:
         try:
             record = _record(entry, f"{name}#{number}", items)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise LeaderboardError(f"{name}: score {number} is damaged ({error!r})") from None
+            raise UserError(f"{name}: score {number} is damaged ({error!r})") from None
         key = tuple(
             record[field] for field in ("arm", "iteration", "benchmark", "metric", "protocol")
         )
         parts.setdefault(key, []).append(record)
     if not parts:
-        raise LeaderboardError(f"the baseline holds no scores: {name}")
+        raise UserError(f"the baseline holds no scores: {name}")
     frame = _frame([record for group in parts.values() for record in group])
     return Side(name, tuple(over_seeds(frame)), items)
 
 
 def _frame(records: list[Record]) -> Any:
-    from leaderboards.frame import to_frame
+    from leaderboards.score_frame import to_frame
 
     return to_frame(records)
 

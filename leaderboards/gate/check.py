@@ -9,9 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
+from groundwork.errors import UserError
 from leaderboards.compare import Comparison, ItemStore, compare_rows
-from leaderboards.errors import LeaderboardError
-from leaderboards.frame import collapse
 from leaderboards.gate.baseline import (
     Record,
     Side,
@@ -23,6 +22,7 @@ from leaderboards.gate.baseline import (
 )
 from leaderboards.gate.decide import MINIMUM_EFFECTS, OTHER_EFFECT, Decision, Status, decide
 from leaderboards.items import Items, load_items
+from leaderboards.score_frame import collapse
 from leaderboards.statistics.power import detectable_difference
 
 EXIT_CODES: dict[Status, int] = {"pass": 0, "fail": 1, "cannot tell": 3}
@@ -104,7 +104,7 @@ def check(
     the benchmarks that both have (or those named). ``minimum_effects`` overrides the smallest loss
     that matters, by benchmark. ``history`` is the history's file or URL.
 
-    Raises LeaderboardError (exit code 2) when a side can't be read, when protocols or items differ
+    Raises UserError (exit code 2) when a side can't be read, when protocols or items differ
     (it names which), or when nothing can be compared.
     """
     after = Side(str(run), tuple(checkpoints(headline_records([run]), arm, iteration)), {})
@@ -142,7 +142,7 @@ def _baseline(baseline: Path | str, history: str | None) -> Side:
     if path.is_file():
         return load_baseline(path)
     if not path.exists():
-        raise LeaderboardError(f"no such baseline (a run folder or a file): {path}")
+        raise UserError(f"no such baseline (a run folder or a file): {path}")
     return Side(text, tuple(headline_records([path])), {})
 
 
@@ -163,7 +163,7 @@ def _pairs(before: Side, after: Side, wanted: frozenset[str]) -> list[Pair]:
         match = index.get((point, record["benchmark"], record["metric"]))
         pairs.append(({**record, "arm": point[0], "iteration": point[1]}, match))
     if not any(second for _, second in pairs):
-        raise LeaderboardError(
+        raise UserError(
             f"nothing to compare: the run has {_listing(after)}; {before.name} has {_listing(before)}"
         )
     return pairs
@@ -184,7 +184,7 @@ def _listing(side: Side) -> str:
 
 def _same_protocol(first: Record, second: Record, name: str) -> None:
     if first["protocol"] != second["protocol"]:
-        raise LeaderboardError(
+        raise UserError(
             f"{first['benchmark']}: the run's protocol is {second['protocol']}, the baseline's is "
             f"{first['protocol']} ({name}); evaluate both alike or save a new baseline"
         )
@@ -207,7 +207,7 @@ def _same_ids(benchmark: str, mine: Items | None, theirs: Items | None) -> None:
     if left != right:
         only = sorted(left ^ right)
         where = "only in the baseline" if only[0] in left else "only in the run"
-        raise LeaderboardError(
+        raise UserError(
             f"{benchmark}: the run and the baseline have other items "
             f"({len(left)} against {len(right)}, {len(only)} differ; {only[0]} is {where}); "
             "use the same data, limit and item seed, or save a new baseline"
@@ -254,11 +254,11 @@ def _known_names(before: Side, after: Side, names: Iterable[str], alpha: float) 
     known = sorted({record["benchmark"] for side in (before, after) for record in side.records})
     for name in names:
         if name not in known:
-            raise LeaderboardError(
+            raise UserError(
                 f"no benchmark {name!r} in the run or the baseline; they have {', '.join(known)}"
             )
     if not 0 < alpha < 0.5:
-        raise LeaderboardError(f"alpha is an error rate between 0 and 0.5, not {alpha:g}")
+        raise UserError(f"alpha is an error rate between 0 and 0.5, not {alpha:g}")
 
 
 def _common_seeds(first: Record, second: Record | None) -> Pair:

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from xml.sax.saxutils import escape, quoteattr
 
-from leaderboards.errors import LeaderboardError
+from groundwork.errors import UserError
 from leaderboards.formats.markdown import escape as escape_markdown
 from leaderboards.gate.check import GateCheck, GateResult
 
@@ -70,7 +70,7 @@ def write_outputs(
 ) -> list[Path]:
     """Write the files asked for, and append the summary to $GITHUB_STEP_SUMMARY where it is set.
 
-    Returns the paths written; raises LeaderboardError when one can't be.
+    Returns the paths written; raises UserError when one can't be.
     """
     wanted = [(junit, to_junit(result)), (summary, to_markdown(result)), (json, result.to_json())]
     written = []
@@ -90,7 +90,7 @@ def _write(path: Path, text: str, mode: str) -> None:
         with path.open(mode, encoding="utf-8") as file:
             file.write(text)
     except OSError as error:
-        raise LeaderboardError(f"can't write {path}: {error.strerror}") from None
+        raise UserError(f"can't write {path}: {error.strerror}") from None
 
 
 def _name(check: GateCheck) -> str:

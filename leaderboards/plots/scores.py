@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from leaderboards.build import shows
-from leaderboards.errors import LeaderboardError
-from leaderboards.frame import over_seeds
+from groundwork.errors import UserError
+from leaderboards.build_table import shows
 from leaderboards.layouts import COLUMNS, Column
 from leaderboards.plots.style import (
     COLORS,
@@ -21,13 +20,14 @@ from leaderboards.plots.style import (
     styles_of,
     whole_steps,
 )
+from leaderboards.score_frame import over_seeds
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from leaderboards.trends import Series
+    from leaderboards.history_series import Series
 
 PANELS = (
     "ae2_lc", "mt_bench", "gpqa", "mmlu_pro", "math", "gsm8k", "mmlu", "ifeval", "pair_accuracy",
@@ -39,7 +39,7 @@ def iterations_figure(frame: pd.DataFrame) -> Figure:
     records = [r for r in over_seeds(frame) if not r["category"] and r["value"] == r["value"]]
     shown = [(COLUMNS[key], found) for key in PANELS if (found := of_column(records, COLUMNS[key]))]
     if not shown:
-        raise LeaderboardError("no scores to plot by iteration")
+        raise UserError("no scores to plot by iteration")
     styles = styles_of([record["arm"] for record in records])
     columns = min(3, len(shown))
     figure, axes = grid(columns, -(-len(shown) // columns))
@@ -84,7 +84,7 @@ def length_figure(frame: pd.DataFrame) -> Figure:
     lengths = {_point(r): r["value"] for r in records if r["metric"] == "length"}
     metrics = [m for m in ("lc_win_rate", "win_rate") if any(r["metric"] == m for r in records)]
     if not lengths or not metrics:
-        raise LeaderboardError("no AlpacaEval lengths and win rates to plot")
+        raise UserError("no AlpacaEval lengths and win rates to plot")
     styles = {**styles_of([r["arm"] for r in records]), "base": {"color": "#555555", "marker": "*"}}
     figure, axes = grid(len(metrics))
     for axis, metric in zip(axes, metrics, strict=True):

@@ -12,9 +12,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from leaderboards.errors import LeaderboardError
+from groundwork.errors import UserError
+from leaderboards.footnotes import arm_label
 from leaderboards.layouts import Layout, ordered_arms
-from leaderboards.marks import arm_label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,13 +32,13 @@ Style = dict[str, Any]
 def save(figure: Figure, path: Path) -> Path:
     """Write a figure as PDF, SVG or PNG (by the ending), with no date inside."""
     if path.suffix not in FORMATS:
-        raise LeaderboardError(f"a plot is written as {', '.join(FORMATS)}, not as {path.name!r}")
+        raise UserError(f"a plot is written as {', '.join(FORMATS)}, not as {path.name!r}")
     metadata = {"Date": None} if path.suffix == ".svg" else {"CreationDate": None}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, metadata=None if path.suffix == ".png" else metadata)
     except OSError as error:
-        raise LeaderboardError(f"a plot can't be written: {path}: {error.strerror}") from None
+        raise UserError(f"a plot can't be written: {path}: {error.strerror}") from None
     return path
 
 

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from leaderboards.errors import LeaderboardError
-from leaderboards.frame import over_seeds
+from groundwork.errors import UserError
 from leaderboards.layouts import COLUMNS
 from leaderboards.plots.scores import of_column
 from leaderboards.plots.style import (
@@ -23,6 +22,7 @@ from leaderboards.plots.style import (
     whole_steps,
 )
 from leaderboards.runs import Run, read_lines
+from leaderboards.score_frame import over_seeds
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,7 +42,7 @@ def policyness_figure(frame: pd.DataFrame, runs: Sequence[Run]) -> Figure:
     accuracy = of_column(over_seeds(frame), COLUMNS["pair_accuracy"])
     measured = _policyness(runs)
     if not accuracy and not measured:
-        raise LeaderboardError("no pair accuracy and no on-policyness to plot")
+        raise UserError("no pair accuracy and no on-policyness to plot")
     styles = styles_of([record["arm"] for record in accuracy] + [arm for arm, _ in measured])
     figure, (left, right) = grid(2)
     for arm, style in styles.items():
@@ -136,7 +136,7 @@ def curves_figure(runs: Sequence[Run]) -> Figure:
     drawn = {prefix: _points(curves, prefix) for prefix in _PANELS}
     drawn = {prefix: points for prefix, points in drawn.items() if points}
     if not drawn:
-        raise LeaderboardError("no training curves to plot")
+        raise UserError("no training curves to plot")
     styles = styles_of([arm for arm, _, _ in curves])
     figure, axes = grid(min(2, len(drawn)), -(-len(drawn) // 2))
     for axis, (prefix, lines) in zip(axes, drawn.items(), strict=False):
@@ -200,7 +200,7 @@ def cost_figure(frame: pd.DataFrame, runs: Sequence[Run]) -> Figure:
     quality = _quality(over_seeds(frame))
     points = {place: quality[place] for place in quality if place in spent}
     if not points:
-        raise LeaderboardError("no times of stages to plot cost against quality")
+        raise UserError("no times of stages to plot cost against quality")
     styles = styles_of([arm for arm, _ in points])
     with_dollars = any(spent[place][1] > 0 for place in points)
     figure, axes = grid(2 if with_dollars else 1)

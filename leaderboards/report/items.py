@@ -12,8 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from leaderboards.footnotes import arm_label
 from leaderboards.items import ITEM_METRICS
-from leaderboards.marks import arm_label
 from leaderboards.records import ItemScore, Score
 from leaderboards.runs import Evaluation, Run, read_items, read_lines
 

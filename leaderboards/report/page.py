@@ -11,20 +11,21 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from groundwork.files import write_atomic
 from leaderboards.compare import ItemStore
-from leaderboards.frame import frame_of
 from leaderboards.report import sections
 from leaderboards.report.items import collect
 from leaderboards.runs import Run, read_runs
-from leaderboards.writing import write_whole
+from leaderboards.score_frame import frame_of
 
 
 def write_report(runs: Sequence[Path | str], out: Path, title: str | None = None) -> Path:
     """Write the report of ``runs`` to the file ``out`` (HTML, self-contained, under 5 MB).
 
-    Raises LeaderboardError for runs that can't be read or a file that can't be written.
+    Raises UserError for runs that can't be read or a file that can't be written.
     """
-    return write_whole(out, report_html(read_runs(runs), title), "the report")
+    write_atomic(out, report_html(read_runs(runs)))
+    return out
 
 
 def report_html(runs: Sequence[Run], title: str | None = None) -> str:

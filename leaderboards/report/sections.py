@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterable, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from leaderboards.build import build_table
+from groundwork.errors import UserError
+from leaderboards.build_table import build_table
 from leaderboards.compare import ItemStore
-from leaderboards.errors import LeaderboardError
+from leaderboards.footnotes import arm_label, reason
 from leaderboards.formats import html as html_format
 from leaderboards.layouts import LAYOUTS
-from leaderboards.marks import arm_label, reason
 from leaderboards.paper import beside, published_model
 from leaderboards.plots import style
 from leaderboards.runs import Run
@@ -102,7 +102,7 @@ def tables(frame: pd.DataFrame, main: Table, store: ItemStore) -> str:
     for name in _worth(frame):
         try:
             parts.append(html_format.render(build_table(frame, LAYOUTS[name], store)))
-        except LeaderboardError:
+        except UserError:
             continue
     return "\n".join(parts)
 
@@ -140,7 +140,7 @@ def plots(frame: pd.DataFrame, runs: Sequence[Run]) -> str:
     for title, draw in wanted:
         try:
             picture = style.svg(draw(), title)
-        except LeaderboardError:
+        except UserError:
             continue
         parts.append(
             f'<figure class="plot">{picture}<figcaption>{escape(title)}</figcaption></figure>'

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 
+from groundwork.errors import UserError
 from sso.arms import (
     pbaa,
     pbaa_generator,
@@ -19,7 +20,6 @@ from sso.arms import (
     without_w_g,
 )
 from sso.arms.base import Arm, Step, StepContext, StepResult, TextEngine
-from sso.errors import SsoError
 
 _MODULES = (
     sso,
@@ -39,14 +39,14 @@ def get_arm(name: str) -> Arm:
     """The arm of that name; ``_`` and ``-`` and case don't matter.
 
     Raises:
-        SsoError: no such arm; the nearest name is given.
+        UserError: no such arm; the nearest name is given.
     """
     plain = name.strip().lower().replace("_", "-")
     if plain in ARMS:
         return ARMS[plain]
     close = difflib.get_close_matches(plain, list(ARMS), n=1, cutoff=0.5)
     hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(ARMS)}"
-    raise SsoError(f"no method {name!r}; {hint}")
+    raise UserError(f"no method {name!r}; {hint}")
 
 
 __all__ = ["ARMS", "Arm", "Step", "StepContext", "StepResult", "TextEngine", "get_arm"]

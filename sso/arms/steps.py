@@ -10,18 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from groundwork.errors import UserError
+from groundwork.records import read_records, write_records
+from groundwork.seeds import item_seed
 from sso.arms.base import StepContext, StepResult, TextEngine
-from sso.errors import SsoError
 from sso.filters import Dropped, LeakDetector, drop_counts, filter_contrasts, require_some
-from sso.jsonl import read_records, write_records
-from sso.measures import PairQuality, average_logprobs, fits_context, measure_pairs, summarize
 from sso.objectives import Objective, group_pairs
+from sso.pair_metrics import PairQuality, average_logprobs, fits_context, measure_pairs, summarize
 from sso.preferences import read_preferences
 from sso.principle_writing import PrincipleReport, make_principles
 from sso.principles import PrincipleBook, contrast_prompt, load_principles, plain_prompt
 from sso.records import Contrast, Message, PreferencePair, Principle, Query, Response
 from sso.sampling import Role, bad_pair, good_pair, policy_pair, sample_contrasts, sample_originals
-from sso.seeds import item_seed
 from sso.training import train
 
 CONTRASTS = "contrasts.jsonl"
@@ -173,15 +173,15 @@ def unique_queries(queries: Sequence[Query]) -> tuple[list[Query], int]:
     """The queries without repeated ones, and how many were repeated.
 
     Raises:
-        SsoError: no queries at all, or two different queries under one id.
+        UserError: no queries at all, or two different queries under one id.
     """
     if not queries:
-        raise SsoError("there are no queries to sample from")
+        raise UserError("there are no queries to sample from")
     found: dict[str, Query] = {}
     for query in queries:
         first = found.setdefault(query.id, query)
         if first.text != query.text:
-            raise SsoError(f"two different queries share the id {query.id!r}")
+            raise UserError(f"two different queries share the id {query.id!r}")
     return list(found.values()), len(queries) - len(found)
 
 

@@ -25,7 +25,7 @@ Call = Callable[..., Result]
 @pytest.fixture
 def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Call:
     """Run ``sso-bench ARGS`` and catch what it prints and its exit code."""
-    from harness.cli import main
+    from harness.cli.main import main
 
     def run(*args: object) -> Result:
         monkeypatch.setattr(sys, "argv", ["sso-bench", *map(str, args)])

@@ -15,7 +15,7 @@ import pytest
 from tests.end_to_end.conftest import small
 from tests.end_to_end.test_run import pairs, scores
 
-COMMAND = [sys.executable, "-c", "from harness.cli import main; main()"]
+COMMAND = [sys.executable, "-c", "from harness.cli.main import main; main()"]
 
 
 def start(args: list[str], cache: Path) -> subprocess.Popen[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.end_to_end.conftest import Call
-from tests.leaderboards.making import add_eval, start_run
+from tests.leaderboards.example_runs import add_eval, start_run
 
 
 @pytest.fixture

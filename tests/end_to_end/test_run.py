@@ -178,24 +178,24 @@ def test_all_problems_are_listed_at_once(
 def test_a_full_disk_is_told_and_nothing_is_lost(
     call: Call, tiny_model_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import harness.store
+    import groundwork.files
 
     out = tmp_path / "run"
-    real = harness.store.write_json
+    real = groundwork.files.write_atomic
 
-    def full(path: Path, value: object) -> None:
+    def full(path: Path, content: str | bytes) -> None:
         if path.name == "scores.json" and "math" in str(path):
             raise OSError(28, "No space left on device", str(path))
-        real(path, value)
+        real(path, content)
 
-    monkeypatch.setattr(harness.store, "write_json", full)
+    monkeypatch.setattr(groundwork.files, "write_atomic", full)
     done = call("run", "--iters", 1, *small(tiny_model_dir, out))
     assert done.code == 2
     assert "the disk is full" in done.err
     assert "resume with" in done.err
     kept = set(scores(out))
     assert kept
-    monkeypatch.setattr(harness.store, "write_json", real)
+    monkeypatch.setattr(groundwork.files, "write_atomic", real)
     resumed = call("run", "--iters", 1, *small(tiny_model_dir, out))
     assert resumed.code == 0, resumed.err
     assert kept < set(scores(out))

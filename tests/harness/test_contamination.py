@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from groundwork.errors import UserError
 from harness.contamination import QUESTIONS, Overlap, find_overlaps, item_texts, words
 from harness.data import DataSource, open_source
-from harness.errors import DataError, HarnessError
+from harness.errors import DataError
 
 LONG = (
     "A farmer plants nineteen rows of apple trees, and each row holds twenty-three trees; "
@@ -117,9 +118,9 @@ def test_empty_texts_match_nothing(tmp_path: Path) -> None:
 
 
 def test_bad_input_is_one_clear_line(data: DataSource, tmp_path: Path) -> None:
-    with pytest.raises(HarnessError, match="benchmark 'nope'"):
+    with pytest.raises(UserError, match="benchmark 'nope'"):
         find_overlaps({"a": "b"}, data, ["nope"])
-    with pytest.raises(HarnessError, match="at least 1"):
+    with pytest.raises(UserError, match="at least 1"):
         find_overlaps({"a": "b"}, data, ["gsm8k"], n=0)
     write(tmp_path, "ifeval/input_data.jsonl", [{"prompt": "x"}, {"key": 2}])
     with pytest.raises(DataError, match=r"input_data.jsonl:2: .*'prompt'"):

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from harness.plan import Source, Stage, StageOutcome, StageRun
+from groundwork.errors import UserError
 from harness.progress import Reporter
+from harness.run_folder import RunFolder
 from harness.runner import Runner
-from harness.store import RunFolder, StoreError
+from harness.stage import Source, Stage, StageOutcome, StageRun
 
 
 class Session:
@@ -151,6 +152,6 @@ def test_a_newer_record_is_not_overwritten(tmp_path: Path) -> None:
     folder = tmp_path / "first"
     folder.mkdir()
     (folder / "stage.json").write_text('{"schema": 99}')
-    with pytest.raises(StoreError, match="schema 99"):
+    with pytest.raises(UserError, match="schema 99"):
         execute(tmp_path, make_plan([]))
     assert (folder / "stage.json").read_text() == '{"schema": 99}'

@@ -19,11 +19,11 @@ from judges.agreement import (
     wilson,
 )
 from judges.canary import canary_set, run_canary
-from judges.kinds.labelled import LabelledPair, load_labelled
+from judges.protocols.labelled import LabelledPair, load_labelled
 from judges.store import VerdictStore
-from tests.judges.asking import budget_judge, judge_on
 from tests.judges.faulty_server import FaultyServer, completion, letter_reply
-from tests.judges.test_pairs import TableJudge
+from tests.judges.judge_examples import budget_judge, judge_on
+from tests.judges.test_pair_accuracy import TableJudge
 
 
 def pair(item_id: str, labels: tuple[int, ...], first: str = "aaa", second: str = "b") -> Any:

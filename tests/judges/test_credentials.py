@@ -11,8 +11,8 @@ import pytest
 
 from judges import JudgeError, open_judge
 from judges.credentials import NO_KEY, OFFICIAL_URL, VARIABLES, find_key
-from tests.judges.asking import comparisons, judge_on
 from tests.judges.faulty_server import FaultyServer, letter_reply
+from tests.judges.judge_examples import comparisons, judge_on
 
 keyring = pytest.importorskip("keyring", reason="the keyring extra is not installed")
 OWN_URL = "http://127.0.0.1:8000/v1"

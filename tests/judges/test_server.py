@@ -13,8 +13,8 @@ from judges import Comparison, JudgeError, Rating, open_judge
 from judges.client import ClientSettings
 from judges.server import ServerJudge
 from judges.store import VerdictStore
-from tests.judges.asking import comparisons, judge_on
 from tests.judges.faulty_server import FaultyServer, completion, letter_reply
+from tests.judges.judge_examples import comparisons, judge_on
 
 
 def rating_item(text: str, item_id: str = "1") -> Rating:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from judges.errors import JudgeError
-from judges.requests import JudgeRequest
+from judges.request import JudgeRequest
 from judges.store import CHECKPOINT_EVERY, StoredReply, VerdictStore
 
 

@@ -11,11 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from leaderboards import LeaderboardError, check
+from groundwork.errors import UserError
+from leaderboards import check
 from leaderboards.history import DEFAULT_URL, UNSENT, History, add
+from leaderboards.history_series import series, show
 from leaderboards.plots import history_figure, save
-from leaderboards.trends import series, show
-from tests.leaderboards.making import add_eval, coin_flips, start_run
+from tests.leaderboards.example_runs import add_eval, coin_flips, start_run
 
 
 def make_run(root, name, share, created, commit="abc123def456", n=400):
@@ -84,9 +85,9 @@ def test_add_show_and_replace(url, tmp_path):
     text = show(url)
     assert "gsm8k accuracy (percent) · tiny" in text
     assert "60.0 ±2.5" in text
-    with pytest.raises(LeaderboardError, match="nothing that fits; it has gsm8k"):
+    with pytest.raises(UserError, match="nothing that fits; it has gsm8k"):
         series(url, benchmarks=["math"])
-    with pytest.raises(LeaderboardError, match="nothing that fits"):
+    with pytest.raises(UserError, match="nothing that fits"):
         show(url, branch="other")
 
 
@@ -98,7 +99,7 @@ def test_the_gate_reads_its_baseline_from_the_history(url, tmp_path):
     assert check(base, "history:main", history=url).status == "pass"
     result = check(lost, "history:main", history=url)
     assert (result.status, result.checks[0].difference) == ("fail", pytest.approx(-20.0))
-    with pytest.raises(LeaderboardError, match=r"no run of branch 'dev' in .*; it has main"):
+    with pytest.raises(UserError, match=r"no run of branch 'dev' in .*; it has main"):
         check(lost, "history:dev", history=url)
 
 
@@ -118,7 +119,7 @@ def test_level_shifts_and_plot(url, tmp_path):
     assert "← level shift +1" in show(url)
     path = save(history_figure(series(url)), tmp_path / "trend.svg")
     assert path.read_text().count("<svg") == 1
-    with pytest.raises(LeaderboardError, match=r"written as \.pdf, \.svg, \.png"):
+    with pytest.raises(UserError, match=r"written as \.pdf, \.svg, \.png"):
         save(history_figure(series(url)), tmp_path / "trend.gif")
 
 
@@ -135,7 +136,7 @@ def test_an_unreachable_database_keeps_the_runs(tmp_path, monkeypatch, postgres)
     assert str(UNSENT) in result.message
     assert "can't be used: postgresql://bench@127.0.0.1" in result.message
     assert "secret" not in result.message
-    with pytest.raises(LeaderboardError, match="can't be used"):
+    with pytest.raises(UserError, match="can't be used"):
         show(gone)
 
     other = make_run(tmp_path, "other", 0.5, "2026-01-02T00:00:00")
@@ -155,11 +156,9 @@ def test_an_unreachable_database_keeps_the_runs(tmp_path, monkeypatch, postgres)
 def test_not_a_history(tmp_path):
     path = tmp_path / "notes.sqlite"
     path.write_text("these are notes, not a database" * 40)
-    with pytest.raises(
-        LeaderboardError, match=r"can't be used: .*notes\.sqlite: file is not a database"
-    ):
+    with pytest.raises(UserError, match=r"can't be used: .*notes\.sqlite: file is not a database"):
         show(path)
-    with pytest.raises(LeaderboardError, match="not a database URL or file: nosuch://x"):
+    with pytest.raises(UserError, match="not a database URL or file: nosuch://x"):
         show("nosuch://x")
 
 
@@ -176,6 +175,6 @@ def test_branch_from_the_environment(tmp_path, monkeypatch):
 
 def test_reading_makes_no_database(tmp_path):
     missing = tmp_path / "none.sqlite"
-    with pytest.raises(LeaderboardError, match="sso-bench history add"):
+    with pytest.raises(UserError, match="sso-bench history add"):
         series(missing)
     assert not missing.exists()

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from leaderboards import LeaderboardError, load_runs, over_seeds
+from groundwork.errors import UserError
+from leaderboards import load_runs, over_seeds
 from leaderboards.compare import ItemStore, compare_rows
 from leaderboards.items import load_items, match
-from tests.leaderboards.making import add_eval, coin_flips, start_run
+from tests.leaderboards.example_runs import add_eval, coin_flips, start_run
 
 
 def rows_by_arm(*runs):
@@ -29,7 +30,7 @@ def test_a_damaged_line_is_named(tmp_path):
     path = folder / "items.jsonl"
     lines = path.read_text().splitlines()
     path.write_text(lines[0] + "\n" + '{"benchmark": "gsm8k", "item_id": "x"}' + "\n" + "{oops\n")
-    with pytest.raises(LeaderboardError, match=r"items\.jsonl:2: values: "):
+    with pytest.raises(UserError, match=r"items\.jsonl:2: values: "):
         load_items(folder)
 
 
@@ -37,7 +38,7 @@ def test_infinite_values_are_refused(tmp_path):
     folder = add_eval(start_run(tmp_path), "gsm8k", [1, 0])
     path = folder / "items.jsonl"
     path.write_text(path.read_text().replace('"accuracy":1.0', '"accuracy":1e999'))
-    with pytest.raises(LeaderboardError, match="finite"):
+    with pytest.raises(UserError, match="finite"):
         load_items(folder)
 
 
@@ -131,5 +132,5 @@ def test_an_item_that_is_no_number_is_told_with_its_line(tmp_path, value):
     folder = add_eval(start_run(tmp_path), "gsm8k", [1, 0, 1])
     file = folder / "items.jsonl"
     file.write_text(file.read_text().replace('"accuracy":0.0', f'"accuracy":{value}'))
-    with pytest.raises(LeaderboardError, match=r"items.jsonl:2: accuracy is (nan|inf)"):
+    with pytest.raises(UserError, match=r"items.jsonl:2: accuracy is (nan|inf)"):
         load_items(folder)

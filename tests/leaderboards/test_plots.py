@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from leaderboards import LeaderboardError, load_runs
+from groundwork.errors import UserError
+from leaderboards import load_runs
 from leaderboards.plots import (
     cost_figure,
     curves_figure,
@@ -16,7 +17,7 @@ from leaderboards.plots import (
 from leaderboards.plots.style import stage_place
 from leaderboards.plots.training import spending
 from leaderboards.runs import read_runs
-from tests.leaderboards.making import add_eval, demo_run, start_run, write_stage
+from tests.leaderboards.example_runs import add_eval, demo_run, start_run, write_stage
 
 
 @pytest.fixture(scope="module")
@@ -154,7 +155,7 @@ def test_nothing_to_plot(tmp_path):
         lambda: curves_figure(runs),
         lambda: cost_figure(frame, runs),
     ):
-        with pytest.raises(LeaderboardError, match=r"^no "):
+        with pytest.raises(UserError, match=r"^no "):
             draw()
 
 

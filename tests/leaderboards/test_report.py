@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from leaderboards import LeaderboardError
+from groundwork.errors import UserError
 from leaderboards.report import write_report
 from leaderboards.report.items import as_text, collect, shortened
 from leaderboards.report.page import embedded
 from leaderboards.runs import read_run
 from tests.leaderboards.browser import Browser, missing
-from tests.leaderboards.making import add_eval, demo_run, start_run
+from tests.leaderboards.example_runs import add_eval, demo_run, start_run
 
 SECTIONS = ["overview", "tables", "plots", "items", "comparability", "judge", "costs", "settings"]
 HOSTILE = (
@@ -160,7 +160,7 @@ def test_a_large_run_stays_small_and_says_so(tmp_path):
 
 def test_cannot_be_written(run, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(LeaderboardError, match="the report can't be written"):
+    with pytest.raises(UserError, match=r"can.t be written: "):
         write_report([run], tmp_path / "file" / "r.html")
 
 

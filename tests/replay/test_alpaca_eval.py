@@ -14,7 +14,7 @@ from harness.benchmarks.alpaca_eval import rescore_annotations
 from harness.benchmarks.alpaca_eval.alpaca_eval_package import length_controlled_winrate
 from harness.benchmarks.alpaca_eval.files import GAMED_FILES, read_annotations
 from harness.benchmarks.base import EvalRequest, Outcome
-from harness.data.source import DataSource, read_rows
+from harness.data.sources import DataSource, read_rows
 from leaderboards.records import Score
 
 MODELS = ("alpaca-7b", "claude-2", "FuseChat-Gemma-2-9B-Instruct", "vicuna-7b-v1.5")
@@ -140,8 +140,8 @@ def test_item_values_make_the_paired_difference_s_standard_error(
 ) -> None:
     """Two models on the same instructions: the items' differences against a joint bootstrap."""
     from harness.benchmarks.alpaca_eval.files import read_length_control
-    from harness.benchmarks.alpaca_eval.lc import Comparisons, fit_lc, preference_share
     from harness.benchmarks.alpaca_eval.lc_interval import bootstrap_win_rates
+    from harness.benchmarks.alpaca_eval.length_control import Comparisons, fit_lc, preference_share
 
     control = read_length_control(source.path(*GAMED_FILES))
     draws, items = [], []

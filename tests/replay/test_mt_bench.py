@@ -8,7 +8,7 @@ import pytest
 
 from harness.benchmarks.base import EvalRequest
 from harness.benchmarks.mt_bench import rescore_judgments
-from harness.data.source import DataSource, read_rows
+from harness.data.sources import DataSource, read_rows
 
 
 @pytest.mark.parametrize("model", ["claude-3-opus-20240229", "llama2_chat_7b"])

@@ -8,9 +8,9 @@ import pytest
 import torch
 from transformers import AutoTokenizer
 
+from groundwork.errors import UserError
 from sso.batches import pack_groups, packed_batch, plain_batch
 from sso.encoding import encode_groups, end_of_turn
-from sso.errors import SsoError
 from sso.objectives import Objective, PromptGroup, as_objective, pairs_by_role
 from sso.records import PreferencePair
 from sso.settings import LossSettings, TrainingSettings
@@ -136,7 +136,7 @@ def test_what_cannot_be_trained_on_is_dropped_and_counted(tiny_model_dir: Path) 
 
 def test_nothing_left_is_an_error_with_the_reasons(tiny_model_dir: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(tiny_model_dir)
-    with pytest.raises(SsoError, match=r"0 of 1 .*1 dropped_empty_completion"):
+    with pytest.raises(UserError, match=r"0 of 1 .*1 dropped_empty_completion"):
         encode_groups(
             [PromptGroup("a", (_pair(chosen=""),))],
             Objective("pair"),
@@ -147,14 +147,14 @@ def test_nothing_left_is_an_error_with_the_reasons(tiny_model_dir: Path) -> None
 
 def test_objectives_and_their_pairs() -> None:
     assert as_objective("joint") == Objective("joint")
-    with pytest.raises(SsoError, match=r"unknown objective 'dpo'.*pair, generator, joint"):
+    with pytest.raises(UserError, match=r"unknown objective 'dpo'.*pair, generator, joint"):
         as_objective("dpo")
     group = PromptGroup("q", (_pair("a"), _pair("b")))
-    with pytest.raises(SsoError, match=r"two policy pairs \('a', 'b'\)"):
+    with pytest.raises(UserError, match=r"two policy pairs \('a', 'b'\)"):
         pairs_by_role(group, Objective("pair"))
     annotated = PromptGroup("q", (_pair("a", kind="annotated"),))
     assert pairs_by_role(annotated, Objective("pair"))["policy"].id == "a"
-    with pytest.raises(SsoError, match="needs a generator-good pair"):
+    with pytest.raises(UserError, match="needs a generator-good pair"):
         pairs_by_role(annotated, Objective("generator"))
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
-from sso.steps import share_of_rank, training_order
+from sso.step_math import share_of_rank, training_order
 from tests.conftest import REPO
 
 LAUNCH = REPO / "sso" / "launch"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sso.errors import SsoError
+from groundwork.errors import UserError
 from sso.filters import REASONS, LeakDetector, drop_counts, drop_reason, filter_contrasts
 from sso.preferences import read_preferences
 from sso.principles import load_principles
@@ -130,5 +130,5 @@ def test_ordinary_answers_are_not_taken_for_leaks(data_dir: Path) -> None:
 
 def test_nothing_left_names_the_counts() -> None:
     given = [contrast(item=str(i), cut="good") for i in range(3)] + [contrast(bad="")]
-    with pytest.raises(SsoError, match=r"all 4 dropped \(3 truncated, 1 empty\); raise sampling"):
+    with pytest.raises(UserError, match=r"all 4 dropped \(3 truncated, 1 empty\); raise sampling"):
         filter_contrasts(given, LEAKS, keep_truncated=False)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from sso import kernels
+from groundwork import cpu_kernels as kernels
 from sso.attention import packed_attention
 from sso.batches import BranchLayout, PackedLayout
 from sso.logprobs import completion_sums, token_logprobs, whole_logprobs

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sso.errors import SsoError
+from groundwork.errors import UserError
 from sso.preferences import read_preferences
 
 
@@ -72,13 +72,13 @@ def test_unusable_pairs_are_dropped_and_repeated_ones_skipped(tmp_path: Path) ->
             r":2: chosen: the last message is by 'user'",
         ),
         ({"prompt": "x", "chosen": [{"role": "assistant"}], "rejected": "b"}, r"needs the texts"),
-        ("{broken", r"p\.jsonl:2: not JSON"),
-        ("[1]", r"p\.jsonl:2: a JSON object was expected, not list"),
+        ("{broken", r"p\.jsonl:2: not valid JSON"),
+        ("[1]", r"p\.jsonl:2: expected an object, found list"),
     ],
 )
 def test_mistakes_are_named_with_file_and_line(tmp_path: Path, row: object, message: str) -> None:
     good = {"prompt": "x", "chosen": "a", "rejected": "b"}
-    with pytest.raises(SsoError, match=message):
+    with pytest.raises(UserError, match=message):
         read_preferences(written(tmp_path, good, row))
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from sso.errors import SsoError
+from groundwork.errors import UserError
 from sso.principles import contrast_prompt, load_principles, parse_principles, plain_prompt
 
 ADJECTIVES = {
@@ -56,7 +56,7 @@ def test_contrast_prompt_puts_the_guidelines_in_the_system_turn() -> None:
 
 
 def test_unknown_feature_names_the_nearest() -> None:
-    with pytest.raises(SsoError, match="did you mean 'Safety'"):
+    with pytest.raises(UserError, match="did you mean 'Safety'"):
         load_principles().feature("Saftey")
 
 
@@ -110,18 +110,18 @@ def edited(change: str) -> str:
     ],
 )
 def test_mistakes_in_a_file_are_named(change: str, message: str) -> None:
-    with pytest.raises(SsoError, match=message) as caught:
+    with pytest.raises(UserError, match=message) as caught:
         parse_principles(edited(change), "m.yaml")
     assert "\n" not in str(caught.value)
 
 
 def test_text_that_is_no_yaml_is_named_with_its_line() -> None:
-    with pytest.raises(SsoError, match=r"m\.yaml:2: not YAML"):
+    with pytest.raises(UserError, match=r"m\.yaml:2: not YAML"):
         parse_principles("a: 1\n b: 2: 3\n", "m.yaml")
-    with pytest.raises(SsoError, match="a mapping of keys was expected"):
+    with pytest.raises(UserError, match="a mapping of keys was expected"):
         parse_principles("- 1\n", "m.yaml")
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(SsoError, match=r"none\.yaml: No such file"):
+    with pytest.raises(UserError, match=r"none\.yaml: No such file"):
         load_principles(tmp_path / "none.yaml")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from groundwork.seeds import item_random, item_seed
 from sso.principles import contrast_prompt, load_principles
 from sso.records import Principle, Query, Response
 from sso.sampling import bad_pair, good_pair, policy_pair, sample_contrasts, sample_originals
-from sso.seeds import item_random, item_seed
 from sso.settings import SamplingSettings
 from tests.sso.fake_engine import FakeEngine
 

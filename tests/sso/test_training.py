@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from sso.errors import SsoError
+from groundwork.errors import UserError
 from sso.objectives import Objective, PromptGroup
 from sso.settings import LoraSettings, LossSettings, MethodSettings, TrainingSettings
 from sso.training import TrainingReport, train
@@ -172,9 +172,9 @@ def test_micro_batches_do_not_change_the_training(tiny_model_dir: Path, tmp_path
 def test_loss_that_is_not_finite_names_its_pairs(
     tiny_model_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import sso.references
+    import sso.reference_logprobs
 
-    original = sso.references.split_by_group
+    original = sso.reference_logprobs.split_by_group
 
     def broken(logps: torch.Tensor, groups: Any) -> dict[str, torch.Tensor]:
         found = original(logps, groups)
@@ -182,8 +182,8 @@ def test_loss_that_is_not_finite_names_its_pairs(
             found["q2"][0] = float("inf")
         return found
 
-    monkeypatch.setattr(sso.references, "split_by_group", broken)
-    with pytest.raises(SsoError, match=r"step 1: the loss is not finite for pairs 'q2/policy'$"):
+    monkeypatch.setattr(sso.reference_logprobs, "split_by_group", broken)
+    with pytest.raises(UserError, match=r"step 1: the loss is not finite for pairs 'q2/policy'$"):
         run(tiny_model_dir, tmp_path, settings_of(batch_size=8))
     assert not (tmp_path / "model").exists()
 
@@ -191,10 +191,10 @@ def test_loss_that_is_not_finite_names_its_pairs(
 def test_gradient_that_is_not_finite_names_its_pairs(
     tiny_model_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from sso import steps
+    from sso import step_math
     from sso.trainer import PreferenceTrainer
 
-    original = steps.micro_result
+    original = step_math.micro_result
 
     class Explode(torch.autograd.Function):
         @staticmethod
@@ -208,12 +208,12 @@ def test_gradient_that_is_not_finite_names_its_pairs(
     def broken(logps: Any, batch: Any, *rest: Any) -> Any:
         result = original(logps, batch, *rest)
         if any(g.id == "q5" for g in batch.groups):
-            return steps.MicroResult(Explode.apply(result.losses), result.sums)
+            return step_math.MicroResult(Explode.apply(result.losses), result.sums)
         return result
 
     monkeypatch.setattr("sso.trainer.micro_result", broken)
     assert PreferenceTrainer is not None
-    with pytest.raises(SsoError, match=r"the gradient is not finite for pairs 'q5/policy'$"):
+    with pytest.raises(UserError, match=r"the gradient is not finite for pairs 'q5/policy'$"):
         run(tiny_model_dir, tmp_path, settings_of(batch_size=8, micro_tokens=64))
 
 
@@ -246,10 +246,10 @@ def test_merged_lora_scores_like_the_trained_model(tiny_model_dir: Path, tmp_pat
 
 
 def test_quantized_lora_says_what_it_needs(tiny_model_dir: Path, tmp_path: Path) -> None:
-    with pytest.raises(SsoError, match=r"set lora\.rank"):
+    with pytest.raises(UserError, match=r"set lora\.rank"):
         run(tiny_model_dir, tmp_path, settings_of(lora=LoraSettings(quantize_4bit=True)))
     if not torch.cuda.is_available():
-        with pytest.raises(SsoError, match="needs a CUDA GPU"):
+        with pytest.raises(UserError, match="needs a CUDA GPU"):
             run(
                 tiny_model_dir, tmp_path, settings_of(lora=LoraSettings(rank=4, quantize_4bit=True))
             )
@@ -281,7 +281,7 @@ def test_tensorboard_gets_every_measure(tiny_model_dir: Path, tmp_path: Path) ->
 
 
 def test_unknown_tracker_is_one_line(tiny_model_dir: Path, tmp_path: Path) -> None:
-    with pytest.raises(SsoError, match="training settings"):
+    with pytest.raises(UserError, match="training settings"):
         run(tiny_model_dir, tmp_path, settings_of(report_to=("nowhere",)))
 
 

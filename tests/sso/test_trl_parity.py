@@ -10,7 +10,7 @@ import torch
 from sso.batches import packed_batch
 from sso.logprobs import Form, completion_logprobs
 from sso.objectives import Objective
-from sso.references import split_by_group
+from sso.reference_logprobs import split_by_group
 from sso.settings import LossSettings
 from tests.conftest import build_tiny_model
 from tests.sso.training_examples import encode, load, loss_and_gradient, make_groups

@@ -12,9 +12,9 @@ from sso.encoding import EncodedGroup, encode_groups
 from sso.logprobs import Form, completion_logprobs
 from sso.objectives import Objective, PromptGroup, group_pairs
 from sso.records import PreferencePair
-from sso.references import split_by_group
+from sso.reference_logprobs import split_by_group
 from sso.settings import LossSettings, TrainingSettings
-from sso.steps import micro_result
+from sso.step_math import micro_result
 
 OBJECTIVES = {
     "pair": Objective("pair"),

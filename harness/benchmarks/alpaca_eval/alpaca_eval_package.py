@@ -4,7 +4,7 @@ alpaca_eval 0.6.6 is stale in three ways that are kept in here: it imports ``pkg
 from setuptools 81, warns before), it fetches its two length-control files from the hub at every
 call, and it switches scikit-learn's metadata routing on for the whole process. The benchmark itself
 does not need the package's code (``lc.py`` is the same fit); this file lets tests and
-``docs/benchmarks/lc_coverage.py`` hold the two side by side.
+``benchmarking/lc_coverage.py`` hold the two side by side.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.benchmarks.alpaca_eval.lc import FIXED_PENALTY, GAMED_WEIGHT, GLMS, Glm
+from harness.benchmarks.alpaca_eval.length_control import FIXED_PENALTY, GAMED_WEIGHT, GLMS, Glm
 
 FORMULAS = {
     False: "np.tanh(std_delta_len) + not_gamed_baseline.astype(float) - 1",

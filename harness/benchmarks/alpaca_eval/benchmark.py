@@ -17,9 +17,11 @@ from harness.benchmarks.alpaca_eval.files import (
     read_length_control,
     write_rows,
 )
-from harness.benchmarks.alpaca_eval.lc import GLMS, neutral_rows
+from harness.benchmarks.alpaca_eval.length_control import GLMS, neutral_rows
 from harness.benchmarks.alpaca_eval.scoring import NAME, Judged, outcome
+from harness.benchmarks.answers_file import read_outputs, text_hash, write_outputs
 from harness.benchmarks.base import EvalRequest, Outcome, Workload
+from harness.benchmarks.item_subset import draw
 from harness.benchmarks.judged import (
     Decoding,
     Header,
@@ -31,9 +33,7 @@ from harness.benchmarks.judged import (
     make_header,
     what_went_wrong,
 )
-from harness.benchmarks.outputs import read_outputs, text_hash, write_outputs
-from harness.benchmarks.sampling import draw
-from harness.data.source import DataSource
+from harness.data.sources import DataSource
 from harness.errors import DataError, ProtocolError
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ class AlpacaEval:
         """Judge the saved answers, write ``annotations.json``, score.
 
         Raises:
-            HarnessError: no judge, or no saved answers for these items.
+            UserError: no judge, or no saved answers for these items.
         """
         if judge is None:
             raise ProtocolError("AlpacaEval needs a judge")

@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from harness.benchmarks.alpaca_eval.lc import GamedRows
-from harness.data.source import read_bytes, read_rows
+from harness.benchmarks.alpaca_eval.length_control import GamedRows
+from harness.data.sources import read_bytes, read_rows
 from harness.errors import DataError
 
 BASELINE_FILES = (

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness.benchmarks.alpaca_eval.lc import (
+from harness.benchmarks.alpaca_eval.length_control import (
     GAMED_WEIGHT,
     Comparisons,
     Floats,

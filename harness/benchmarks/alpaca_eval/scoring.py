@@ -13,7 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from harness.benchmarks.alpaca_eval.files import Instruction, LengthControl
-from harness.benchmarks.alpaca_eval.lc import (
+from harness.benchmarks.alpaca_eval.lc_interval import (
+    LcInterval,
+    bootstrap_interval,
+    pseudo_values,
+)
+from harness.benchmarks.alpaca_eval.length_control import (
     GLMS,
     Comparisons,
     Floats,
@@ -21,11 +26,6 @@ from harness.benchmarks.alpaca_eval.lc import (
     LcUnavailableError,
     fit_lc,
     preference_share,
-)
-from harness.benchmarks.alpaca_eval.lc_interval import (
-    LcInterval,
-    bootstrap_interval,
-    pseudo_values,
 )
 from harness.benchmarks.base import Outcome
 from harness.benchmarks.judged import Header

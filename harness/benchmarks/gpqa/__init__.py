@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from harness.benchmarks.aggregate import Grade
+from harness.benchmarks.answer_key import Answer, Item, ObjectiveBenchmark, Settings
 from harness.benchmarks.gpqa.extraction import (
     LETTERS,
     correct_letter,
@@ -18,10 +20,8 @@ from harness.benchmarks.gpqa.extraction import (
     option_order,
     strict,
 )
-from harness.benchmarks.objective import Answer, Item, ObjectiveBenchmark, Settings
-from harness.benchmarks.scoring import Grade
-from harness.data.gpqa import gpqa_file, read_gpqa
-from harness.data.source import DataSource
+from harness.data.gpqa_archive import gpqa_file, read_gpqa
+from harness.data.sources import DataSource
 from harness.errors import DataError, ProtocolError
 
 ANSWERS = ("Correct Answer", "Incorrect Answer 1", "Incorrect Answer 2", "Incorrect Answer 3")

@@ -12,15 +12,15 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from harness.benchmarks.aggregate import Grade
+from harness.benchmarks.answer_key import Answer, Item, ObjectiveBenchmark, Settings
 from harness.benchmarks.gsm8k.extraction import (
     after_answer_colon,
     final_number,
     key_of,
     same_number,
 )
-from harness.benchmarks.objective import Answer, Item, ObjectiveBenchmark, Settings
-from harness.benchmarks.scoring import Grade
-from harness.data.source import DataSource
+from harness.data.sources import DataSource
 from harness.errors import DataError
 
 if TYPE_CHECKING:

@@ -12,10 +12,10 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
+from harness.benchmarks.aggregate import Grade
+from harness.benchmarks.answer_key import Answer, Item, ObjectiveBenchmark, Settings
 from harness.benchmarks.ifeval.punkt import ensure_punkt
-from harness.benchmarks.objective import Answer, Item, ObjectiveBenchmark, Settings
-from harness.benchmarks.scoring import Grade
-from harness.data.source import DataSource
+from harness.data.sources import DataSource
 from harness.errors import DataError
 
 FILE = "ifeval/input_data.jsonl"

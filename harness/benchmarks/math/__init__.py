@@ -12,10 +12,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.benchmarks.math.extraction import last_boxed
-from harness.benchmarks.objective import Answer, Item, ObjectiveBenchmark, Settings
-from harness.benchmarks.scoring import Grade
-from harness.data.source import DataSource
+from harness.benchmarks.aggregate import Grade
+from harness.benchmarks.answer_key import Answer, Item, ObjectiveBenchmark, Settings
+from harness.data.boxed import last_boxed
+from harness.data.sources import DataSource
 from harness.errors import DataError, ProtocolError
 
 SETS = {"math_500": "math/math_500.jsonl", "full": "math/math_test_5000.jsonl"}
@@ -70,7 +70,7 @@ def files(data: DataSource, settings: Settings) -> list[str]:
 
 def grade(answers: Sequence[Answer], settings: Settings) -> list[Grade]:
     """Both graders; an answer that takes too long is wrong and counted as an error."""
-    from harness.benchmarks.grading import grade_all
+    from harness.benchmarks.grader_processes import grade_all
 
     tasks = [
         {

@@ -1,6 +1,6 @@
 """The MATH grader as a process: Math-Verify and minerva's comparison, one answer a line.
 
-A script of its own (run by ``harness.benchmarks.grading``) that imports nothing of this package, so
+A script of its own (run by ``harness.benchmarks.grader_processes``) that imports nothing of this package, so
 that it starts in a second or two. A task has ``solution`` and ``answer`` (the key) and ``text`` (the
 model's). The verdicts are those of lm-eval's own ``process_results`` for its minerva tasks:
 ``math_verify`` (Math-Verify on the whole texts) and ``minerva`` (its normalisation and sympy).

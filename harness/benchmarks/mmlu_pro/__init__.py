@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from harness.benchmarks.aggregate import Grade
+from harness.benchmarks.answer_key import Answer, Item, ObjectiveBenchmark, Settings
 from harness.benchmarks.mmlu_pro.extraction import LETTERS, official
-from harness.benchmarks.objective import Answer, Item, ObjectiveBenchmark, Settings
-from harness.benchmarks.scoring import Grade
-from harness.data.source import DataSource
+from harness.data.sources import DataSource
 from harness.errors import DataError
 
 if TYPE_CHECKING:

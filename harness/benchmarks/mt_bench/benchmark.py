@@ -9,7 +9,9 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.benchmarks.answers_file import read_outputs, text_hash, write_outputs
 from harness.benchmarks.base import EvalRequest, Outcome, Workload
+from harness.benchmarks.item_subset import draw
 from harness.benchmarks.judged import (
     Decoding,
     Header,
@@ -33,8 +35,6 @@ from harness.benchmarks.mt_bench.files import (
     write_jsonl,
 )
 from harness.benchmarks.mt_bench.scoring import NAME, RatedTurn, item_id, outcome
-from harness.benchmarks.outputs import read_outputs, text_hash, write_outputs
-from harness.benchmarks.sampling import draw
 from harness.errors import ProtocolError
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ class MtBench:
         """Rate the saved answers, write ``model_judgment/JUDGE_single.jsonl``, score.
 
         Raises:
-            HarnessError: no judge, or no saved answers for these questions.
+            UserError: no judge, or no saved answers for these questions.
         """
         if judge is None:
             raise ProtocolError("MT-Bench needs a judge")

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.data.source import read_rows
+from harness.data.sources import read_rows
 from harness.errors import DataError
 
 TURNS = 2

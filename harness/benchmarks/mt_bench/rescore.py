@@ -60,7 +60,7 @@ def read_score(judgment: Judgment) -> float | None:
 
     A local judge writes no text to read again: its saved score stands.
     """
-    from judges.kinds.rating import parse_score
+    from judges.protocols.rating import parse_score
 
     if not judgment.text or judgment.judge.startswith("local"):
         return judgment.score

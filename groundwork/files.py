@@ -1,0 +1,167 @@
+"""Files: written whole or not at all, and read with file and line in every error."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import gzip
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from groundwork.errors import UserError
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """A binary file that takes the place of ``path`` when the block ends, synced to disk.
+
+    A reader sees the old file or the whole new one. After an exception the old one stays. The
+    temporary file beside it starts with a dot and ends in ``.tmp``.
+
+    Raises:
+        UserError: the folder can't be made or written to.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # a name of its own for each writer
+        descriptor, name = tempfile.mkstemp(".tmp", f".{path.name}.", path.parent)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise UserError(f"{path} can't be written: {error.strerror}") from None
+    temporary = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as handle:
+            yield handle
+            handle.flush()
+            os.fchmod(handle.fileno(), 0o666 & ~_umask())  # as open() would have made it
+            os.fsync(handle.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def write_atomic(path: Path, content: str | bytes) -> None:
+    """Put ``content`` in place whole (text as UTF-8)."""
+    with replacing(path) as handle:
+        handle.write(content if isinstance(content, bytes) else _encode(content))
+
+
+def write_json(path: Path, value: Any) -> None:
+    """``value`` as indented JSON, atomically."""
+    write_atomic(path, json.dumps(value, indent=1, ensure_ascii=False, default=str) + "\n")
+
+
+def write_lines(path: Path, lines: Iterable[str]) -> None:
+    """Lines of text (serialised JSON, usually), atomically; an iterator is not held in memory."""
+    with replacing(path) as handle:
+        for line in lines:
+            handle.write(_encode(f"{line}\n"))
+
+
+def write_json_lines(path: Path, rows: Iterable[Any]) -> int:
+    """One JSON value per line, atomically; returns how many."""
+    count = 0
+    with replacing(path) as handle:
+        for row in rows:
+            handle.write(_encode(json.dumps(row, ensure_ascii=False) + "\n"))
+            count += 1
+    return count
+
+
+def _encode(text: str) -> bytes:
+    # A lone surrogate has no UTF-8 form; backslashreplace writes what JSON reads back as it was.
+    return text.encode("utf-8", "backslashreplace")
+
+
+def read_text(path: Path) -> str:
+    """A UTF-8 file (gzipped where it ends in ``.gz``), without a byte-order mark.
+
+    Raises:
+        UserError: the file is missing, unreadable or not UTF-8.
+    """
+    try:
+        data = path.read_bytes()
+        return (gzip.decompress(data) if path.suffix == ".gz" else data).decode("utf-8-sig")
+    except FileNotFoundError:
+        raise UserError(f"no such file: {path}") from None
+    except (OSError, EOFError) as error:
+        raise UserError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not UTF-8 text ({error.reason})") from None
+
+
+def read_json(path: Path) -> Any:
+    """A parsed JSON file.
+
+    Raises:
+        UserError: the file is missing or not JSON.
+    """
+    return _parse(read_text(path), str(path))
+
+
+def read_json_list(path: Path) -> list[dict[str, Any]]:
+    """The objects of a JSON list.
+
+    Raises:
+        UserError: the file is missing or no such list.
+    """
+    rows = read_json(path)
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise UserError(f"{path}: not a list of objects")
+    return rows
+
+
+def numbered_json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Line number (from 1) and object of each line that is not empty.
+
+    Raises:
+        UserError: the file is missing, or a line is not a JSON object; names file and line.
+    """
+    # Only "\n" ends a line: JSON strings may hold U+2028 and its like, which splitlines would cut.
+    for number, line in enumerate(read_text(path).split("\n"), 1):
+        if not line.strip():
+            continue
+        row = _parse(line, f"{path}:{number}")
+        if not isinstance(row, dict):
+            raise UserError(f"{path}:{number}: expected an object, found {type(row).__name__}")
+        yield number, row
+
+
+def read_json_lines(path: Path) -> list[dict[str, Any]]:
+    """The objects of a JSON-lines file. Raises as ``numbered_json_lines``."""
+    return [row for _, row in numbered_json_lines(path)]
+
+
+def _parse(text: str, place: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        line = f":{error.lineno}" if error.lineno > 1 else ""
+        raise UserError(f"{place}{line}: not valid JSON ({error.msg})") from None
+    except (RecursionError, ValueError) as error:  # too deep, or a number of too many digits
+        raise UserError(f"{place}: not usable JSON ({error})") from None
+
+
+def file_sha256(path: Path) -> str:
+    """sha256 of a file's bytes, as hexadecimal."""
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def digest(value: Any) -> str:
+    """The first 16 hexadecimal digits of the sha256 of a JSON-able value, whatever its key order."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]

@@ -1,0 +1,32 @@
+"""``sso-bench eval``: one model through the suite, nothing trained."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from harness.cli.app import app
+from harness.cli.options import Evaluation, Judging, Quiet, configured, expanded
+
+
+@app.command(name="eval")
+@expanded
+def evaluate(
+    model: Annotated[str, typer.Argument(help="Hub id or local folder.")],
+    evaluation: Evaluation,
+    judging: Judging,
+    quiet: Quiet = False,
+) -> None:
+    """Score one model on the benchmarks of a preset, or on those named."""
+    from rich.console import Console
+
+    from harness.experiment import run_experiment
+    from harness.progress import Reporter
+    from leaderboards import render_table
+
+    config = configured(evaluation, judging, model=model, iterations=0, methods=[])
+    folder = evaluation.folder(config, prefix="eval-")
+    run_experiment(config, folder, Reporter(Console(), quiet))
+    print(render_table([folder], format="terminal"))
+    print(f"Run folder: {folder}")

@@ -1,0 +1,160 @@
+"""Everything that can be known to be wrong before a run starts, collected and told at once."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from groundwork.errors import UserError
+from harness.config import RunConfig
+from harness.run_folder import RunFolder
+from harness.stage import Stage
+
+if TYPE_CHECKING:
+    from harness.data.sources import DataSource
+    from harness.models import ResolvedModel
+    from harness.resources import Session
+
+T = TypeVar("T")
+
+IDENTITY = ("model", "data", "mode", "seeds")
+"""Configuration keys that make a run another experiment; all others only redo what they touch."""
+
+DISK_MARGIN = 200_000_000
+"""Bytes that should stay free beside what a run writes."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A checked experiment: what it starts from and all that it will do."""
+
+    config: RunConfig
+    model: ResolvedModel
+    data: DataSource
+    plan: list[Stage]
+    session: Session
+
+
+def prepare(config: RunConfig, out: Path | None, log: Callable[[str], None]) -> Prepared:
+    """Resolve model and data, lay the plan, check judge and disk.
+
+    Raises:
+        UserError: with every problem found, one a line.
+    """
+    from harness.data import open_source
+    from harness.models import resolve_model
+    from harness.plan import build_plan
+    from harness.resources import Session
+
+    problems: list[str] = []
+    if out is not None:
+        identity = {key: getattr(config, key) for key in IDENTITY}
+        _collect(problems, lambda: RunFolder(out).check_owner(identity))
+    _collect(problems, lambda: _check_names(config))
+    data = _collect(problems, lambda: open_source(config.data))
+    model, name = None, _collect(problems, lambda: named_model(config))
+    if name is not None and (not problems or Path(name).exists()):  # else it might be fetched
+        model = _collect(problems, lambda: resolve_model(name, log=log))
+    plan = session = None
+    if model is not None and data is not None:
+        run_id = _collect(problems, RunFolder(out).run_id) if out is not None else None
+        session = Session(config, model, data, log, run_id=run_id or "")
+        if not problems:
+            plan = _collect(problems, lambda: build_plan(config, model, data))
+        if plan is None or out is None or _anything_left(out, plan, session):
+            _collect(problems, lambda: _check_judge(session, config))
+        if out is not None:
+            _collect(problems, lambda: _check_disk(config, model, out))
+    if problems:
+        raise UserError("\n".join(dict.fromkeys(problems)))
+    assert plan is not None
+    assert session is not None
+    assert model is not None
+    assert data is not None
+    return Prepared(config, model, data, plan, session)
+
+
+def named_model(config: RunConfig) -> str:
+    """The model to start from.
+
+    Raises:
+        UserError: a preset of a checkpoint that is not public, without ``--model``.
+    """
+    if not config.model:
+        raise UserError(
+            f"preset {config.preset} starts from a checkpoint that is not public: name yours with "
+            "--model"
+        )
+    return config.model
+
+
+def _collect(problems: list[str], check: Callable[[], T]) -> T | None:
+    try:
+        return check()
+    except (ValueError, OSError) as error:
+        problems += str(error).splitlines()
+        return None
+
+
+def _check_names(config: RunConfig) -> None:
+    from harness.benchmarks import get_benchmark, load_protocol
+    from sso.arms import get_arm
+    from sso.principles import load_principles
+
+    problems: list[str] = []
+    _collect(problems, partial(load_principles, config.principles.file))
+    for method in config.methods:
+        _collect(problems, partial(get_arm, method))
+    for name, settings in config.benchmarks.items():
+        if _collect(problems, partial(get_benchmark, name)) is not None:
+            _collect(problems, partial(load_protocol, name, settings.protocol))
+    if problems:
+        raise UserError("\n".join(problems))
+
+
+def _anything_left(out: Path, plan: list[Stage], session: Session) -> bool:
+    """Whether a stage is still to be run: a finished run needs no judge, no key and no server."""
+    from rich.console import Console
+
+    from harness.progress import Reporter
+    from harness.runner import Runner
+
+    runner = Runner(RunFolder(out), plan, session, Reporter(Console(quiet=True), quiet=True))
+    return any(runner.status(stage) is not None for stage in plan)
+
+
+def _check_judge(session: Session, config: RunConfig) -> None:
+    """A remote judge must answer one cheap request before anything is spent on training."""
+    if config.judge.name == "local":
+        return
+    check = getattr(session.judge(), "check", None)
+    if check is not None:
+        check()
+
+
+def disk_needed(config: RunConfig, model: ResolvedModel) -> int:
+    """Bytes that a run's checkpoints take at most at one time."""
+    weights = sum(f.stat().st_size for f in model.path.glob("*.safetensors"))
+    checkpoints = len(config.methods) * config.effective_iterations * len(config.seeds)
+    if config.storage.keep_policies == "last":
+        checkpoints = len(config.methods) * len(config.seeds) + 1
+    generators = checkpoints if config.storage.keep_generators else 1
+    return weights * (checkpoints + (generators if config.effective_iterations else 0))
+
+
+def _check_disk(config: RunConfig, model: ResolvedModel, out: Path) -> None:
+    place = out.absolute()
+    while not place.exists():
+        place = place.parent
+    present = sum(f.stat().st_size for f in out.rglob("*.safetensors")) if out.is_dir() else 0
+    needed = max(disk_needed(config, model) - present, 0) + DISK_MARGIN
+    free = shutil.disk_usage(place).free
+    if free < needed:
+        raise UserError(
+            f"not enough disk space at {place}: {free / 1e9:.1f} GB free, about "
+            f"{needed / 1e9:.1f} GB needed (storage.keep_policies=last needs less)"
+        )

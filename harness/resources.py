@@ -1,0 +1,143 @@
+"""What the stages of one run share: the resolved model, the data, loaded engines, the judge."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.config import RunConfig
+from harness.models import model_cache
+
+if TYPE_CHECKING:
+    from harness.data.sources import DataSource
+    from harness.engines import BatchEngine
+    from harness.models import ResolvedModel
+    from judges import Judge
+
+
+class Session:
+    """Opens what a stage asks for, once, and closes it again.
+
+    At most ``config.engine.loaded_models`` engines stay in memory; the one used longest ago goes
+    first. What the judge costs is booked under ``run_id``, so that a run that is resumed goes on with
+    the budget it had left; without an id each session has a budget of its own.
+    """
+
+    def __init__(
+        self,
+        config: RunConfig,
+        model: ResolvedModel,
+        data: DataSource,
+        log: Callable[[str], None] = lambda text: None,
+        run_id: str = "",
+    ) -> None:
+        self.config = config
+        self.model = model
+        self.data = data
+        self.log = log
+        self.run_id = run_id
+        self._engines: OrderedDict[str, BatchEngine] = OrderedDict()
+        self._judge: Judge | None = None
+        self._writer: BatchEngine | None = None
+
+    def engine(self, folder: Path) -> BatchEngine:
+        """A text engine on a checkpoint folder; loaded on first use."""
+        from harness.engines import open_engine
+
+        key = str(folder.resolve())
+        if key in self._engines:
+            self._engines.move_to_end(key)
+            return self._engines[key]
+        while len(self._engines) >= self.config.engine.loaded_models:
+            self._close(*self._engines.popitem(last=False))
+        settings = self.config.engine
+        self._engines[key] = open_engine(
+            settings.kind,
+            folder,
+            device=settings.device,
+            dtype=settings.dtype,
+            batch_size=settings.batch_size,
+            max_length=settings.max_length,
+            settings=settings.model_dump(),
+        )
+        return self._engines[key]
+
+    def writer(self) -> BatchEngine | None:
+        """The engine of another model that writes principles, ``None`` for the policy itself."""
+        from harness.engines import open_engine
+
+        settings = self.config.writer
+        if settings.model is None:
+            return None
+        if self._writer is None:
+            kind = "openai" if settings.base_url else "auto"
+            self._writer = open_engine(
+                kind, settings.model, settings={"base_url": settings.base_url}
+            )
+        return self._writer
+
+    def judge(self) -> Judge:
+        """The configured judge; the ``local`` one reads the starting policy."""
+        if self._judge is None:
+            from judges import open_judge
+
+            settings = self.config.judge
+            local = settings.name == "local"
+            self._judge = open_judge(
+                settings.name,
+                engine=LazyEngine(self, self.model.path) if local else None,
+                base_url=settings.base_url,
+                store=verdict_store(),
+                max_cost=settings.max_cost,
+                max_calls=settings.max_calls,
+                concurrency=settings.concurrency,
+                prompts=self.data.find("mt_bench/judge_prompts.jsonl"),
+                scope=self.run_id,
+            )
+        return self._judge
+
+    def release(self) -> None:
+        """Free the memory of all loaded engines (before training, before a checkpoint goes)."""
+        while self._engines:
+            self._close(*self._engines.popitem())
+        gc.collect()
+        _return_memory()
+
+    def close(self) -> None:
+        """Free everything."""
+        self.release()
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+    @staticmethod
+    def _close(key: str, engine: BatchEngine) -> None:
+        engine.close()
+
+
+class LazyEngine:
+    """An engine that is loaded when it is first asked, and again after the session let it go."""
+
+    def __init__(self, session: Session, folder: Path) -> None:
+        self._session = session
+        self._folder = folder
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._session.engine(self._folder), name)
+
+
+def _return_memory() -> None:
+    """Give freed memory back to the system; glibc keeps it otherwise, and peaks add up."""
+    import ctypes
+
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+def verdict_store() -> Path:
+    """Where all runs of this user keep their judges' verdicts."""
+    return model_cache() / "verdicts.sqlite"

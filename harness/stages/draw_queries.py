@@ -1,0 +1,186 @@
+"""The stages that draw what the arms train on: queries, and annotated preferences."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from groundwork.files import digest, write_lines
+from harness.config import RunConfig
+from harness.data import DataSource, open_source
+from harness.errors import DataError
+from harness.stage import Source, Stage, StageOutcome, StageRun
+
+QUERY_FILES = ("queries/queries.jsonl",)
+PREFERENCE_FILES = (
+    "preference/preferences.jsonl",
+    "preference/ultrafeedback_binarized.jsonl",
+    "preference/ultrafeedback_binarized_1000.jsonl",
+)
+
+
+def query_rows(data: DataSource, file: str | None) -> list[dict[str, Any]]:
+    """Rows ``{"id", "query", "source"}``: a user's file, the source's queries, or the prompts of
+    its preference set where it has no queries of its own.
+
+    Raises:
+        DataError: no such file, a row without its fields, or no row at all.
+    """
+    if file is not None:
+        path = Path(file)
+        rows = open_source(path.parent or Path()).rows(path.name, required=("query",))
+    elif data.find(*QUERY_FILES):
+        rows = data.rows(*QUERY_FILES, required=("query",))
+    else:
+        rows = [
+            {"query": _plain_prompt(row["prompt"]), "source": "preference"}
+            for row in data.rows(*PREFERENCE_FILES, required=("prompt", "chosen", "rejected"))
+        ]
+    rows = [row for row in rows if str(row["query"]).strip()]
+    if not rows:
+        raise DataError(f"no queries in {file or data.label}: the query set is empty")
+    for row in rows:
+        row.setdefault("id", digest(row["query"]))
+        row.setdefault("source", "")
+    return rows
+
+
+def preference_rows(data: DataSource, file: str | None) -> list[dict[str, Any]]:
+    """Rows ``{"prompt", "chosen", "rejected"}`` of a user's file or the data source."""
+    required = ("prompt", "chosen", "rejected")
+    if file is not None:
+        path = Path(file)
+        rows = open_source(path.parent or Path()).rows(path.name, required=required)
+    else:
+        rows = data.rows(*PREFERENCE_FILES, required=required)
+    if not rows:
+        raise DataError(f"no preference pairs in {file or data.label}")
+    for row in rows:
+        row.setdefault("id", digest([row["prompt"], row["chosen"], row["rejected"]]))
+    return rows
+
+
+def _plain_prompt(prompt: Any) -> str:
+    if isinstance(prompt, str):
+        return prompt
+    users = [str(turn.get("content", "")) for turn in prompt if turn.get("role") == "user"]
+    return users[0] if users else ""
+
+
+def shares(
+    rows: Sequence[dict[str, Any]], iterations: int, per_iteration: int | None, seed: int
+) -> list[list[dict[str, Any]]]:
+    """Disjoint shares of the rows, one an iteration, in an order drawn from ``seed``.
+
+    With ``per_iteration`` more iterations extend the list without changing earlier shares. A set
+    that is too small starts again from its beginning.
+    """
+    order = sorted(rows, key=lambda row: str(row["id"]))
+    random.Random(f"shares:{seed}").shuffle(order)
+    size = per_iteration or max(1, len(order) // max(iterations, 1))
+    taken = []
+    for number in range(iterations):
+        begin = number * size
+        taken.append([order[i % len(order)] for i in range(begin, begin + min(size, len(order)))])
+    return taken
+
+
+def share_size(config: RunConfig, per_iteration: int | None) -> int | None:
+    """Rows of one share; offline training takes all iterations' rows at once."""
+    if per_iteration is None or config.mode == "online":
+        return per_iteration
+    return per_iteration * max(config.iterations, 1)
+
+
+def queries_stage(session_data: DataSource, config: RunConfig, seed: int, folder: str) -> Stage:
+    """Draws each iteration's queries, without those that a benchmark contains."""
+    settings = config.queries
+    rows = query_rows(session_data, settings.file)
+
+    def work(run: StageRun) -> StageOutcome:
+        kept, dropped = rows, 0
+        if settings.contamination == "drop":
+            kept, dropped = _without_benchmark_items(run, rows)
+        if not kept:
+            raise DataError("every query overlaps with a benchmark: the query set is empty")
+        size = share_size(config, settings.per_iteration)
+        drawn = shares(kept, config.effective_iterations, size, seed)
+        for number, share in enumerate(drawn, 1):
+            lines = [
+                json.dumps(
+                    {"v": 1, "id": str(r["id"]), "text": r["query"], "source": r["source"]},
+                    ensure_ascii=False,
+                )
+                for r in share
+            ]
+            write_lines(run.folder / f"iter-{number}" / "queries.jsonl", lines)
+        return StageOutcome(
+            counts={"queries": len(kept), "dropped_contaminated": dropped, "given": len(rows)}
+        )
+
+    return Stage(
+        id=folder,
+        kind="data",
+        inputs={"queries": Source(fingerprint=digest(rows))},
+        settings={
+            "queries": settings.model_dump(),
+            "mode": config.mode,
+            "iterations": config.effective_iterations,
+            "benchmarks": sorted(config.benchmarks),
+        },
+        work=work,
+        seed=seed,
+    )
+
+
+def _without_benchmark_items(
+    run: StageRun, rows: list[dict[str, Any]]
+) -> tuple[list[dict[str, Any]], int]:
+    from groundwork.files import write_json
+    from harness.contamination import find_overlaps
+
+    overlaps = find_overlaps(
+        {str(row["id"]): str(row["query"]) for row in rows},
+        run.session.data,
+        sorted(run.session.config.benchmarks),
+    )
+    write_json(run.folder / "contamination.json", [vars(o) for o in overlaps])
+    bad = {overlap.query_id for overlap in overlaps}
+    kept = [row for row in rows if str(row["id"]) not in bad]
+    return kept, len(rows) - len(kept)
+
+
+def preferences_stage(session_data: DataSource, config: RunConfig, seed: int, folder: str) -> Stage:
+    """Draws each iteration's share of the annotated preference pairs."""
+    rows = preference_rows(session_data, config.preferences.file)
+
+    def work(run: StageRun) -> StageOutcome:
+        given = config.preferences.per_iteration or config.queries.per_iteration
+        size = share_size(config, given)
+        drawn = shares(rows, config.effective_iterations, size, seed)
+        for number, share in enumerate(drawn, 1):
+            lines = [
+                json.dumps(
+                    {key: r[key] for key in ("id", "prompt", "chosen", "rejected")},
+                    ensure_ascii=False,
+                )
+                for r in share
+            ]
+            write_lines(run.folder / f"iter-{number}" / "preferences.jsonl", lines)
+        return StageOutcome(counts={"pairs": len(rows)})
+
+    return Stage(
+        id=folder,
+        kind="data",
+        inputs={"preferences": Source(fingerprint=digest(rows))},
+        settings={
+            "preferences": config.preferences.model_dump(),
+            "per_iteration": config.queries.per_iteration,
+            "iterations": config.effective_iterations,
+        },
+        work=work,
+        seed=seed,
+    )

@@ -1,0 +1,251 @@
+"""From requests to verdicts: the store first, then the server, one re-ask, states counted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from judges.client import Answer, Client, Failure, run_async
+from judges.client.batch import BatchDesk
+from judges.errors import JudgeError
+from judges.records import Verdict
+from judges.reply import Reading, Reply, read_reply
+from judges.request import JudgeRequest
+from judges.store import VerdictStore
+
+Kind = Literal["preference", "rating", "pairwise"]
+Reader = Callable[[Reply], Reading]
+
+
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    """What is kept of an answer: what was read in it, and its text (an error after a failure).
+
+    Not the answer: whole replies of thousands of requests would be held for nothing.
+    """
+
+    reading: Reading
+    text: str
+    cached: bool
+    key: str = ""
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost_usd: float = 0.0
+
+
+class Asking:
+    """How a judge's verdicts are obtained.
+
+    Attributes:
+        snapshot: the judge's name in verdicts, with the server's own name for it once known.
+        batch: hands requests in as batches, where it is set.
+        changed_from: that name earlier, when ``note_change`` found that it has changed.
+        offline: send nothing; what the store lacks is an error.
+        salt: appended to protocol ids, so that stored answers are not used (see ``afresh``).
+        states: how many verdicts came out in which state.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        store: VerdictStore,
+        *,
+        offline: bool,
+        progress: Callable[[int, int], None],
+        batch: BatchDesk | None = None,
+    ) -> None:
+        self.client = client
+        self.store = store
+        self.offline = offline
+        self.progress = progress
+        self.batch = batch
+        self.salt = ""
+        self.states: dict[str, int] = {}
+        self.changed_from = ""
+        self.snapshot = client.judge
+        self.note_served(store.fact(self._fact()) or "")
+
+    def verdicts(
+        self,
+        item_ids: Sequence[str],
+        requests: Sequence[JudgeRequest],
+        kind: Kind,
+        read: Reader,
+        swapped: Sequence[bool],
+        *,
+        reminder: str = "",
+    ) -> list[Verdict]:
+        """Verdicts of requests, in order, with one re-ask of those that could not be read."""
+        if self.salt:
+            requests = [replace(r, protocol=r.protocol + self.salt) for r in requests]
+        heard: dict[int, _Heard] = {}
+
+        def hear(answer: Answer) -> None:
+            heard[answer.index] = _heard(answer, read)
+
+        self._each(requests, hear)
+        unread = [i for i in sorted(heard) if heard[i].reading.state == "unparsed"]
+        if unread:
+
+            def hear_again(answer: Answer) -> None:
+                if not isinstance(answer.outcome, Failure):
+                    heard[unread[answer.index]] = _heard(answer, read)
+
+            second = [_reask(requests[i], heard[i].text, reminder) for i in unread]
+            self._each(second, hear_again, complete=False)
+        verdicts = [
+            self._verdict(item_id, kind, request.protocol, heard[i], switched)
+            for i, (item_id, request, switched) in enumerate(
+                zip(item_ids, requests, swapped, strict=True)
+            )
+        ]
+        for verdict in verdicts:
+            self.states[verdict.state] = self.states.get(verdict.state, 0) + 1
+        return verdicts
+
+    def ask(self, requests: Sequence[JudgeRequest], *, direct: bool = False) -> list[Answer]:
+        """Answers in order, from the store and, for the rest, from the server.
+
+        ``direct`` asks at once, whatever ``batch`` says.
+        """
+        answers: dict[int, Answer] = {}
+
+        def hear(answer: Answer) -> None:
+            answers[answer.index] = answer
+
+        self._each(requests, hear, direct=direct)
+        return [answers[i] for i in sorted(answers)]
+
+    def _each(
+        self,
+        requests: Sequence[JudgeRequest],
+        hear: Callable[[Answer], None],
+        *,
+        complete: bool = True,
+        direct: bool = False,
+    ) -> None:
+        """Each request's answer as it comes, while others are still on their way.
+
+        Offline, requests that the store lacks are an error if all are needed (``complete``), and
+        left out otherwise.
+        """
+        missing = self._recall(requests, hear)
+        if missing and self.offline:
+            if complete:
+                raise JudgeError(
+                    f"{len(missing)} of {len(requests)} verdicts of {self.client.judge} are not in "
+                    f"{self.store.path}, and nothing is sent offline"
+                )
+        elif missing:
+            self._send(requests, missing, hear, direct)
+
+    def _recall(
+        self, requests: Sequence[JudgeRequest], hear: Callable[[Answer], None]
+    ) -> list[int]:
+        """Answer what the store holds; the positions of the other requests."""
+        keys = [request.key(self.client.judge) for request in requests]
+        rows = self.store.get(keys)
+        missing = []
+        for i, key in enumerate(keys):
+            if key in rows:
+                hear(Answer(i, rows[key], True))
+            else:
+                missing.append(i)
+        self.client.tally.cached += len(keys) - len(missing)
+        return missing
+
+    def _send(
+        self,
+        requests: Sequence[JudgeRequest],
+        missing: Sequence[int],
+        hear: Callable[[Answer], None],
+        direct: bool,
+    ) -> None:
+        async def collect() -> None:
+            asked = [requests[i] for i in missing]
+            done = len(requests) - len(missing)
+            source = self.client.ask(asked) if direct or not self.batch else self.batch.ask(asked)
+            async for answer in source:
+                hear(replace(answer, index=missing[answer.index]))
+                done += 1
+                self.progress(done, len(requests))
+
+        run_async(collect)
+        if served := next(iter(self.client.tally.served), ""):
+            self.note_served(served)
+
+    def note_served(self, served: str) -> None:
+        """Remember the name that the server first gave itself for this judge."""
+        if not served:
+            return
+        known = self.store.fact(self._fact())
+        if known is None:
+            self.store.set_fact(self._fact(), served)
+        judge, name = self.client.judge, known or served
+        self.snapshot = judge if name == self.client.model else f"{judge}={name}"
+
+    def note_change(self, served: str) -> None:
+        """Keep verdicts of a judge that was changed silently apart from those in the store."""
+        known = self.store.fact(self._fact())
+        if known and served and served != known:
+            self.changed_from = known
+            self.client.judge = f"{self.client.judge}#{served}"
+        self.note_served(served)
+
+    def _fact(self) -> str:
+        return f"served:{self.client.judge}"
+
+    def _verdict(
+        self, item_id: str, kind: Kind, protocol: str, heard: _Heard, swapped: bool
+    ) -> Verdict:
+        common: dict[str, Any] = {
+            "item_id": item_id,
+            "kind": kind,
+            "judge": self.snapshot,
+            "protocol": protocol,
+            "state": heard.reading.state,
+            "swapped": swapped,
+        }
+        if not heard.key:
+            return Verdict(**common, raw=heard.text)
+        value = heard.reading.value
+        if value is not None and swapped:
+            value = 3 - value
+        return Verdict(
+            **common,
+            value=value,
+            raw=heard.text,
+            request_key=heard.key,
+            prompt_tokens=heard.prompt_tokens,
+            completion_tokens=heard.completion_tokens,
+            cost_usd=0.0 if heard.cached else heard.cost_usd,
+            cached=heard.cached,
+        )
+
+
+def _heard(answer: Answer, read: Reader) -> _Heard:
+    outcome = answer.outcome
+    if isinstance(outcome, Failure):
+        return _Heard(Reading("error"), outcome.error, answer.cached)
+    reply = read_reply(outcome.reply)
+    return _Heard(
+        read(reply),
+        reply.text,
+        answer.cached,
+        key=outcome.key,
+        prompt_tokens=outcome.prompt_tokens,
+        completion_tokens=outcome.completion_tokens,
+        cost_usd=outcome.cost_usd,
+    )
+
+
+def _reask(request: JudgeRequest, reply: str, reminder: str) -> JudgeRequest:
+    """The same request again; with a reminder, the judge's own reply is continued."""
+    messages = list(request.messages)
+    if reminder:
+        messages += [
+            {"role": "assistant", "content": reply},
+            {"role": "user", "content": reminder},
+        ]
+    return replace(request, messages=messages, attempt=request.attempt + 1)

@@ -1,0 +1,319 @@
+"""Builds a table from the tidy frame and a layout: rows, ranks, significance, foot-notes."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from groundwork.errors import UserError
+from leaderboards.compare import ItemStore
+from leaderboards.footnotes import Footnotes, arm_label, reason
+from leaderboards.layouts import COLUMNS, STUBS, Column, Layout, layout_named, ordered_arms
+from leaderboards.score_frame import over_seeds
+from leaderboards.significance import Point, Record, Significance, judge_table
+from leaderboards.table import Cell, Group, Row, Table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Figures = dict[tuple[str, Point, str], Record]
+"""(group, checkpoint, column key) to the record that the cell shows."""
+
+
+def iteration_table(frame: pd.DataFrame, columns: Sequence[str] = ()) -> Table:
+    """Rows base and Iter1..N for each arm, columns of the paper's main table (or ``columns``)."""
+    layout = layout_named("iterations")
+    if columns:
+        layout = replace(layout, columns=tuple(columns), extra=())
+    return build_table(frame, layout)
+
+
+def build_table(frame: pd.DataFrame, layout: Layout, store: ItemStore | None = None) -> Table:
+    """The table of ``layout`` over the scores in ``frame`` (see ``leaderboards.score_frame.COLUMNS``).
+
+    ``store`` keeps loaded items for the next table. Raises UserError when the frame holds no figure that the layout shows.
+    """
+    frame = frame[frame["setting"].isin(layout.settings) & (frame["category"].fillna("") == "")]
+    records = over_seeds(with_groups(frame))
+    columns = _shown(records, layout)
+    if not columns:
+        raise UserError(f"the runs hold no figure that the table {layout.name!r} shows")
+    rows, order = _by_cell(records, columns), _rows(records, layout)
+    usual = {column.key: _usual_protocol(rows, column.key) for column in columns}
+    figures = {place: _preferred(found, usual[place[2]]) for place, found in rows.items()}
+    significance = judge_table(figures, order, columns, store=store)
+    notes, seeds = Footnotes(), _usual_seeds(figures.values())
+    cells = {
+        (group, point, column.key): _cell(
+            rows.get((group, point, column.key), []), column, usual[column.key], seeds, notes
+        )
+        for column in columns
+        for group, points in order.items()
+        for point in points
+    }
+    groups = [
+        _group(group, points, columns, cells, significance) for group, points in order.items()
+    ]
+    groups, column_notes = lift_notes([group for group in groups if group.rows], len(columns))
+    return Table(
+        title=layout.title,
+        stub=tuple(STUBS[name] for name in layout.stub),
+        columns=tuple(column.label for column in columns),
+        keys=tuple(column.key for column in columns),
+        groups=tuple(_relabel(group, layout) for group in groups),
+        notes=notes.listing(),
+        remarks=(*_seeds_remark(figures.values(), seeds), *_remarks(records), *_unfinished(frame)),
+        column_notes=column_notes,
+        detectable=tuple(significance.detectable.get(column.key, "") for column in columns),
+    )
+
+
+def with_groups(frame: pd.DataFrame) -> pd.DataFrame:
+    """Adds ``group``: the model, or model and run where two runs give one checkpoint two values."""
+    frame = frame.copy()
+    frame["group"] = frame["model"].where(frame["model"] != "", frame["run"])
+    identity = ["group", "arm", "loss", "setting", "iteration", "seed", "benchmark", "metric"]
+    frame = frame.drop_duplicates([*identity, "category", "value", "protocol"])
+    clash = frame.duplicated([*identity, "category"], keep=False)
+    for group in frame.loc[clash, "group"].unique():
+        rows = frame["group"] == group
+        frame.loc[rows, "group"] = frame.loc[rows, "group"] + " · " + frame.loc[rows, "run"]
+    return frame
+
+
+def shows(column: Column, record: Record) -> bool:
+    """Whether a record belongs in a column (its metric, or the benchmark's headline)."""
+    if record["benchmark"] != column.benchmark:
+        return False
+    return bool(record["headline"]) if column.metric is None else record["metric"] == column.metric
+
+
+def _shown(records: list[Record], layout: Layout) -> list[Column]:
+    columns = [COLUMNS[key] for key in layout.columns + layout.extra]
+    return [column for column in columns if any(shows(column, record) for record in records)]
+
+
+def _by_cell(
+    records: list[Record], columns: list[Column]
+) -> dict[tuple[str, Point, str], list[Record]]:
+    cells: dict[tuple[str, Point, str], list[Record]] = {}
+    for record in records:
+        for column in columns:
+            if shows(column, record):
+                cells.setdefault((record["group"], _point(record), column.key), []).append(record)
+    return cells
+
+
+def _point(record: Record) -> Point:
+    return str(record["loss"]), str(record["arm"]), int(record["iteration"])
+
+
+def _rows(records: list[Record], layout: Layout) -> dict[str, list[Point]]:
+    """Groups in order of appearance, each with its checkpoints in table order."""
+    found: dict[str, set[Point]] = {}
+    for record in records:
+        found.setdefault(record["group"], set()).add(_point(record))
+    return {group: order_points(points, layout) for group, points in found.items()}
+
+
+def order_points(found: set[Point], layout: Layout) -> list[Point]:
+    """Checkpoints of a group in table order, as the layout chooses them."""
+    arms = ordered_arms(sorted({arm for _, arm, _ in found}), layout)
+    chosen: list[Point] = []
+    for loss in sorted({loss for loss, _, _ in found}, key=lambda loss: (loss != "", loss)):
+        for arm in arms:
+            steps = sorted(i for found_loss, a, i in found if (found_loss, a) == (loss, arm))
+            chosen += [(loss, arm, i) for i in (steps[-1:] if layout.rows == "last" else steps)]
+    return chosen
+
+
+def _usual_protocol(rows: dict[tuple[str, Point, str], list[Record]], key: str) -> str:
+    """The protocol a column is read under: the base's, else the most frequent one."""
+    records = [record for place, found in rows.items() if place[2] == key for record in found]
+    base = [record["protocol"] for record in records if record["arm"] == "base"]
+    counts = Counter(base or [record["protocol"] for record in records])
+    return str(counts.most_common(1)[0][0]) if counts else ""
+
+
+def _preferred(records: list[Record], usual: str) -> Record:
+    return next((record for record in records if record["protocol"] == usual), records[0])
+
+
+def _cell(records: list[Record], column: Column, usual: str, seeds: int, notes: Footnotes) -> Cell:
+    if not records:
+        return Cell(decimals=column.decimals)
+    record = _preferred(records, usual)
+    texts = _reasons(record, usual, seeds)
+    if len(records) > 1:
+        others = ", ".join(sorted(r["protocol"] for r in records if r is not record))
+        texts.append(f"measured under other protocols too, not shown here: {others}")
+    digits = column.decimals if column.better == 0 else max(column.decimals, int(record["digits"]))
+    keys = tuple(sorted((notes.key(text) for text in texts), key=lambda key: (len(key), key)))
+    return Cell(
+        _figure(record["value"]),
+        _figure(record["stderr"]),
+        digits,
+        notes=keys,
+        comparable=record["protocol"] == usual,
+    )
+
+
+def _reasons(record: Record, usual: str, seeds: int) -> list[str]:
+    texts = [reason(code) for code in str(record["marks"]).split("|") if code]
+    if record["protocol"] != usual:
+        texts.append(f"another protocol ({record['protocol']}) than the column's ({usual})")
+    if record["n"] < record["n_expected"]:
+        texts.append(f"only {record['n']} of {record['n_expected']} items are in the figure")
+    if record["seeds"] != seeds and not _is_sole_base(record):
+        one = f"seed {record['seed']} only"
+        texts.append(f"mean over {record['seeds']} seeds" if record["seeds"] > 1 else one)
+    return texts
+
+
+def _is_sole_base(record: Record) -> bool:
+    """The starting model has no seed of its own: one evaluation of it serves all seeds."""
+    return bool(record["arm"] == "base" and record["seeds"] == 1)
+
+
+def _usual_seeds(figures: Iterable[Record]) -> int:
+    """How many seeds the trained figures of a table are means over, most of them."""
+    counts = Counter(record["seeds"] for record in figures if not _is_sole_base(record))
+    return int(counts.most_common(1)[0][0]) if counts else 1
+
+
+def _seeds_remark(figures: Iterable[Record], seeds: int) -> tuple[str, ...]:
+    if seeds == 1:
+        return ()
+    base = any(_is_sole_base(record) for record in figures)
+    which = "Figures of trained checkpoints" if base else "Figures"
+    return (
+        f"{which} are means over {seeds} seeds; their ± holds the spread of items and of seeds.",
+    )
+
+
+def _figure(value: Any) -> float | None:
+    return None if value is None or math.isnan(value) else float(value)
+
+
+def _group(
+    title: str,
+    points: list[Point],
+    columns: list[Column],
+    cells: dict[tuple[str, Point, str], Cell],
+    significance: Significance,
+) -> Group:
+    rows: dict[Point, list[Cell]] = {}
+    for point in points:
+        row = [significance.mark(cells[place], place) for place in _places(title, point, columns)]
+        if any(cell.value is not None for cell in row):
+            rows[point] = row
+    for position, column in enumerate(columns):
+        shown = [row[position] for row in rows.values()]
+        for row, rank in zip(rows.values(), ranks(shown, column.better), strict=True):
+            row[position] = replace(row[position], rank=rank)
+    return Group(
+        shown_model(title), tuple(Row(_key(point), tuple(row)) for point, row in rows.items())
+    )
+
+
+def shown_model(name: str) -> str:
+    """A model as a table names it: a folder by its last part, anything else as it is."""
+    return name.rstrip("/").rsplit("/", 1)[-1] if name.startswith(("/", "./", "~")) else name
+
+
+def _places(title: str, point: Point, columns: list[Column]) -> list[tuple[str, Point, str]]:
+    return [(title, point, column.key) for column in columns]
+
+
+def _key(point: Point) -> tuple[str, ...]:
+    return point[0], point[1], str(point[2])
+
+
+def _relabel(group: Group, layout: Layout) -> Group:
+    def labels(key: tuple[str, ...]) -> tuple[str, ...]:
+        loss, arm, iteration = key
+        names = {
+            "arm": arm_label(arm),
+            "loss": loss.upper(),
+            "iteration": "" if arm == "base" else f"Iter{iteration}",
+        }
+        return tuple(names[name] for name in layout.stub)
+
+    return replace(group, rows=tuple(replace(row, labels=labels(row.labels)) for row in group.rows))
+
+
+def ranks(cells: Sequence[Cell], better: int) -> list[int]:
+    """1 for the best printed value, 2 for the second (ties share), 0 for the rest.
+
+    Nothing is ranked where ``better`` is 0 or all printed values are equal, and no figure of another
+    protocol is.
+    """
+    shown = [
+        float(c.text) * better if c.value is not None and c.comparable else None for c in cells
+    ]
+    values = sorted({value for value in shown if value is not None})
+    if not better or len(values) < 2:
+        return [0] * len(cells)
+    place = {values[-1]: 1, values[-2]: 2}
+    return [0 if value is None else place.get(value, 0) for value in shown]
+
+
+def lift_notes(groups: list[Group], width: int) -> tuple[list[Group], tuple[tuple[str, ...], ...]]:
+    """Move notes that every figure of a column carries from its cells to the column's head."""
+    shared: list[tuple[str, ...]] = []
+    for position in range(width):
+        cells = [row.cells[position] for group in groups for row in group.rows]
+        filled = [cell.notes for cell in cells if cell.value is not None]
+        common = set(filled[0]).intersection(*filled) if filled else set()
+        shared.append(tuple(key for key in filled[0] if key in common) if filled else ())
+
+    def kept(row: Row) -> Row:
+        pairs = zip(row.cells, shared, strict=True)
+        cells = (replace(c, notes=tuple(k for k in c.notes if k not in keys)) for c, keys in pairs)
+        return replace(row, cells=tuple(cells))
+
+    lifted = [replace(group, rows=tuple(map(kept, group.rows))) for group in groups]
+    return lifted, tuple(shared)
+
+
+_COUNTS = {
+    "n_truncated": "cut at the token limit",
+    "n_unparsed": "unparsed",
+    "n_error": "failed",
+    "n_missing": "missing",
+}
+
+
+def _remarks(records: list[Record]) -> tuple[str, ...]:
+    """One line for each kind of unusable answer: how many, by benchmark, over the checkpoints."""
+    remarks = []
+    for name, label in _COUNTS.items():
+        spans: dict[str, list[Record]] = {}
+        for record in records:
+            if record["headline"]:
+                spans.setdefault(record["benchmark"], []).append(record)
+        parts = [_span(bench, rows, name) for bench, rows in spans.items()]
+        if any(parts):
+            listed = "; ".join(part for part in parts if part)
+            remarks.append(f"Answers {label}, by checkpoint: {listed}.")
+    return tuple(remarks)
+
+
+def _span(benchmark: str, records: list[Record], name: str) -> str:
+    parts = [part for record in records for _, part in record["parts"]]
+    counts = [int(part[name]) for part in parts]
+    if max(counts) == 0:
+        return ""
+    span = f"{min(counts)}-{max(counts)}" if min(counts) < max(counts) else str(max(counts))
+    return f"{benchmark} {span} of {max(int(part['n_expected']) for part in parts)}"
+
+
+def _unfinished(frame: pd.DataFrame) -> list[str]:
+    parts = frame.attrs.get("unfinished")
+    if not parts:
+        return []
+    more = f" and {len(parts) - 4} more" if len(parts) > 4 else ""
+    return ["Not finished and left out: " + ", ".join(parts[:4]) + more + "."]

@@ -1,0 +1,180 @@
+"""How good preference pairs are: on-policyness, length, diversity, near-copies."""
+
+from __future__ import annotations
+
+import re
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from groundwork.records import Record
+from sso.records import Message, PreferencePair
+
+if TYPE_CHECKING:  # sso.arms imports this module
+    from sso.arms.base import TextEngine
+
+NEAR_COPY = 0.8
+"""Overlap of word trigrams from which two responses count as near-copies of each other."""
+
+
+class PairQuality(Record):
+    """One pair measured. Log-probabilities are nats a token under pi_t given the plain query x,
+    end-of-turn token included for responses that ended; ``original_logp`` is that of yo."""
+
+    pair_id: str
+    query_id: str
+    chosen_chars: int
+    rejected_chars: int
+    overlap: float
+    near_copy: bool
+    chosen_logp: float | None = None
+    rejected_logp: float | None = None
+    original_logp: float | None = None
+
+
+def words(text: str) -> list[str]:
+    """Lower-case words and single punctuation marks."""
+    return re.findall(r"\w+|[^\w\s]", text.lower())
+
+
+def ngrams(text: str, n: int) -> list[tuple[str, ...]]:
+    """The word n-grams of a text, in order; a text of fewer words gives one shorter tuple."""
+    tokens = words(text)
+    if 0 < len(tokens) < n:
+        return [tuple(tokens)]
+    return [tuple(tokens[i : i + n]) for i in range(len(tokens) - n + 1)]
+
+
+def distinct_n(texts: Iterable[str], n: int) -> float:
+    """Different n-grams over all n-grams of a set of texts, 0..1 (Li et al. 2016); 0 when empty."""
+    grams = [gram for text in texts for gram in ngrams(text, n)]
+    return len(set(grams)) / len(grams) if grams else 0.0
+
+
+def overlap(first: str, second: str) -> float:
+    """Jaccard overlap of two texts' sets of word trigrams, 0..1; 1 for two empty texts."""
+    a, b = set(ngrams(first, 3)), set(ngrams(second, 3))
+    return len(a & b) / len(a | b) if a | b else 1.0
+
+
+def average_logprobs(
+    engine: TextEngine,
+    prompts: Sequence[Sequence[Message]],
+    texts: Sequence[str],
+    truncated: Sequence[bool],
+) -> list[float | None]:
+    """Average log-probability (nats a token) of each text after its prompt; None where prompt and
+    text don't fit the engine's context.
+
+    A text that was not cut is scored with the end-of-turn token of the chat template. White space at
+    the end of the rendered prompt is no part of the completion: engines differ on whether they count
+    it to the continuation, so it is scored by itself and taken off. An engine that can't render is given
+    the messages and the bare text.
+    """
+    render = getattr(engine, "render", None)
+    if render is None:
+        scored = engine.logprobs(list(prompts), list(texts))
+        return [found.total / max(found.tokens, 1) for found in scored]
+    heads = [render(list(prompt), add_generation_prompt=True) for prompt in prompts]
+    parts = []
+    for prompt, head, text, cut in zip(prompts, heads, texts, truncated, strict=True):
+        stem = head.rstrip()
+        whole = text if cut else _with_end_of_turn(render, prompt, head, text)
+        parts.append((stem, head[len(stem) :], whole))
+    fitting = fits_context(engine, ["".join(part) for part in parts])
+    known = [i for i, fits in enumerate(fitting) if fits]
+    gaps = list(dict.fromkeys((parts[i][0], parts[i][1]) for i in known if parts[i][1]))
+    scored = engine.logprobs(
+        [parts[i][0] for i in known] + [stem for stem, _ in gaps],
+        [parts[i][1] + parts[i][2] for i in known] + [gap for _, gap in gaps],
+    )
+    space = dict(zip(gaps, scored[len(known) :], strict=True))
+    averages: list[float | None] = [None] * len(parts)
+    for i, found in zip(known, scored[: len(known)], strict=True):
+        total, tokens = found.total, found.tokens
+        before = space.get(parts[i][:2])
+        if before is not None:
+            total, tokens = total - before.total, tokens - before.tokens
+        averages[i] = total / max(tokens, 1)
+    return averages
+
+
+def _with_end_of_turn(render: Any, prompt: Sequence[Message], head: str, text: str) -> str:
+    """The text as the chat template writes it after the prompt, up to the end-of-turn token."""
+    turn = {"role": "assistant", "content": text}
+    full: str = render([*prompt, turn], add_generation_prompt=False)
+    continuation = full[len(head) :].rstrip() if full.startswith(head) else ""
+    return continuation if continuation.startswith(text) else text
+
+
+def fits_context(engine: TextEngine, texts: Sequence[str]) -> list[bool]:
+    """Whether each rendered text leaves room for at least one more token in the engine's context.
+
+    True for all where the engine tells no context length. A byte is the shortest token there is, so only long
+    texts are tokenised.
+    """
+    limit = getattr(engine, "max_length", None)
+    count = getattr(engine, "count_tokens", None)
+    if limit is None or count is None:
+        return [True] * len(texts)
+    return [len(text.encode("utf-8")) < limit or count(text) < limit for text in texts]
+
+
+def measure_pairs(pairs: Sequence[PreferencePair]) -> list[PairQuality]:
+    """Lengths and overlap of each pair; log-probabilities are left open."""
+    found = []
+    for pair in pairs:
+        shared = overlap(pair.chosen, pair.rejected)
+        found.append(
+            PairQuality(
+                pair_id=pair.id,
+                query_id=pair.query_id,
+                chosen_chars=len(pair.chosen),
+                rejected_chars=len(pair.rejected),
+                overlap=shared,
+                near_copy=shared >= NEAR_COPY,
+            )
+        )
+    return found
+
+
+def summarize(
+    pairs: Sequence[PreferencePair],
+    quality: Sequence[PairQuality],
+    tokens: Mapping[str, Sequence[int]] | None = None,
+) -> dict[str, float]:
+    """Means over the pairs, flat.
+
+    ``chosen_chars``, ``rejected_chars``, ``length_ratio`` (chosen over rejected), ``near_copy_rate``,
+    ``SIDE_distinct_1|2``; with log-probabilities ``chosen_logp``, ``rejected_logp``, ``logp_margin``
+    (chosen - rejected), with yo also ``original_logp``, ``chosen_gap`` and ``rejected_gap`` (a side
+    minus yo: the closer to 0, the more on-policy). ``tokens`` adds mean token counts by side.
+    """
+    measures = {
+        "chosen_chars": statistics.fmean(q.chosen_chars for q in quality),
+        "rejected_chars": statistics.fmean(q.rejected_chars for q in quality),
+        "near_copy_rate": statistics.fmean(float(q.near_copy) for q in quality),
+    }
+    measures["length_ratio"] = measures["chosen_chars"] / max(measures["rejected_chars"], 1e-9)
+    for side in ("chosen", "rejected"):
+        texts = [getattr(pair, side) for pair in pairs]
+        for n in (1, 2):
+            measures[f"{side}_distinct_{n}"] = distinct_n(texts, n)
+    for side, counts in (tokens or {}).items():
+        measures[f"{side}_tokens"] = statistics.fmean(counts)
+    for side in ("chosen", "rejected", "original"):
+        values = [v for q in quality if (v := getattr(q, f"{side}_logp")) is not None]
+        if values:
+            measures[f"{side}_logp"] = statistics.fmean(values)
+    measures |= _mean_difference(quality, "logp_margin", "chosen_logp", "rejected_logp")
+    measures |= _mean_difference(quality, "chosen_gap", "chosen_logp", "original_logp")
+    measures |= _mean_difference(quality, "rejected_gap", "rejected_logp", "original_logp")
+    return measures
+
+
+def _mean_difference(
+    quality: Sequence[PairQuality], name: str, first: str, second: str
+) -> dict[str, float]:
+    both = [(getattr(q, first), getattr(q, second)) for q in quality]
+    differences = [a - b for a, b in both if a is not None and b is not None]
+    return {name: statistics.fmean(differences)} if differences else {}

@@ -1,0 +1,201 @@
+"""Reward models: one number a conversation, trained on preference pairs (another use of the data).
+
+A checkpoint's layers with a fresh scalar head, trained so that the chosen completion of a pair scores
+higher (Bradley-Terry). Pairs go through the same encoding, shared-prefix batches, trainer, guards and resume
+as the policies; the score is read at a completion's end-of-turn token.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from groundwork.cpu_kernels import kept_memory, speed_up
+from groundwork.errors import UserError
+from sso.batches import MicroBatch, micro_batches, packed_batch, plain_batch
+from sso.encoding import EncodedGroup, encode_groups
+from sso.fast_forward import probe_groups, set_shared_attention, window_reason
+from sso.logprobs import Form, model_inputs
+from sso.objectives import Objective, PromptGroup
+from sso.records import PreferencePair
+from sso.settings import MethodSettings, TrainingSettings
+from sso.step_math import MicroResult, training_order
+from sso.trainer import PreferenceTrainer
+from sso.training import PeakMemory, TrainingReport, inputs_fingerprint, make_report, prepare_work
+from sso.training import training_arguments as _arguments
+
+_PAIR = Objective("pair")
+
+
+def reward_loss(chosen: Tensor, rejected: Tensor) -> Tensor:
+    """-log sigmoid(score(chosen) - score(rejected)), (n,) each.
+
+    Source: Ouyang et al. 2022 (arXiv 2203.02155), equation 1, with one comparison a prompt.
+    """
+    return -F.logsigmoid(chosen - rejected)
+
+
+class RewardTrainer(PreferenceTrainer):
+    """The preference trainer with scores in the place of log-probabilities; no reference."""
+
+    def result(self, output: Tensor, batch: MicroBatch) -> MicroResult:
+        """Losses from the scores (completions,)."""
+        chosen, rejected = (output[i.to(output.device)] for i in batch.pairs["policy"])
+        losses = reward_loss(chosen, rejected)
+        margin = (chosen - rejected).detach()
+        sums = {
+            "loss": float(losses.detach().sum()),
+            "groups": float(len(batch.groups)),
+            "completion_tokens": float(len(batch.targets)),
+            "tokens": float(batch.tokens),
+            "margin/policy": float(margin.sum()),
+            "accuracy/policy": float((margin > 0).sum()),
+        }
+        return MicroResult(losses, sums)
+
+
+def train_reward(
+    model: Path,
+    pairs: Sequence[PreferencePair],
+    settings: MethodSettings,
+    out: Path,
+    *,
+    seed: int,
+    work: Path,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> TrainingReport:
+    """Train a reward model from the checkpoint ``model`` on ``pairs``; written to ``out``.
+
+    The result loads with ``AutoModelForSequenceClassification`` (one label, the score). Reads
+    ``settings.training``; LoRA is not offered here (``UserError``). Every pair is a sample of its own.
+    """
+    from sso.checkpoints import load_tokenizer, save_policy, weights_fingerprint
+
+    options = settings.training
+    if options.lora.rank:
+        raise UserError("reward models are trained in full: leave training.lora.rank at 0")
+    tokenizer = load_tokenizer(model)
+    examples = [PromptGroup(p.id, (p.model_copy(update={"kind": "policy"}),)) for p in pairs]
+    encoded = encode_groups(examples, _PAIR, tokenizer, options)
+    work.mkdir(parents=True, exist_ok=True)
+    mark = inputs_fingerprint(encoded, _PAIR, settings, seed, "reward" + weights_fingerprint(model))
+    resume = prepare_work(work, mark, references=False)
+    groups = [_with_score_row(group) for group in encoded.groups]
+    peak = PeakMemory()
+    torch.manual_seed(seed)  # the fresh head
+    scorer = _load(model, tokenizer)
+    form = _drive(scorer, groups)
+    speed_up(scorer)
+    order = training_order(len(groups), options.epochs, options.batch_size, seed)
+    trainer = RewardTrainer(
+        model=scorer,
+        args=_arguments(options, len(order), seed, work),
+        steps=[[groups[i] for i in batch] for batch in order],
+        objective=_PAIR,
+        loss=settings.loss,
+        micro_tokens=options.micro_tokens,
+        form=form,
+        work=work,
+        references={},
+        progress=progress,
+    )
+    with kept_memory():
+        trainer.train(resume_from_checkpoint=resume)
+    state = trainer.accelerator.get_state_dict(trainer.model_wrapped)
+    if trainer.is_world_process_zero():
+        scorer = trainer.accelerator.unwrap_model(trainer.model_wrapped)
+        dtype = torch.bfloat16 if options.precision == "bf16" else torch.float32
+        save_policy(scorer, state, tokenizer, model, out, dtype)
+    trainer.accelerator.wait_for_everyone()
+    return make_report(encoded, work / "curve.jsonl", peak.gigabytes(), form.reason)
+
+
+def score_pairs(
+    model: Path, pairs: Sequence[PreferencePair], settings: TrainingSettings | None = None
+) -> list[tuple[float, float]]:
+    """(score of chosen, score of rejected) of every pair under a reward model, in order.
+
+    A pair that does not fit ``settings.max_length`` (or is empty) is an ``UserError``: a benchmark must
+    not lose items.
+    """
+    from sso.checkpoints import load_tokenizer
+
+    options = settings or TrainingSettings()
+    tokenizer = load_tokenizer(model)
+    examples = [
+        PromptGroup(str(i), (p.model_copy(update={"kind": "policy"}),)) for i, p in enumerate(pairs)
+    ]
+    encoded = encode_groups(examples, _PAIR, tokenizer, options)
+    if len(encoded.groups) < len(pairs):
+        raise UserError(
+            f"{len(pairs) - len(encoded.groups)} pairs cannot be scored: {encoded.counts}"
+        )
+    groups = [_with_score_row(group) for group in encoded.groups]
+    scorer = _load(model, tokenizer).eval()
+    form = _drive(scorer, groups)
+    found: dict[str, tuple[float, float]] = {}
+    with torch.no_grad():
+        for batch in micro_batches(groups, options.micro_tokens, shared_prefix=form.shared_prefix):
+            scores = scorer(batch)
+            chosen, rejected = (scores[i].tolist() for i in batch.pairs["policy"])
+            ids = [group.id for group in batch.groups]
+            found |= dict(zip(ids, zip(chosen, rejected, strict=True), strict=True))
+    return [found[str(i)] for i in range(len(pairs))]
+
+
+def _load(model: Path, tokenizer: Any) -> Any:
+    from transformers import AutoModelForSequenceClassification
+
+    scorer = AutoModelForSequenceClassification.from_pretrained(
+        model, num_labels=1, dtype=torch.float32, use_safetensors=True
+    )
+    if scorer.config.pad_token_id is None:
+        scorer.config.pad_token_id = tokenizer.pad_token_id or tokenizer.eos_token_id
+    scorer.config.use_cache = False
+    set_shared_attention(scorer)
+    return scorer
+
+
+def _with_score_row(group: EncodedGroup) -> EncodedGroup:
+    """The group with each completion's last token doubled.
+
+    Batches leave out a completion's last token because it predicts nothing; with one more, the position
+    that "predicts" it is the end of turn, where the score is read.
+    """
+    branches = tuple(
+        replace(b, completions=tuple((*c, c[-1]) for c in b.completions)) for b in group.branches
+    )
+    return replace(group, branches=branches)
+
+
+def _scores(scorer: Any, batch: MicroBatch) -> Tensor:
+    """Scores (completions,) at each completion's end of turn."""
+    device = next(scorer.parameters()).device
+    backbone = getattr(scorer, scorer.base_model_prefix)
+    hidden = backbone(**model_inputs(batch, device)).last_hidden_state.flatten(0, 1)
+    ends = torch.tensor(batch.lengths).cumsum(0) - 1
+    return scorer.score(hidden[batch.rows[ends].to(device)]).squeeze(1)
+
+
+def _drive(scorer: Any, groups: Sequence[EncodedGroup]) -> Form:
+    """Make ``scorer(batch)`` give scores; shared prefixes where a probe finds them right."""
+    longest = max(len(b.prompt) + len(c) for g in groups for b in g.branches for c in b.completions)
+    reason = window_reason(scorer.config, longest)
+    probe = probe_groups(scorer.config.get_text_config().vocab_size)
+    if not reason:
+        with torch.no_grad():
+            try:
+                packed, plain = (_scores(scorer, f(probe)) for f in (packed_batch, plain_batch))
+                if not torch.allclose(packed, plain, rtol=1e-3, atol=1e-3):
+                    reason = "a probe scores differently"
+            except (TypeError, ValueError, RuntimeError) as error:
+                reason = str(error).splitlines()[0]
+    scorer.forward = lambda batch: _scores(scorer, batch)
+    text = f"plain batches instead of shared prefixes: {reason}" if reason else ""
+    return Form(not reason, True, text)

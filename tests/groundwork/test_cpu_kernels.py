@@ -1,0 +1,86 @@
+"""Gradients that a backward pass adds to ``.grad`` itself, against autograd's own."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from groundwork import cpu_kernels as kernels
+from sso.logprobs import token_logprobs
+
+pytestmark = pytest.mark.skipif(not kernels.available(), reason="this CPU has no AVX-512")
+
+
+class Tied(nn.Module):
+    """A look-up, a layer and an output layer, with one weight or two."""
+
+    def __init__(self, *, tied: bool, padding: int | None) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.look_up = nn.Embedding(50, 8, padding_idx=padding)
+        self.layer = nn.Linear(8, 8)
+        self.head = nn.Linear(8, 50, bias=False)
+        if tied:
+            self.head.weight = self.look_up.weight
+
+    def loss(self, ids: Tensor) -> Tensor:
+        hidden = self.layer(self.look_up(ids[:-1]))
+        return token_logprobs(hidden, self.head.weight, ids[1:], chunk_bytes=4 * 50 * 7).sum()
+
+
+def gradients(model: Tied, batches: list[Tensor], *, in_place: bool) -> dict[str, Tensor]:
+    """The sums over some micro-batches."""
+    for ids in batches:
+        if in_place:
+            with kernels.gradients_in_place():
+                loss = model.loss(ids)
+            loss.backward()
+        else:
+            model.loss(ids).backward()
+    return {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}
+
+
+@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize("padding", [None, 3])
+def test_in_place_equals_autograd(tied: bool, padding: int | None) -> None:
+    batches = [torch.tensor([3, 7, 7, 1, 3, 49] * 5), torch.tensor([2, 3, 0])]
+    expected = gradients(Tied(tied=tied, padding=padding), batches, in_place=False)
+    model = Tied(tied=tied, padding=padding)
+    assert kernels.speed_up(model) > 0
+    found = gradients(model, batches, in_place=True)
+    assert found.keys() == expected.keys()
+    for name, gradient in expected.items():
+        torch.testing.assert_close(found[name], gradient, atol=1e-4, rtol=1e-5)
+
+
+def test_only_where_nothing_waits_for_a_gradient() -> None:
+    weight = nn.Parameter(torch.ones(3, 2))
+    assert kernels.in_place_gradient(weight) is None
+    with kernels.gradients_in_place():
+        assert kernels.in_place_gradient(weight * 2) is None
+        assert kernels.in_place_gradient(weight.detach()) is None
+        total = kernels.in_place_gradient(weight)
+        assert total is not None
+        assert total is weight.grad
+        weight.register_hook(lambda gradient: gradient)
+        assert kernels.in_place_gradient(weight) is None
+
+
+def test_not_where_the_kernels_are_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernels, "available", lambda: False)
+    weight = nn.Parameter(torch.ones(3, 2))
+    with kernels.gradients_in_place():
+        assert kernels.in_place_gradient(weight) is None
+
+
+def test_products_kept_are_bounded_where_the_user_has_not_said_how_many(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", raising=False)
+    monkeypatch.setenv("LRU_CACHE_CAPACITY", "7")
+    kernels.cache_products(few=True)
+    assert os.environ["ONEDNN_PRIMITIVE_CACHE_CAPACITY"] == str(kernels.FEW_CACHED_PRODUCTS)
+    assert os.environ["LRU_CACHE_CAPACITY"] == "7"

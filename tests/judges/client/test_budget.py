@@ -1,0 +1,62 @@
+"""Budgets in calls and dollars, across restarts, and the estimate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from judges.errors import BudgetError
+from tests.judges.faulty_server import FaultyServer
+from tests.judges.judge_examples import budget_judge, comparisons
+
+
+def test_a_budget_in_calls_is_never_exceeded(tmp_path: Path) -> None:
+    with FaultyServer(latency_s=0.01) as server:
+        judge = budget_judge(server, tmp_path, max_calls=25)
+        with pytest.raises(BudgetError, match="25 calls does not cover"):
+            judge.preferences(comparisons(60))
+        assert sum(server.answered.values()) == 25
+        assert judge.spent()["calls"] == 25
+        more = budget_judge(server, tmp_path, max_calls=35)
+        assert len(more.preferences(comparisons(60))) == 60
+        assert sum(server.answered.values()) == 60
+
+
+def test_a_budget_in_dollars_counts_what_is_in_flight(tmp_path: Path) -> None:
+    # 100 prompt tokens at $10 and 1 completion token at $30 a million: $0.00103 a call.
+    with FaultyServer(latency_s=0.01, fault_share=0.2, stall_s=1) as server:
+        judge = budget_judge(server, tmp_path, max_cost=0.0515)
+        with pytest.raises(BudgetError, match=r"\$0.05"):
+            judge.preferences(comparisons(100))
+    spent = judge.spent()
+    assert spent["cost_usd"] == pytest.approx(spent["calls"] * 0.00103)
+    assert spent["calls"] == sum(server.answered.values())
+    # Reservations are above the true cost, so the budget is not overrun; it is nearly used.
+    reserved = judge.budget.upper_bound(_one_request())
+    assert reserved > 0.00103
+    assert 0.0515 - reserved <= spent["cost_usd"] <= 0.0515
+
+
+def _one_request() -> Any:
+    from judges.protocols import weighted_preference
+
+    return weighted_preference.request(comparisons(1)[0])
+
+
+def test_a_resumed_run_knows_what_it_spent(tmp_path: Path) -> None:
+    with FaultyServer() as server:
+        first = budget_judge(server, tmp_path, max_calls=10, scope="run-1")
+        first.preferences(comparisons(8))
+        second = budget_judge(server, tmp_path, max_calls=10, scope="run-1")
+        with pytest.raises(BudgetError):
+            second.preferences(comparisons(20))
+        assert sum(server.answered.values()) == 10
+
+
+def test_estimate_from_the_table(tmp_path: Path) -> None:
+    with FaultyServer() as server:
+        judge = budget_judge(server, tmp_path, max_cost=1.0)
+    # 805 calls, 700,000 prompt tokens at $10 and 200 completion tokens a call at $30 a million.
+    assert judge.estimate(805, 700_000) == pytest.approx(7.0 + 805 * 200 * 30e-6)
