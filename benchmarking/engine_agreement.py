@@ -25,6 +25,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from groundwork.sampling_params import SamplingParams
+
 BENCHMARKS = ("gsm8k", "mmlu_pro")
 TIE = 1e-3
 
@@ -40,11 +42,11 @@ class Recorded:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.engine, name)
 
-    def chat(self, prompts: Sequence[str], **options: Any) -> Any:
+    def chat(self, prompts: Sequence[str], params: SamplingParams, **options: Any) -> Any:
         """As the engine's; prompts, seconds and tokens noted."""
         self.prompts += prompts
         started = time.perf_counter()
-        made = self.engine.chat(prompts, **options)
+        made = self.engine.chat(prompts, params, **options)
         self.seconds += time.perf_counter() - started
         self.tokens += sum(one.completion_tokens for one in made)
         return made
@@ -74,11 +76,11 @@ def write_vllm(args: argparse.Namespace, work: Path) -> None:
 
     asked = json.loads((work / "hf.json").read_text())
     engine = Recorded(open_engine("vllm", args.model, device="cpu", dtype="fp32", max_length=4096))
-    engine.chat(asked["prompts"][:2], max_new_tokens=2)  # the first call warms up
+    engine.chat(asked["prompts"][:2], SamplingParams(2))  # the first call warms up
     engine.seconds, engine.tokens, texts, start = 0.0, 0, [], 0
     for count in asked["counts"]:
         prompts = asked["prompts"][start : start + count]
-        texts += [one.text for one in engine.chat(prompts, max_new_tokens=args.new_tokens)]
+        texts += [one.text for one in engine.chat(prompts, SamplingParams(args.new_tokens))]
         start += count
     engine.engine.close()
     made = {"seconds": engine.seconds, "tokens": engine.tokens, "texts": texts}

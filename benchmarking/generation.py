@@ -27,6 +27,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from groundwork.sampling_params import SamplingParams
+
 SAMPLE = Path(__file__).resolve().parents[2] / "harness" / "data" / "sample"
 RUNNERS = ("engine", "no-prefix", "no-packing", "generate-32", "generate-128")
 
@@ -70,7 +72,7 @@ def run_engine(model: Path, prompts: list[Any], new: int, runner: str) -> tuple[
     engine: BatchEngine = open_engine(kind, model, max_length=2048)
 
     def work() -> tuple[list[str], int]:
-        found = engine.chat(prompts, max_new_tokens=new)
+        found = engine.chat(prompts, SamplingParams(new))
         return [c.text for c in found], sum(c.completion_tokens for c in found)
 
     result = timed(work)

@@ -32,11 +32,11 @@ class RememberingEngine:
             setattr(self, name, getattr(engine, name))
 
     def chat(
-        self, prompts: Sequence[Any], *, seeds: Any = None, on_done: Any = None, **decoding: Any
+        self, prompts: Sequence[Any], params: Any, *, seeds: Any = None, on_done: Any = None
     ) -> list[Any]:
-        key = json.dumps([list(map(list, prompts)), seeds, sorted(decoding.items())])
+        key = json.dumps([list(map(list, prompts)), seeds, repr(params)])
         if key not in self._memory:
-            self._memory[key] = self._engine.chat(prompts, seeds=seeds, **decoding)
+            self._memory[key] = self._engine.chat(prompts, params, seeds=seeds)
         found: list[Any] = self._memory[key]
         return found
 

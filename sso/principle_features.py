@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from groundwork.sampling_params import SamplingParams
 from groundwork.seeds import item_random
 from sso.principles import Feature, PrincipleBook
 from sso.records import Message, Query
@@ -98,7 +99,7 @@ def select_features(
     if engine is not None:
         replies = engine.chat(
             [selection_prompt(book, query.text, count) for query in queries],
-            max_new_tokens=min(settings.max_new_tokens, 8 + 8 * count),
+            SamplingParams(min(settings.max_new_tokens, 8 + 8 * count)),
             on_done=lambda index, reply: progress(1),
         )
         named = [parse_features(reply.text, book.features, count) for reply in replies]

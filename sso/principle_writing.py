@@ -6,7 +6,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from groundwork.errors import UserError
@@ -180,9 +180,7 @@ def make_principles(
                 writing_prompt(book, query.text, chosen.names)
                 for query, chosen in zip(queries, selected, strict=True)
             ],
-            max_new_tokens=settings.max_new_tokens,
-            temperature=sampling.temperature,
-            top_p=sampling.top_p,
+            replace(sampling.params(), max_new_tokens=settings.max_new_tokens),
             seeds=[item_seed(seed, iteration, query.id, "principle") for query in queries],
             on_done=lambda index, reply: progress(1),
         )

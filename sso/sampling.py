@@ -48,9 +48,7 @@ def sample_contrasts(
     ]
     sampled = engine.chat(
         prompts,
-        max_new_tokens=settings.max_new_tokens,
-        temperature=settings.temperature,
-        top_p=settings.top_p,
+        settings.params(),
         seeds=seeds,
         on_done=lambda index, completion: progress(1),
     )
@@ -77,12 +75,9 @@ def sample_originals(
     progress: Callable[[int], None] = lambda sampled: None,
 ) -> dict[str, Response]:
     """yo for every prompt, by item id: greedy, or sampled like y+ (``original_greedy`` False)."""
-    greedy = settings.original_greedy
     sampled = engine.chat(
         list(prompts.values()),
-        max_new_tokens=settings.max_new_tokens,
-        temperature=0.0 if greedy else settings.temperature,
-        top_p=1.0 if greedy else settings.top_p,
+        settings.original_params(),
         seeds=[item_seed(seed, iteration, item, "contrast-original") for item in prompts],
         on_done=lambda index, completion: progress(1),
     )

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from groundwork.records import Section
+from groundwork.sampling_params import SamplingParams
 
 
 class PrincipleSettings(Section):
@@ -34,6 +35,14 @@ class SamplingSettings(Section):
     on_policyness: bool = Field(
         True, description="score every pair's sides (and yo) under the policy"
     )
+
+    def params(self) -> SamplingParams:
+        """How y+ and y- are sampled."""
+        return SamplingParams(self.max_new_tokens, self.temperature, self.top_p)
+
+    def original_params(self) -> SamplingParams:
+        """How yo is sampled."""
+        return SamplingParams(self.max_new_tokens) if self.original_greedy else self.params()
 
 
 class LossSettings(Section):

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from groundwork.errors import UserError
+from groundwork.sampling_params import SamplingParams
 from harness.benchmarks.aggregate import data_marks, flat, protocol_id
 from harness.benchmarks.answers_file import text_hash
 from harness.benchmarks.base import EvalRequest
@@ -116,21 +117,12 @@ def item_seed(seed: int, item_id: str) -> int:
     return int.from_bytes(digest[:4], "big")
 
 
-@dataclass(frozen=True)
-class Decoding:
-    """How a set of answers is sampled."""
-
-    max_new_tokens: int
-    temperature: float
-    top_p: float
-    seed: int
-
-
 def answer(
     engine: Engine,
     item_ids: Sequence[str],
     chats: Sequence[Sequence[Message]],
-    how: Decoding,
+    params: SamplingParams,
+    seed: int,
     done: Callable[[int, object], None],
 ) -> list[dict[str, Any]]:
     """Answer every chat; the lines of ``outputs.jsonl``, in order.
@@ -143,10 +135,8 @@ def answer(
     asked = [k for k, room in enumerate(fits) if room]
     completions = engine.chat(
         [list(chats[k]) for k in asked],
-        max_new_tokens=how.max_new_tokens,
-        temperature=how.temperature,
-        top_p=how.top_p,
-        seeds=[item_seed(how.seed, item_ids[k]) for k in asked],
+        params,
+        seeds=[item_seed(seed, item_ids[k]) for k in asked],
         on_done=done,
     )
     rows: list[dict[str, Any]] = [

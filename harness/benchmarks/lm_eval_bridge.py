@@ -23,6 +23,7 @@ from lm_eval.api.task import ConfigurableTask
 from lm_eval.tasks import TaskManager
 from lm_eval.tasks._yaml_loader import load_yaml
 
+from groundwork.sampling_params import SamplingParams
 from harness.engines.errors import EngineError
 from harness.errors import ProtocolError
 
@@ -85,11 +86,13 @@ class EngineLM(LM):
             sampled = bool(settings.get("do_sample"))
             completions = self.engine.chat(
                 [requests[n].args[0] for n in numbers],
-                max_new_tokens=int(settings.get("max_gen_toks", 256)),
-                temperature=float(settings.get("temperature", 1.0)) if sampled else 0.0,
-                top_p=float(settings.get("top_p", 1.0)),
+                SamplingParams(
+                    int(settings.get("max_gen_toks", 256)),
+                    temperature=float(settings.get("temperature", 1.0)) if sampled else 0.0,
+                    top_p=float(settings.get("top_p", 1.0)),
+                    stop=tuple(_listed(settings.get("until"))),
+                ),
                 seeds=numbers,
-                stop=[text for text in _listed(settings.get("until")) if text],
                 on_done=lambda index, completion: self.on_done(),
             )
             found.update(zip(numbers, completions, strict=True))

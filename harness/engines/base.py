@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from groundwork.sampling_params import SamplingParams
+
 Message = dict[str, str]
 Prompt = str | Sequence[Message]
 
@@ -61,17 +63,14 @@ class Engine(Protocol):
     def chat(
         self,
         prompts: Sequence[Prompt],
+        params: SamplingParams,
         *,
-        max_new_tokens: int,
-        temperature: float = 0.0,
-        top_p: float = 1.0,
         seeds: Sequence[int] | None = None,
-        stop: Sequence[str] = (),
         on_done: Callable[[int, Completion], None] | None = None,
     ) -> list[Completion]:
-        """One completion a prompt, in order. ``temperature`` 0 is greedy.
+        """One completion per prompt, in order.
 
-        ``seeds`` holds one seed a prompt: the same prompt, seed and batch mates give the same
+        ``seeds`` holds one seed per prompt: the same prompt, seed and batch mates give the same
         text. ``on_done(index, completion)`` is called as items finish, in any order.
         """
 

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from groundwork.sampling_params import SamplingParams
 from harness.engines.base import Completion, ContinuationLogprob
 from harness.engines.batching import Batch, Group
 from harness.engines.chat_tokenizer import Codec
-from harness.engines.decode_state import Decoding, Row, advance, make_rows, pieces, read_targets
+from harness.engines.decode_state import Row, advance, make_rows, pieces, read_targets
 from harness.engines.kv_cache import OwnPass, OwnStore, PrefixPass, RowGroup, StepPass
 from harness.engines.sample_token import pick, uniforms
 
@@ -38,11 +39,11 @@ class Decoder:
         batch: Batch,
         prompts: Sequence[Sequence[int]],
         seeds: Sequence[int],
-        how: Decoding,
+        params: SamplingParams,
         on_done: Callable[[int, Completion], None],
     ) -> None:
         """Answer the prompts (token ids) of one batch; ``on_done(item, completion)`` as rows end."""
-        rows = make_rows(batch, prompts, seeds, how, self.max_length)
+        rows = make_rows(batch, prompts, seeds, params, self.max_length)
         groups = _row_groups(batch)
         longest = max(len(row.own) for row in rows)
         store = OwnStore(len(rows), longest + max(row.room for row in rows), cleared=longest)
@@ -56,13 +57,13 @@ class Decoder:
         while rows:
             pass_ = StepPass(store, groups, lengths, longest - 1 + step)
             logits = self._step(tokens, offsets + lengths, pass_)
-            noise = uniforms(seeds_now, step) if how.temperature > 0 else None
-            tokens = pick(logits, how.temperature, how.top_p, noise)
+            noise = uniforms(seeds_now, step) if not params.greedy else None
+            tokens = pick(logits, params.temperature, params.top_p, noise)
             lengths = lengths + 1
             step += 1
             for row, token in zip(rows, tokens.tolist(), strict=True):
                 if not row.done:
-                    advance(row, token, how, self.codec, on_done)
+                    advance(row, token, params, self.codec, on_done)
             alive = [number for number, row in enumerate(rows) if not row.done]
             if alive and (len(rows) - len(alive)) * COMPACT_SHARE <= len(rows):
                 continue

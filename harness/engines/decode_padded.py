@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from groundwork.sampling_params import SamplingParams
 from harness.engines.base import Completion, ContinuationLogprob
 from harness.engines.batching import Batch, Group
 from harness.engines.chat_tokenizer import Codec
-from harness.engines.decode_state import Decoding, Row, advance, make_rows, pieces, read_targets
+from harness.engines.decode_state import Row, advance, make_rows, pieces, read_targets
 from harness.engines.sample_token import pick, uniforms
 
 
@@ -33,17 +34,17 @@ class PlainDecoder:
         batch: Batch,
         prompts: Sequence[Sequence[int]],
         seeds: Sequence[int],
-        how: Decoding,
+        params: SamplingParams,
         on_done: Callable[[int, Completion], None],
     ) -> None:
         """Answer the prompts of one batch; ``on_done(item, completion)`` as rows end."""
         whole = Batch(tuple(Group(0, group.items) for group in batch.groups))
-        rows = make_rows(whole, prompts, seeds, how, self.max_length)
+        rows = make_rows(whole, prompts, seeds, params, self.max_length)
         for first, last in pieces([len(row.own) for row in rows], 8 * self.piece_tokens):
-            self._decode(rows[first:last], how, on_done)
+            self._decode(rows[first:last], params, on_done)
 
     def _decode(
-        self, rows: list[Row], how: Decoding, on_done: Callable[[int, Completion], None]
+        self, rows: list[Row], params: SamplingParams, on_done: Callable[[int, Completion], None]
     ) -> None:
         seeds = np.array([row.seed for row in rows], dtype=np.uint64)
         ids, mask = self._left_padded([row.own for row in rows])
@@ -60,11 +61,11 @@ class PlainDecoder:
                 logits_to_keep=1,
             )
             cache = out.past_key_values
-            noise = uniforms(seeds, step) if how.temperature > 0 else None
-            tokens = pick(out.logits[:, -1], how.temperature, how.top_p, noise)
+            noise = uniforms(seeds, step) if not params.greedy else None
+            tokens = pick(out.logits[:, -1], params.temperature, params.top_p, noise)
             for row, token in zip(rows, tokens.tolist(), strict=True):
                 if not row.done:
-                    advance(row, token, how, self.codec, on_done)
+                    advance(row, token, params, self.codec, on_done)
             if all(row.done for row in rows):
                 return
             step += 1

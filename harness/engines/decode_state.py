@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from groundwork.sampling_params import SamplingParams
 from harness.engines.base import Completion, ContinuationLogprob
 from harness.engines.batching import Batch
 from harness.engines.chat_tokenizer import Codec, cut_at_stop
@@ -15,16 +16,6 @@ if TYPE_CHECKING:
 
 
 PREFIX_SHARE = 32
-
-
-@dataclass(frozen=True)
-class Decoding:
-    """How to choose tokens and when to end a row."""
-
-    max_new_tokens: int
-    temperature: float = 0.0
-    top_p: float = 1.0
-    stop: tuple[str, ...] = ()
 
 
 @dataclass
@@ -44,7 +35,7 @@ def make_rows(
     batch: Batch,
     prompts: Sequence[Sequence[int]],
     seeds: Sequence[int],
-    how: Decoding,
+    params: SamplingParams,
     max_length: int,
 ) -> list[Row]:
     """The rows of a batch, in its order."""
@@ -52,7 +43,7 @@ def make_rows(
     for group in batch.groups:
         for item in group.items:
             prompt = list(prompts[item])
-            room = min(how.max_new_tokens, max_length - len(prompt))
+            room = min(params.max_new_tokens, max_length - len(prompt))
             seed = seeds[item] & 0xFFFFFFFFFFFFFFFF
             rows.append(Row(item, prompt[group.prefix :], len(prompt), seed, room))
     return rows
@@ -61,23 +52,23 @@ def make_rows(
 def advance(
     row: Row,
     token: int,
-    how: Decoding,
+    params: SamplingParams,
     codec: Codec,
     on_done: Callable[[int, Completion], None],
 ) -> None:
     """Add a token to a row; where that ends it, mark it done and report its completion."""
     row.out.append(token)
     ended = token in codec.end_ids
-    stopped = not ended and bool(how.stop) and _stops(row.out, how.stop, codec)
+    stopped = not ended and bool(params.stop) and _stops(row.out, params.stop, codec)
     if not (ended or stopped or len(row.out) >= row.room):
         return
     row.done = True
     ids = row.out[:-1] if ended else row.out
     plain = codec.decode(ids)
-    text = cut_at_stop(plain, how.stop)
+    text = cut_at_stop(plain, params.stop)
     if stopped and text == plain:
         # The stop string is made of special tokens, which only the raw text shows.
-        text = cut_at_stop(codec.decode_raw(ids), how.stop)
+        text = cut_at_stop(codec.decode_raw(ids), params.stop)
     truncated = not (ended or stopped)
     on_done(row.item, Completion(text, row.prompt_tokens, len(row.out), truncated))
 

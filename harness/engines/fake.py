@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
+from groundwork.sampling_params import SamplingParams
 from harness.engines.base import Completion, ContinuationLogprob, Message, Prompt
 from harness.engines.errors import ContextTooLong
 
@@ -49,12 +50,9 @@ class FakeEngine:
     def chat(
         self,
         prompts: Sequence[Prompt],
+        params: SamplingParams,
         *,
-        max_new_tokens: int,
-        temperature: float = 0.0,
-        top_p: float = 1.0,
         seeds: Sequence[int] | None = None,
-        stop: Sequence[str] = (),
         on_done: Callable[[int, Completion], None] | None = None,
         finished: Collection[int] = (),
     ) -> list[Completion]:
@@ -67,9 +65,9 @@ class FakeEngine:
             text = self._text(prompt)
             if self.count_tokens(text) >= self.max_length:
                 raise ContextTooLong(self.count_tokens(text) + 1, self.max_length, index)
-            words = self._words(text, seeds[index] if temperature > 0 else 0)
-            kept = words[:max_new_tokens]
-            cut = cut_at_stop(" ".join(kept), stop)
+            words = self._words(text, 0 if params.greedy else seeds[index])
+            kept = words[: params.max_new_tokens]
+            cut = cut_at_stop(" ".join(kept), params.stop)
             truncated = len(kept) < len(words) and cut == " ".join(kept)
             found = Completion(cut, self.count_tokens(text), len(kept), truncated)
             results.append(found)

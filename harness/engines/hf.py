@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
+from groundwork.sampling_params import SamplingParams
 from harness.engines.base import Completion, ContinuationLogprob, Message, Prompt
 from harness.engines.batching import Batch, plan_batches
 from harness.engines.chat_tokenizer import Codec
@@ -64,16 +65,13 @@ class HfEngine:
     def chat(
         self,
         prompts: Sequence[Prompt],
+        params: SamplingParams,
         *,
-        max_new_tokens: int,
-        temperature: float = 0.0,
-        top_p: float = 1.0,
         seeds: Sequence[int] | None = None,
-        stop: Sequence[str] = (),
         on_done: Callable[[int, Completion], None] | None = None,
         finished: Collection[int] = (),
     ) -> list[Completion]:
-        """One completion a prompt, in order (see the base contract).
+        """One completion per prompt, in order (see the base contract).
 
         ``finished`` names items whose result the caller has already: a batch of only such items is
         skipped (they come back empty), any other batch is generated whole, so that every text is
@@ -82,12 +80,9 @@ class HfEngine:
         Raises:
             ContextTooLong: a prompt fills the model's context; nothing has been generated yet.
         """
-        from harness.engines.decode_state import Decoding
-
         ids = self.codec.encode([self.codec.text(prompt) for prompt in prompts])
         self._check_room(ids)
         seeds = list(seeds) if seeds is not None else list(range(len(prompts)))
-        how = Decoding(max_new_tokens, temperature, top_p, tuple(s for s in stop if s))
         results = [Completion("", len(row), 0, False) for row in ids]
 
         def done(item: int, completion: Completion) -> None:
@@ -95,9 +90,9 @@ class HfEngine:
             if on_done is not None:
                 on_done(item, completion)
 
-        for batch in self._batches(ids, max_new_tokens):
+        for batch in self._batches(ids, params.max_new_tokens):
             if not set(batch.items) <= set(finished):
-                self._decoder.generate(batch, ids, seeds, how, done)
+                self._decoder.generate(batch, ids, seeds, params, done)
         return results
 
     def logprobs(

@@ -14,6 +14,7 @@ from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, as_c
 from pathlib import Path
 from typing import Any, TypeVar
 
+from groundwork.sampling_params import SamplingParams
 from harness.engines.base import Completion, ContinuationLogprob, Message, Prompt
 from harness.engines.chat_tokenizer import Codec, cut_at_stop
 from harness.engines.errors import ContextTooLong, EngineError
@@ -83,30 +84,26 @@ class OpenAIEngine:
     def chat(
         self,
         prompts: Sequence[Prompt],
+        params: SamplingParams,
         *,
-        max_new_tokens: int,
-        temperature: float = 0.0,
-        top_p: float = 1.0,
         seeds: Sequence[int] | None = None,
-        stop: Sequence[str] = (),
         on_done: Callable[[int, Completion], None] | None = None,
         finished: Collection[int] = (),
     ) -> list[Completion]:
-        """One completion a prompt, ``concurrency`` requests at a time, each with its seed.
+        """One completion per prompt, ``concurrency`` requests at a time, each with its seed.
 
         Raises:
             EngineError: the server refused or stayed away through all retries; what was finished by
                 then has been passed to ``on_done``.
         """
         seeds = list(seeds) if seeds is not None else list(range(len(prompts)))
-        marks = [mark for mark in stop if mark]
 
         def ask(index: int) -> Completion:
-            how: dict[str, Any] = {"model": self.model, "temperature": temperature}
+            how: dict[str, Any] = {"model": self.model, "temperature": params.temperature}
             how |= {"seed": seeds[index] & 0x7FFFFFFF}
-            how |= {"top_p": top_p} if temperature > 0 else {}
-            how |= {"stop": marks[:SERVER_STOPS]} if marks else {}
-            return self._complete(prompts[index], how, max_new_tokens, marks, index)
+            how |= {} if params.greedy else {"top_p": params.top_p}
+            how |= {"stop": list(params.stop[:SERVER_STOPS])} if params.stop else {}
+            return self._complete(prompts[index], how, params, index)
 
         return self._all(len(prompts), finished, ask, on_done, Completion("", 0, 0, False))
 
@@ -188,9 +185,9 @@ class OpenAIEngine:
                 on_done(asked[future], future.result())
 
     def _complete(
-        self, prompt: Prompt, how: dict[str, Any], limit: int, stop: Sequence[str], index: int
+        self, prompt: Prompt, how: dict[str, Any], params: SamplingParams, index: int
     ) -> Completion:
-        messages = _messages(prompt)
+        messages, limit = _messages(prompt), params.max_new_tokens
         if messages is not None:
             answer = self._send(
                 self._client.chat.completions.create, index, limit, messages=messages, **how
@@ -202,7 +199,7 @@ class OpenAIEngine:
         usage = answer.usage
         asked = usage.prompt_tokens if usage else self.count_tokens(str(prompt))
         written = usage.completion_tokens if usage else self.count_tokens(text)
-        cut = cut_at_stop(text, stop)
+        cut = cut_at_stop(text, params.stop)
         truncated = answer.choices[0].finish_reason == "length" and cut == text
         return Completion(cut, asked, written, truncated)
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
 
+from groundwork.sampling_params import SamplingParams
 from harness.engines.base import Completion, ContinuationLogprob, Engine, Message, Prompt
 
 SYNC_SECONDS = 1.0
@@ -31,12 +32,9 @@ class BatchEngine(Engine, Protocol):
     def chat(
         self,
         prompts: Sequence[Prompt],
+        params: SamplingParams,
         *,
-        max_new_tokens: int,
-        temperature: float = 0.0,
-        top_p: float = 1.0,
         seeds: Sequence[int] | None = None,
-        stop: Sequence[str] = (),
         on_done: Callable[[int, Completion], None] | None = None,
         finished: Collection[int] = (),
     ) -> list[Completion]:
@@ -95,19 +93,16 @@ class ResumableEngine:
     def chat(
         self,
         prompts: Sequence[Prompt],
+        params: SamplingParams,
         *,
-        max_new_tokens: int,
-        temperature: float = 0.0,
-        top_p: float = 1.0,
         seeds: Sequence[int] | None = None,
-        stop: Sequence[str] = (),
         on_done: Callable[[int, Completion], None] | None = None,
     ) -> list[Completion]:
         """As ``Engine.chat``; only batches with an unfinished item are generated."""
         seeds = list(seeds) if seeds is not None else list(range(len(prompts)))
-        sampled = temperature > 0
-        common = ["chat", self.model_hash, max_new_tokens, float(temperature)]
-        common += [float(top_p) if sampled else 1.0, list(stop)]
+        sampled = not params.greedy
+        common = ["chat", self.model_hash, params.max_new_tokens, float(params.temperature)]
+        common += [float(params.top_p) if sampled else 1.0, list(params.stop)]
         requests = [
             [*common, self._text(prompt), seed if sampled else 0]
             for prompt, seed in zip(prompts, seeds, strict=True)
@@ -116,11 +111,8 @@ class ResumableEngine:
         def run(finished: Collection[int], done: Callable[[int, Completion], None]) -> None:
             self.engine.chat(
                 prompts,
-                max_new_tokens=max_new_tokens,
-                temperature=temperature,
-                top_p=top_p,
+                params,
                 seeds=seeds,
-                stop=stop,
                 on_done=done,
                 finished=finished,
             )

@@ -22,6 +22,7 @@ from multiprocessing.connection import wait as wait_for
 from pathlib import Path
 from typing import Any
 
+from groundwork.sampling_params import SamplingParams
 from harness.engines.base import Completion, ContinuationLogprob, Message, Prompt
 from harness.engines.chat_tokenizer import Codec, cut_at_stop
 from harness.engines.errors import ContextTooLong, EngineError
@@ -101,29 +102,25 @@ class VllmEngine:
     def chat(
         self,
         prompts: Sequence[Prompt],
+        params: SamplingParams,
         *,
-        max_new_tokens: int,
-        temperature: float = 0.0,
-        top_p: float = 1.0,
         seeds: Sequence[int] | None = None,
-        stop: Sequence[str] = (),
         on_done: Callable[[int, Completion], None] | None = None,
         finished: Collection[int] = (),
     ) -> list[Completion]:
-        """One completion a prompt, in order; items of ``finished`` are left out (come back empty)."""
+        """One completion per prompt, in order; items of ``finished`` are left out (come back empty)."""
         ids = self.codec.encode([self.codec.text(prompt) for prompt in prompts])
         seeds = list(seeds) if seeds is not None else list(range(len(prompts)))
-        marks = [mark for mark in stop if mark]
         self._check_room(ids)
         rows = [
             {
                 "item": item,
                 "ids": row,
-                "seed": seeds[item] & 0x7FFFFFFFFFFFFFFF if temperature > 0 else None,
-                "temperature": temperature,
-                "top_p": top_p,
-                "room": min(max_new_tokens, self.max_length - len(row)),
-                "stop": marks,
+                "seed": seeds[item] & 0x7FFFFFFFFFFFFFFF if not params.greedy else None,
+                "temperature": params.temperature,
+                "top_p": params.top_p,
+                "room": min(params.max_new_tokens, self.max_length - len(row)),
+                "stop": list(params.stop),
                 "end_ids": sorted(self.codec.end_ids),
             }
             for item, row in enumerate(ids)
@@ -133,7 +130,7 @@ class VllmEngine:
         def done(item: int, answer: tuple[list[int], bool]) -> None:
             tokens, limited = answer
             kept = tokens[:-1] if tokens and tokens[-1] in self.codec.end_ids else tokens
-            text = cut_at_stop(self.codec.decode(kept), marks)
+            text = cut_at_stop(self.codec.decode(kept), params.stop)
             results[item] = Completion(text, len(ids[item]), len(tokens), limited)
             if on_done is not None:
                 on_done(item, results[item])

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from groundwork.sampling_params import SamplingParams
 from sso.records import Message, Query
 from sso.settings import MethodSettings
 
@@ -33,15 +34,12 @@ class TextEngine(Protocol):
     def chat(
         self,
         prompts: Sequence[str | Sequence[Message]],
+        params: SamplingParams,
         *,
-        max_new_tokens: int,
-        temperature: float = 0.0,
-        top_p: float = 1.0,
         seeds: Sequence[int] | None = None,
-        stop: Sequence[str] = (),
         on_done: Callable[[int, Any], None] | None = None,
     ) -> Sequence[CompletionLike]:
-        """One completion a prompt, in order; temperature 0 is greedy, one seed a prompt.
+        """One completion per prompt, in order, each with its own seed.
 
         ``on_done(index, completion)`` is called as items finish, in any order.
         """

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from groundwork.sampling_params import SamplingParams
 from harness import models
 from harness.models import ModelError, model_fingerprint, resolve_model
 
@@ -196,5 +197,5 @@ def test_the_quickstart_model_answers(smollm2_dir: Path) -> None:
 
     engine = open_engine("hf", smollm2_dir)
     question = [{"role": "user", "content": "What is the capital of France?"}]
-    assert "Paris" in engine.chat([question], max_new_tokens=24)[0].text
+    assert "Paris" in engine.chat([question], SamplingParams(24))[0].text
     engine.close()

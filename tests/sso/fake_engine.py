@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from groundwork.sampling_params import SamplingParams
+
 Reply = Callable[[Sequence[dict[str, str]], int, float], str]
 
 
@@ -46,19 +48,14 @@ class FakeEngine:
     def chat(
         self,
         prompts: Sequence[Any],
+        params: SamplingParams,
         *,
-        max_new_tokens: int,
-        temperature: float = 0.0,
-        top_p: float = 1.0,
         seeds: Sequence[int] | None = None,
-        stop: Sequence[str] = (),
         on_done: Callable[[int, FakeCompletion], None] | None = None,
     ) -> list[FakeCompletion]:
         given = list(seeds) if seeds is not None else [0] * len(prompts)
-        self.chats.append(
-            {"prompts": list(prompts), "seeds": given, "temperature": temperature, "top_p": top_p}
-        )
-        texts = [self.reply(p, s, temperature) for p, s in zip(prompts, given, strict=True)]
+        self.chats.append({"prompts": list(prompts), "seeds": given, "params": params})
+        texts = [self.reply(p, s, params.temperature) for p, s in zip(prompts, given, strict=True)]
         found = [FakeCompletion(t, len(t.split()) + 1, self.truncate(t)) for t in texts]
         for index, completion in enumerate(found):
             if on_done is not None:

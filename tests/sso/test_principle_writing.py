@@ -109,7 +109,7 @@ def test_generated_principles_fall_back_and_are_counted() -> None:
     assert made.measures["principle_fallback_rate"] == 0.75
     assert "selection_fallback_rate" not in made.measures
     (asked,) = engine.chats
-    assert asked["temperature"] == 0.7
+    assert asked["params"].temperature == 0.7
     assert asked["seeds"] == [item_seed(5, 2, q.id, "principle") for q in queries(*replies)]
 
 
@@ -137,7 +137,7 @@ def test_more_features_than_the_file_has_are_refused() -> None:
 
 def test_a_cut_writing_reply_is_seen_as_cut() -> None:
     class Cut(FakeEngine):
-        def chat(self, prompts, **kwargs):  # type: ignore[no-untyped-def, override]
+        def chat(self, prompts, params, **kwargs):  # type: ignore[no-untyped-def, override]
             return [FakeCompletion(f"Good: {GOOD}\nBad: Leave out", 9, True) for _ in prompts]
 
     settings = PrincipleSettings(source="generated", select="random")

@@ -60,7 +60,7 @@ def test_prompts_and_decoding() -> None:
         contrast_prompt(BOOK, "Be safe.", "text 0"),
         contrast_prompt(BOOK, "Be rash.", "text 0"),
     ]
-    assert (asked["temperature"], asked["top_p"]) == (0.7, 0.8)
+    assert (asked["params"].temperature, asked["params"].top_p) == (0.7, 0.8)
     assert asked["seeds"] == [item_seed(0, 1, "q0", f"contrast-{r}") for r in ("good", "bad")]
 
 
@@ -72,7 +72,8 @@ def test_originals_are_greedy_or_sampled(greedy: bool, decoding: tuple[float, fl
         engine, prompts, SamplingSettings(original_greedy=greedy), iteration=1, seed=0
     )
     assert found == {"q7": Response(text="yo of text 7", tokens=5, truncated=True)}
-    assert (engine.chats[0]["temperature"], engine.chats[0]["top_p"]) == decoding
+    params = engine.chats[0]["params"]
+    assert (params.temperature, params.top_p) == decoding
 
 
 def test_which_side_each_pair_takes() -> None:

@@ -8,6 +8,7 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from groundwork.sampling_params import SamplingParams
 from harness.benchmarks.alpaca_eval.files import (
     BASELINE_FILES,
     GAMED_FILES,
@@ -23,7 +24,6 @@ from harness.benchmarks.answers_file import read_outputs, text_hash, write_outpu
 from harness.benchmarks.base import EvalRequest, Outcome, Workload
 from harness.benchmarks.item_subset import draw
 from harness.benchmarks.judged import (
-    Decoding,
     Header,
     JudgedBy,
     answer,
@@ -142,12 +142,12 @@ class AlpacaEval:
             engine,
             [i.item_id for i in task.instructions],
             [[{"role": "user", "content": i.instruction}] for i in task.instructions],
-            Decoding(
+            SamplingParams(
                 max_new_tokens=int(task.settings["max_new_tokens"]),
                 temperature=float(task.settings["temperature"]),
                 top_p=float(task.settings["top_p"]),
-                seed=request.seed,
             ),
+            request.seed,
             done,
         )
         write_outputs(folder, rows)

@@ -9,11 +9,11 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from groundwork.sampling_params import SamplingParams
 from harness.benchmarks.answers_file import read_outputs, text_hash, write_outputs
 from harness.benchmarks.base import EvalRequest, Outcome, Workload
 from harness.benchmarks.item_subset import draw
 from harness.benchmarks.judged import (
-    Decoding,
     Header,
     JudgedBy,
     answer,
@@ -195,14 +195,13 @@ def _one_turn(
     for k, question in enumerate(task.questions):
         by_temperature.setdefault(task.temperature(question), []).append(k)
     for temperature, members in by_temperature.items():
-        how = Decoding(
+        params = SamplingParams(
             max_new_tokens=int(task.settings["max_new_tokens"]),
             temperature=temperature,
             top_p=float(task.settings["top_p"]),
-            seed=seed,
         )
         ids = [item_id(task.questions[k], turn + 1) for k in members]
-        answers = answer(engine, ids, [chats[k] for k in members], how, done)
+        answers = answer(engine, ids, [chats[k] for k in members], params, seed, done)
         rows.update(zip(members, answers, strict=True))
     return [rows[k] for k in range(len(task.questions))]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from groundwork.sampling_params import SamplingParams
 from harness.engines.base import Completion, Prompt
 from judges import Comparison, Rating, Verdict
 
@@ -29,16 +30,16 @@ class RuleEngine:
         return len(text.split())
 
     def chat(
-        self, prompts: Sequence[Prompt], *, max_new_tokens: int, temperature: float = 0.0,
-        top_p: float = 1.0, seeds: Sequence[int] | None = None, stop: Sequence[str] = (),
+        self, prompts: Sequence[Prompt], params: SamplingParams, *,
+        seeds: Sequence[int] | None = None,
         on_done: Callable[[int, Completion], None] | None = None,
     ) -> list[Completion]:  # fmt: skip
         self.calls.append(
             {
                 "prompts": [list(p) for p in prompts],
-                "max_new_tokens": max_new_tokens,
-                "temperature": temperature,
-                "top_p": top_p,
+                "max_new_tokens": params.max_new_tokens,
+                "temperature": params.temperature,
+                "top_p": params.top_p,
                 "seeds": list(seeds or ()),
             }
         )

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 
+from groundwork.sampling_params import SamplingParams
 from harness.engines import Completion, ContextTooLong, EngineError, Prompt, open_engine
 from harness.engines.decode_padded import PlainDecoder
 from harness.engines.hf import HfEngine
@@ -69,7 +70,7 @@ def test_greedy_equals_generate_one_at_a_time(early_ender: Path, rows: int | Non
 
     peer = AutoModelForCausalLM.from_pretrained(early_ender).eval()
     engine = HfEngine(early_ender, batch_size=rows)
-    found = engine.chat(PROMPTS, max_new_tokens=48)
+    found = engine.chat(PROMPTS, SamplingParams(48))
     for prompt, completion in zip(PROMPTS, found, strict=True):
         text, tokens, truncated = _alone(engine, peer, prompt, 48)
         assert completion.text == text
@@ -86,10 +87,10 @@ def test_plain_loop_gives_the_same(early_ender: Path, rows: int | None) -> None:
     plain._decoder = PlainDecoder(
         plain._model, plain.codec, max_length=plain.max_length, piece_tokens=64
     )
-    how = {"max_new_tokens": 32, "stop": ["A"]}
-    assert plain.chat(PROMPTS, **how) == fast.chat(PROMPTS, **how)
-    how = {"max_new_tokens": 16, "temperature": 0.7, "top_p": 0.8}
-    assert plain.chat(PROMPTS, **how) == fast.chat(PROMPTS, **how)
+    params = SamplingParams(32, stop=("A",))
+    assert plain.chat(PROMPTS, params) == fast.chat(PROMPTS, params)
+    params = SamplingParams(16, temperature=0.7, top_p=0.8)
+    assert plain.chat(PROMPTS, params) == fast.chat(PROMPTS, params)
     rests = [f" it is {n}" for n in range(len(PROMPTS))]
     both = zip(plain.logprobs(PROMPTS, rests), fast.logprobs(PROMPTS, rests), strict=True)
     for one, two in both:
@@ -121,7 +122,7 @@ def test_other_architectures(tiny_model_dir: Path, tmp_path: Path, architecture:
     model.save_pretrained(tmp_path)
     transformers.AutoTokenizer.from_pretrained(tiny_model_dir).save_pretrained(tmp_path)
     engine = HfEngine(tmp_path)
-    for prompt, completion in zip(PROMPTS, engine.chat(PROMPTS, max_new_tokens=24), strict=True):
+    for prompt, completion in zip(PROMPTS, engine.chat(PROMPTS, SamplingParams(24)), strict=True):
         assert completion.text == _alone(engine, model, prompt, 24)[0]
 
 
@@ -146,44 +147,44 @@ def test_sliding_windows_are_respected(tiny_model_dir: Path, tmp_path: Path) -> 
     AutoTokenizer.from_pretrained(tiny_model_dir).save_pretrained(tmp_path)
     engine = HfEngine(tmp_path)
     assert isinstance(engine._decoder, PlainDecoder)
-    for prompt, completion in zip(PROMPTS, engine.chat(PROMPTS, max_new_tokens=24), strict=True):
+    for prompt, completion in zip(PROMPTS, engine.chat(PROMPTS, SamplingParams(24)), strict=True):
         assert completion.text == _alone(engine, model, prompt, 24)[0]
 
 
 def test_same_call_same_texts_and_seeds_matter(tiny_model_dir: Path, engine: HfEngine) -> None:
-    how = {"max_new_tokens": 24, "temperature": 0.9, "top_p": 0.95}
+    params = SamplingParams(24, temperature=0.9, top_p=0.95)
     seeds = list(range(100, 100 + len(PROMPTS)))
-    first = engine.chat(PROMPTS, seeds=seeds, **how)
-    again = HfEngine(tiny_model_dir).chat(PROMPTS, seeds=seeds, **how)
+    first = engine.chat(PROMPTS, params, seeds=seeds)
+    again = HfEngine(tiny_model_dir).chat(PROMPTS, params, seeds=seeds)
     assert first == again
-    other = engine.chat(PROMPTS, seeds=[s + 1 for s in seeds], **how)
+    other = engine.chat(PROMPTS, params, seeds=[s + 1 for s in seeds])
     assert sum(a.text != b.text for a, b in zip(first, other, strict=True)) > len(PROMPTS) / 2
 
 
 def test_a_samples_noise_is_its_own(engine: HfEngine) -> None:
-    how = {"max_new_tokens": 16, "temperature": 0.7, "top_p": 0.8}
-    together = engine.chat(PROMPTS, seeds=range(len(PROMPTS)), **how)
+    params = SamplingParams(16, temperature=0.7, top_p=0.8)
+    together = engine.chat(PROMPTS, params, seeds=range(len(PROMPTS)))
     for number, prompt in enumerate(PROMPTS):
-        assert engine.chat([prompt], seeds=[number], **how)[0].text == together[number].text
+        assert engine.chat([prompt], params, seeds=[number])[0].text == together[number].text
 
 
 def test_finished_batches_are_left_out_and_others_are_whole(tiny_model_dir: Path) -> None:
     engine = HfEngine(tiny_model_dir, batch_size=4)
-    complete = engine.chat(PROMPTS, max_new_tokens=8)
+    complete = engine.chat(PROMPTS, SamplingParams(8))
     batches = engine._batches(engine.codec.encode([engine.codec.text(p) for p in PROMPTS]), 8)
     finished = {*batches[0].items, batches[1].items[0]}
     seen: dict[int, Completion] = {}
-    engine.chat(PROMPTS, max_new_tokens=8, finished=finished, on_done=seen.__setitem__)
+    engine.chat(PROMPTS, SamplingParams(8), finished=finished, on_done=seen.__setitem__)
     assert set(seen) == set(range(len(PROMPTS))) - set(batches[0].items)
     assert all(seen[item] == complete[item] for item in seen)
 
 
 def test_stop_strings_cut_the_text(engine: HfEngine) -> None:
-    free = engine.chat(PROMPTS, max_new_tokens=32)
+    free = engine.chat(PROMPTS, SamplingParams(32))
     longest = max(free, key=lambda c: len(c.text))
     number = free.index(longest)
     mark = longest.text[5:7]
-    found = engine.chat(PROMPTS, max_new_tokens=32, stop=[mark, "never there"])[number]
+    found = engine.chat(PROMPTS, SamplingParams(32, stop=(mark, "never there")))[number]
     assert found.text == longest.text.split(mark)[0]
     assert not found.truncated
     assert found.completion_tokens < longest.completion_tokens
@@ -192,16 +193,16 @@ def test_stop_strings_cut_the_text(engine: HfEngine) -> None:
 def test_limit_and_context(tiny_model_dir: Path) -> None:
     engine = HfEngine(tiny_model_dir, max_length=40)
     prompt = "p" * 30
-    (found,) = engine.chat([prompt], max_new_tokens=100)
+    (found,) = engine.chat([prompt], SamplingParams(100))
     assert (found.prompt_tokens, found.truncated) == (30, True)
     assert found.completion_tokens == 10
     with pytest.raises(ContextTooLong) as caught:
-        engine.chat(["short", "p" * 40], max_new_tokens=1)
+        engine.chat(["short", "p" * 40], SamplingParams(1))
     assert (caught.value.needed, caught.value.available, caught.value.index) == (41, 40, 1)
     with pytest.raises(EngineError, match="context of 4096"):
         HfEngine(tiny_model_dir, max_length=5000)
     with pytest.raises(EngineError, match="empty"):
-        engine.chat([""], max_new_tokens=1)
+        engine.chat([""], SamplingParams(1))
 
 
 def test_logprobs_equal_a_plain_forward(engine: HfEngine, peer: Any) -> None:
@@ -224,7 +225,7 @@ def test_logprobs_equal_a_plain_forward(engine: HfEngine, peer: Any) -> None:
 
 def test_greedy_flag_on_the_models_own_answer(engine: HfEngine) -> None:
     chats = [prompt for prompt in PROMPTS if not isinstance(prompt, str)]
-    answers = [c.text for c in engine.chat(chats, max_new_tokens=6)]
+    answers = [c.text for c in engine.chat(chats, SamplingParams(6))]
     # Byte tokens: text that is valid UTF-8 tokenises back to the tokens that were written.
     pairs = [
         (p, a)
@@ -290,7 +291,7 @@ def test_half_precision_models_are_not_packed(tiny_model_dir: Path) -> None:
     model = AutoModelForCausalLM.from_pretrained(tiny_model_dir, dtype=torch.bfloat16)
     assert pack_linears(model, 64) == 0
     assert (
-        HfEngine(tiny_model_dir, dtype="bf16").chat(["x"], max_new_tokens=3)[0].prompt_tokens == 1
+        HfEngine(tiny_model_dir, dtype="bf16").chat(["x"], SamplingParams(3))[0].prompt_tokens == 1
     )
 
 
@@ -302,7 +303,7 @@ def test_quickstart_model_greedy_equals_generate(smollm2_dir: Path) -> None:
     chats: list[Prompt] = [[{"role": "user", "content": q}] for q in questions]
     engine = HfEngine(smollm2_dir)
     peer = AutoModelForCausalLM.from_pretrained(smollm2_dir, dtype=torch.float32).eval()
-    found = engine.chat([*chats, *[SHOTS * 4 + q for q in questions]], max_new_tokens=24)
+    found = engine.chat([*chats, *[SHOTS * 4 + q for q in questions]], SamplingParams(24))
     expected = [_alone(engine, peer, chat, 24)[0] for chat in chats]
     expected += [_alone(engine, peer, SHOTS * 4 + q, 24)[0] for q in questions]
     same = sum(c.text == text for c, text in zip(found, expected, strict=True))

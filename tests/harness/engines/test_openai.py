@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from groundwork.sampling_params import SamplingParams
 from harness.engines import ContextTooLong, EngineError, ResumableEngine, open_engine
 from harness.engines.openai import OpenAIEngine
 
@@ -121,7 +122,7 @@ def test_chats_and_strings_go_to_their_endpoints(server: Server) -> None:
     assert engine.max_length == 99
     chat = [{"role": "user", "content": "say blue"}]
     found = engine.chat(
-        [chat, "plain red"], max_new_tokens=9, temperature=0.5, top_p=0.9, seeds=[7, 1 << 40]
+        [chat, "plain red"], SamplingParams(9, temperature=0.5, top_p=0.9), seeds=[7, 1 << 40]
     )
     assert [c.text for c in found] == ["echo of blue seed 7", "echo of red seed 0"]
     assert [(c.prompt_tokens, c.completion_tokens, c.truncated) for c in found] == [
@@ -138,18 +139,18 @@ def test_chats_and_strings_go_to_their_endpoints(server: Server) -> None:
 def test_a_rendered_chat_comes_back_as_messages(server: Server) -> None:
     engine = _engine(server)
     chat = [{"role": "system", "content": "Brief."}, {"role": "user", "content": "grün?"}]
-    engine.chat([engine.render(chat)], max_new_tokens=9)
+    engine.chat([engine.render(chat)], SamplingParams(9))
     ((path, asked, _),) = server.seen
     assert (path, asked["messages"]) == ("/v1/chat/completions", chat)
     with pytest.raises(EngineError, match="only the server can render"):
-        engine.chat([engine.render(chat) + " Answer:"], max_new_tokens=9)
+        engine.chat([engine.render(chat) + " Answer:"], SamplingParams(9))
 
 
 def test_order_and_concurrency(server: Server) -> None:
     engine = _engine(server, concurrency=8)
     order: list[int] = []
     found = engine.chat(
-        [f"w{n}" for n in range(40)], max_new_tokens=9, on_done=lambda i, _: order.append(i)
+        [f"w{n}" for n in range(40)], SamplingParams(9), on_done=lambda i, _: order.append(i)
     )
     assert [c.text for c in found] == [f"echo of w{n} seed {n}" for n in range(40)]
     assert sorted(order) == list(range(40))
@@ -158,8 +159,8 @@ def test_order_and_concurrency(server: Server) -> None:
 def test_truncation_and_stop(server: Server) -> None:
     engine = _engine(server)
     cut, limited = (
-        engine.chat(["a b"], max_new_tokens=9, stop=["1", "2", "3", "4", " of"])[0],
-        engine.chat(["a b"], max_new_tokens=3)[0],
+        engine.chat(["a b"], SamplingParams(9, stop=("1", "2", "3", "4", " of")))[0],
+        engine.chat(["a b"], SamplingParams(3))[0],
     )
     assert (cut.text, cut.truncated) == ("echo", False)
     assert server.seen[0][1]["stop"] == ["1", "2", "3", "4"]
@@ -168,7 +169,7 @@ def test_truncation_and_stop(server: Server) -> None:
 
 def test_failures_are_retried(server: Server) -> None:
     server.plan = [(500, "down"), (429, "slow down")]
-    (found,) = _engine(server, max_retries=3).chat(["a b"], max_new_tokens=9)
+    (found,) = _engine(server, max_retries=3).chat(["a b"], SamplingParams(9))
     assert found.text == "echo of b seed 0"
     assert len(server.seen) == 3
 
@@ -185,19 +186,19 @@ def test_failures_are_retried(server: Server) -> None:
 def test_errors_are_one_line(server: Server, status: int, message: str, expected: str) -> None:
     server.plan = [(status, message)] * 5
     with pytest.raises(EngineError, match=expected) as caught:
-        _engine(server, max_retries=0).chat(["a"], max_new_tokens=9)
+        _engine(server, max_retries=0).chat(["a"], SamplingParams(9))
     assert "\n" not in str(caught.value)
 
 
 def test_context_error(server: Server) -> None:
     server.plan = [(400, "This model's maximum context length is 99 tokens")]
     with pytest.raises(ContextTooLong):
-        _engine(server).chat(["a"], max_new_tokens=9)
+        _engine(server).chat(["a"], SamplingParams(9))
 
 
 def test_newer_name_of_the_token_limit(server: Server) -> None:
     server.plan = [(400, "Unsupported parameter: use 'max_completion_tokens' instead")]
-    (found,) = _engine(server).chat([[{"role": "user", "content": "hi"}]], max_new_tokens=9)
+    (found,) = _engine(server).chat([[{"role": "user", "content": "hi"}]], SamplingParams(9))
     assert found.text == "echo of hi seed 0"
     assert server.seen[-1][1]["max_completion_tokens"] == 9
 
@@ -209,19 +210,19 @@ def test_unreachable_server_and_missing_key(monkeypatch: pytest.MonkeyPatch) -> 
         OpenAIEngine("m")
     engine = OpenAIEngine("m", base_url="http://127.0.0.1:9/v1", max_retries=0)
     with pytest.raises(EngineError, match="does not answer"):
-        engine.chat(["a"], max_new_tokens=1)
+        engine.chat(["a"], SamplingParams(1))
 
 
 def test_finished_answers_survive_a_failure(server: Server, tmp_path: Path) -> None:
     prompts = [f"w{n}" for n in range(6)]
     server.plan = []
     journal = tmp_path / "j.jsonl"
-    ResumableEngine(_engine(server), journal).chat(prompts[:4], max_new_tokens=9)
+    ResumableEngine(_engine(server), journal).chat(prompts[:4], SamplingParams(9))
     server.plan = [(400, "no")] * 2
     with pytest.raises(EngineError):
-        ResumableEngine(_engine(server, max_retries=0), journal).chat(prompts, max_new_tokens=9)
+        ResumableEngine(_engine(server, max_retries=0), journal).chat(prompts, SamplingParams(9))
     server.plan, server.seen = [], []
-    found = ResumableEngine(_engine(server), journal).chat(prompts, max_new_tokens=9)
+    found = ResumableEngine(_engine(server), journal).chat(prompts, SamplingParams(9))
     assert len(found) == 6
     assert len(server.seen) == 2
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from groundwork.sampling_params import SamplingParams
 from harness.engines.fake import FakeEngine
 from harness.engines.hf import HfEngine
 from harness.engines.resumable import Journal, ResumableEngine, seal, unseal
@@ -17,65 +19,68 @@ PROMPTS = [f"question number {n % 5} " + "word " * (n % 4) for n in range(12)]
 def test_second_call_generates_nothing(tmp_path: Path) -> None:
     inner = FakeEngine()
     engine = ResumableEngine(inner, tmp_path / "j.jsonl")
-    first = engine.chat(PROMPTS, max_new_tokens=9, temperature=0.7, seeds=range(12))
-    assert first == FakeEngine().chat(PROMPTS, max_new_tokens=9, temperature=0.7, seeds=range(12))
+    first = engine.chat(PROMPTS, SamplingParams(9, temperature=0.7), seeds=range(12))
+    assert first == FakeEngine().chat(PROMPTS, SamplingParams(9, temperature=0.7), seeds=range(12))
     assert engine.tokens == sum(c.completion_tokens for c in first)
     later = FakeEngine()
     seen: list[int] = []
     again = ResumableEngine(later, tmp_path / "j.jsonl")
     assert first == again.chat(
         PROMPTS,
-        max_new_tokens=9,
-        temperature=0.7,
+        SamplingParams(9, temperature=0.7),
         seeds=range(12),
         on_done=lambda index, _: seen.append(index),
     )
     assert (later.calls, again.tokens, sorted(seen)) == ([], 0, list(range(12)))
 
 
+PARAMS = SamplingParams(9, temperature=0.7, top_p=0.9)
+
+
 @pytest.mark.parametrize(
-    "change",
+    ("params", "first_seed"),
     [
-        {"max_new_tokens": 8},
-        {"temperature": 0.8},
-        {"top_p": 0.5},
-        {"seeds": range(1, 13)},
-        {"stop": ["the"]},
+        (replace(PARAMS, max_new_tokens=8), 0),
+        (replace(PARAMS, temperature=0.8), 0),
+        (replace(PARAMS, top_p=0.5), 0),
+        (replace(PARAMS, stop=("the",)), 0),
+        (PARAMS, 1),
     ],
 )
-def test_any_setting_is_part_of_the_key(tmp_path: Path, change: dict[str, object]) -> None:
-    how = {"max_new_tokens": 9, "temperature": 0.7, "top_p": 0.9, "seeds": range(12), "stop": []}
+def test_any_setting_is_part_of_the_key(
+    tmp_path: Path, params: SamplingParams, first_seed: int
+) -> None:
     inner = FakeEngine()
     engine = ResumableEngine(inner, tmp_path / "j.jsonl")
-    engine.chat(PROMPTS, **how)
-    engine.chat(PROMPTS, **{**how, **change})
+    engine.chat(PROMPTS, PARAMS, seeds=range(12))
+    engine.chat(PROMPTS, params, seeds=range(first_seed, first_seed + 12))
     assert inner.calls[0] == ("chat", 12)
     # Seeds 1 to 12 ask again for prompts (n mod 5, n mod 4 words) that only seed n had.
     assert inner.calls[1] == ("chat", 12)
 
 
 def test_another_model_is_another_key(tmp_path: Path) -> None:
-    ResumableEngine(FakeEngine("one"), tmp_path / "j.jsonl").chat(PROMPTS, max_new_tokens=9)
+    ResumableEngine(FakeEngine("one"), tmp_path / "j.jsonl").chat(PROMPTS, SamplingParams(9))
     inner = FakeEngine("two")
-    ResumableEngine(inner, tmp_path / "j.jsonl").chat(PROMPTS, max_new_tokens=9)
+    ResumableEngine(inner, tmp_path / "j.jsonl").chat(PROMPTS, SamplingParams(9))
     assert inner.calls == [("chat", 12)]
 
 
 def test_equal_requests_of_one_call_each_have_an_entry(tmp_path: Path) -> None:
     engine = ResumableEngine(FakeEngine(), tmp_path / "j.jsonl")
-    engine.chat(["same"] * 3, max_new_tokens=5)
+    engine.chat(["same"] * 3, SamplingParams(5))
     assert len((tmp_path / "j.jsonl").read_text().splitlines()) == 3
 
 
 @pytest.mark.parametrize("lost", [1, 20, 200])
 def test_torn_end_is_dropped(tmp_path: Path, lost: int) -> None:
     journal = tmp_path / "j.jsonl"
-    complete = ResumableEngine(FakeEngine(), journal).chat(PROMPTS, max_new_tokens=9)
+    complete = ResumableEngine(FakeEngine(), journal).chat(PROMPTS, SamplingParams(9))
     data = journal.read_bytes()[:-lost]
     journal.write_bytes(data)
     kept = data.count(b"\n")
     inner = FakeEngine()
-    assert ResumableEngine(inner, journal).chat(PROMPTS, max_new_tokens=9) == complete
+    assert ResumableEngine(inner, journal).chat(PROMPTS, SamplingParams(9)) == complete
     assert inner.calls == [("chat", 12 - kept)]
     assert len([json.loads(line) for line in journal.read_text().splitlines()]) == 12
 
@@ -94,11 +99,11 @@ def test_private_journal_holds_no_text(tmp_path: Path) -> None:
     journal = tmp_path / "j.jsonl"
     prompts = ["first gated question", "second gated question"]
     with ResumableEngine(inner, journal, private=True) as engine:
-        engine.chat(prompts, max_new_tokens=20)
+        engine.chat(prompts, SamplingParams(20))
     stored = journal.read_text()
     for word in (*secret.split(), "gated", "question", "treas"):
         assert word not in stored.replace("the", "") or word == "the"
-    again = ResumableEngine(FakeEngine(), journal, private=True).chat(prompts, max_new_tokens=20)
+    again = ResumableEngine(FakeEngine(), journal, private=True).chat(prompts, SamplingParams(20))
     assert [c.text for c in again] == [f"{secret} {prompt}" for prompt in prompts]
 
 
@@ -121,8 +126,8 @@ def test_killed_run_resumes_to_the_same_bits(
     class Killed(BaseException):
         pass
 
-    how = {"max_new_tokens": 12, "temperature": 0.8, "top_p": 0.9, "seeds": range(12)}
-    complete = HfEngine(tiny_model_dir, batch_size=4).chat(PROMPTS, **how)
+    params = SamplingParams(12, temperature=0.8, top_p=0.9)
+    complete = HfEngine(tiny_model_dir, batch_size=4).chat(PROMPTS, params, seeds=range(12))
     count = 0
 
     def die(index: int, _: object) -> None:
@@ -134,8 +139,8 @@ def test_killed_run_resumes_to_the_same_bits(
     journal = tmp_path / "j.jsonl"
     with pytest.raises(Killed):
         ResumableEngine(HfEngine(tiny_model_dir, batch_size=4), journal).chat(
-            PROMPTS, on_done=die, **how
+            PROMPTS, params, seeds=range(12), on_done=die
         )
     assert len(journal.read_text().splitlines()) == killed_after
     engine = ResumableEngine(HfEngine(tiny_model_dir, batch_size=4), journal)
-    assert engine.chat(PROMPTS, **how) == complete
+    assert engine.chat(PROMPTS, params, seeds=range(12)) == complete

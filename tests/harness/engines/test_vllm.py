@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from groundwork.sampling_params import SamplingParams
 from harness.engines import (
     BatchEngine,
     Completion,
@@ -86,7 +87,7 @@ def _lives(monkeypatch: pytest.MonkeyPatch, folder: Path, count: int, items: str
 def test_items_come_back_in_order(stand_in: Path, tiny_model_dir: Path, replicas: int) -> None:
     engine = VllmEngine(tiny_model_dir, device="cpu", data_parallel=replicas)
     prompts = [f"item {n:03d}" for n in range(10)]
-    found = engine.chat(prompts, max_new_tokens=9)
+    found = engine.chat(prompts, SamplingParams(9))
     assert [c.text for c in found] == [f"{n:03d}" for n in range(10)]
     scored = engine.logprobs(prompts, ["xy"] * 9 + [""])
     assert [s.tokens for s in scored] == [2] * 9 + [0]
@@ -103,7 +104,7 @@ def test_a_process_that_dies_is_started_again_once(
     engine = VllmEngine(tiny_model_dir, device="cpu")
     seen: list[int] = []
     found = engine.chat(
-        [f"item {n:03d}" for n in range(8)], max_new_tokens=9, on_done=lambda i, _: seen.append(i)
+        [f"item {n:03d}" for n in range(8)], SamplingParams(9), on_done=lambda i, _: seen.append(i)
     )
     assert [c.text for c in found] == [f"{n:03d}" for n in range(8)]
     assert seen == list(range(8))  # nothing was generated twice
@@ -118,7 +119,7 @@ def test_a_second_death_is_an_error_and_items_are_kept(
     journal = stand_in / "journal.jsonl"
     engine = VllmEngine(tiny_model_dir, device="cpu")
     with pytest.raises(EngineError, match=r"died twice.*exit code 9: out of luck"):
-        ResumableEngine(engine, journal).chat(prompts, max_new_tokens=9)
+        ResumableEngine(engine, journal).chat(prompts, SamplingParams(9))
     engine.close()
     assert len(journal.read_text().splitlines()) == 3
     again = VllmEngine(tiny_model_dir, device="cpu")
@@ -127,7 +128,7 @@ def test_a_second_death_is_an_error_and_items_are_kept(
     monkeypatch.setattr(
         again, "chat", lambda *a, **k: seen.extend(k["finished"]) or plain(*a, **k), raising=True
     )
-    found = ResumableEngine(again, journal).chat(prompts, max_new_tokens=9)
+    found = ResumableEngine(again, journal).chat(prompts, SamplingParams(9))
     assert [c.text for c in found] == [f"{n:03d}" for n in range(8)]
     assert sorted(seen) == list(range(3))
     again.close()
@@ -144,7 +145,7 @@ def test_a_model_that_cannot_be_loaded(
 def test_prompts_without_room(stand_in: Path, tiny_model_dir: Path) -> None:
     engine = VllmEngine(tiny_model_dir, device="cpu", max_length=20)
     with pytest.raises(ContextTooLong):
-        engine.chat(["ok", "p" * 20], max_new_tokens=1)
+        engine.chat(["ok", "p" * 20], SamplingParams(1))
     engine.close()
 
 
@@ -196,8 +197,8 @@ def other(smollm2_dir: Path) -> Iterator[BatchEngine]:
 
 @pytest.mark.vllm
 def test_real_greedy_answers_equal_the_hf_engine(real: VllmEngine, other: BatchEngine) -> None:
-    ours = real.chat(CHATS, max_new_tokens=24)
-    theirs = other.chat(CHATS, max_new_tokens=24)
+    ours = real.chat(CHATS, SamplingParams(24))
+    theirs = other.chat(CHATS, SamplingParams(24))
     assert "Paris" in ours[0].text
     same = sum(a.text == b.text for a, b in zip(ours, theirs, strict=True))
     # Sums in another order can turn a near-tie, after which the texts part.
@@ -216,20 +217,20 @@ def test_real_logprobs_equal_the_hf_engine(real: VllmEngine, other: BatchEngine)
 
 @pytest.mark.vllm
 def test_real_seeds_and_stop(real: VllmEngine) -> None:
-    how: dict[str, Any] = {"max_new_tokens": 20, "temperature": 0.9, "top_p": 0.95}
-    one = real.chat(CHATS, seeds=[1] * 6, **how)
-    assert [c.text for c in one] == [c.text for c in real.chat(CHATS, seeds=[1] * 6, **how)]
-    assert [c.text for c in one] != [c.text for c in real.chat(CHATS, seeds=[2] * 6, **how)]
-    (cut,) = real.chat(CHATS[:1], max_new_tokens=30, stop=["Paris"])
+    params = SamplingParams(20, temperature=0.9, top_p=0.95)
+    one = real.chat(CHATS, params, seeds=[1] * 6)
+    assert [c.text for c in one] == [c.text for c in real.chat(CHATS, params, seeds=[1] * 6)]
+    assert [c.text for c in one] != [c.text for c in real.chat(CHATS, params, seeds=[2] * 6)]
+    (cut,) = real.chat(CHATS[:1], SamplingParams(30, stop=("Paris",)))
     assert "Paris" not in cut.text
     assert not cut.truncated
-    (limited,) = real.chat(CHATS[3:4], max_new_tokens=3)
+    (limited,) = real.chat(CHATS[3:4], SamplingParams(3))
     assert (limited.truncated, limited.completion_tokens) == (True, 3)
 
 
 @pytest.mark.vllm
 def test_real_process_killed_mid_run(real: VllmEngine) -> None:
-    expected = real.chat(CHATS, max_new_tokens=16)
+    expected = real.chat(CHATS, SamplingParams(16))
     (worker,) = real._workers
     assert worker.process is not None
     killed = worker.process.pid
@@ -241,7 +242,7 @@ def test_real_process_killed_mid_run(real: VllmEngine) -> None:
             os.killpg(killed, signal.SIGKILL)
             time.sleep(0.2)
 
-    found = real.chat(CHATS, max_new_tokens=16, on_done=kill_once)
+    found = real.chat(CHATS, SamplingParams(16), on_done=kill_once)
     assert sorted(seen) == list(range(len(CHATS)))
     assert worker.process.pid != killed
     same = sum(a.text == b.text for a, b in zip(found, expected, strict=True))
