@@ -165,3 +165,8 @@ def digest(value: Any) -> str:
     """The first 16 hexadecimal digits of the sha256 of a JSON-able value, whatever its key order."""
     text = json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def json_form(value: Any) -> Any:
+    """``value`` as it looks after a round trip through JSON (tuples become lists, and so on)."""
+    return json.loads(json.dumps(value, default=str))

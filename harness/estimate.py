@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from harness.config import RunConfig
+from harness.plan import plan_status
 from harness.prepare import Prepared, disk_needed
 from harness.run_folder import RunFolder
-from harness.runner import Runner
 from harness.stage import Stage
 
 PROMPT_TOKENS = 60
@@ -65,7 +65,7 @@ def _eval_cost(stage: Stage, prepared: Prepared) -> Cost:
     from harness.stages.evaluate import eval_request
 
     name = stage.id.rsplit("/", 1)[1]
-    request = eval_request(prepared.config, prepared.data, name, prepared.config.seeds[0])
+    request = eval_request(prepared.inputs, name)
     load = get_benchmark(name).workload(request)
     return Cost(prompt=load.prompt_tokens, new=load.new_tokens, judge_calls=load.judge_calls)
 
@@ -120,27 +120,25 @@ def model_parameters(folder: Path) -> int:
 
 def plan_table(prepared: Prepared, folder: Path) -> list[str]:
     """The plan as lines of text, totals last."""
-    from harness.progress import Reporter
-
-    parameters = model_parameters(prepared.model.path)
+    parameters = model_parameters(prepared.inputs.model.path)
     gflops = machine_gflops()
-    runner = Runner(RunFolder(folder), prepared.plan, prepared.session, _silent(Reporter))
+    status = plan_status(RunFolder(folder), prepared.plan)
     lines = [f"{'stage':<34} {'tokens':>10} {'time':>8} {'judge calls':>12}  state"]
     total_time = 0.0
     total_tokens = total_calls = 0
     for stage in prepared.plan:
         cost = stage_cost(stage, prepared)
-        reason = runner.status(stage)
-        took = runner.records[stage.id].seconds if reason is None else 0.0
+        reason, record = status[stage.id]
+        took = record.seconds if record is not None and not reason else 0.0
         guess = seconds(cost, parameters, gflops)
-        if reason is not None:
+        if reason:
             total_time += guess
             total_tokens += cost.tokens
             total_calls += cost.judge_calls
-        shown = f"{took:.0f} s" if reason is None else f"~{_clock(guess)}"
+        shown = f"{took:.0f} s" if not reason else f"~{_clock(guess)}"
         lines.append(
             f"{stage.id:<34} {cost.tokens:>10,} {shown:>8} {cost.judge_calls or '':>12}  "
-            f"{'done' if reason is None else reason}"
+            f"{reason or 'done'}"
         )
     lines.append(_totals(prepared, total_time, total_tokens, total_calls))
     return [*lines, *_prospects(prepared)]
@@ -154,7 +152,7 @@ def _prospects(prepared: Prepared) -> list[str]:
 
     found = []
     for name in prepared.config.benchmarks:
-        request = eval_request(prepared.config, prepared.data, name, prepared.config.seeds[0])
+        request = eval_request(prepared.inputs, name)
         items = get_benchmark(name).workload(request).items
         found.append(f"{name} {prospect(name, items).detectable:.1f} ({items} items)")
     if not found:
@@ -166,8 +164,8 @@ def _totals(prepared: Prepared, time: float, tokens: int, calls: int) -> str:
     config: RunConfig = prepared.config
     dollars = 0.0
     if config.judge.name != "local" and calls:
-        dollars = prepared.session.judge().estimate(calls, calls * 1000)
-    disk = disk_needed(config, prepared.model) / 1e9
+        dollars = prepared.resources.judge().estimate(calls, calls * 1000)
+    disk = disk_needed(config, prepared.inputs.model) / 1e9
     return (
         f"to do: {tokens:,} tokens, about {_clock(time)}, {disk:.1f} GB of checkpoints, "
         f"{calls} judge calls, about ${dollars:.2f}"
@@ -178,9 +176,3 @@ def _clock(value: float) -> str:
     if value < 90:
         return f"{value:.0f} s"
     return f"{value / 60:.0f} min" if value < 5400 else f"{value / 3600:.1f} h"
-
-
-def _silent(reporter: type) -> Any:
-    from rich.console import Console
-
-    return reporter(Console(quiet=True), quiet=True)

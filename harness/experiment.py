@@ -41,10 +41,10 @@ def run_experiment(config: RunConfig, out: Path, reporter: Reporter) -> RunSumma
         describe_run(folder, prepared)
         try:
             watch_judge(folder, prepared, reporter)
-            summary = Runner(folder, prepared.plan, prepared.session, reporter).execute()
+            summary = Runner(folder, prepared.plan, prepared.resources, reporter).execute()
             finish_run(folder, prepared)
         finally:
-            prepared.session.close()
+            prepared.resources.close()
     return summary
 
 
@@ -56,16 +56,16 @@ def describe_run(folder: RunFolder, prepared: Prepared) -> None:
         folder.root / "run.json",
         {
             "schema": SCHEMA,
-            "id": prepared.session.run_id,
+            "id": prepared.resources.run_id,
             "name": folder.root.name,
             "created": old.get("created", now()),
             "config": json.loads(config.model_dump_json()),
             "versions": package_versions(),
             "git": git_state(),
             "model": config.model,
-            "model_fingerprint": prepared.model.fingerprint,
-            "model_source": prepared.model.source,
-            "data": prepared.data.label,
+            "model_fingerprint": prepared.inputs.model.fingerprint,
+            "model_source": prepared.inputs.model.source,
+            "data": prepared.inputs.data.label,
             "arms": list(config.methods) if config.effective_iterations else [],
             "iterations": config.effective_iterations,
             "seeds": list(config.seeds),
@@ -85,7 +85,7 @@ def watch_judge(folder: RunFolder, prepared: Prepared, reporter: Reporter) -> No
     description = folder.description() or {}
     if prepared.config.judge.name == "local" or "judge_drift" in description:
         return
-    judge = prepared.session.judge()
+    judge = prepared.resources.judge()
     if isinstance(judge, ServerJudge):
         drift = run_canary(judge)
         reporter.say(f"judge: {drift.line()}")
@@ -99,7 +99,7 @@ def finish_run(folder: RunFolder, prepared: Prepared) -> None:
 
     description = folder.description() or {}
     if description.get("judge") is None and _uses_judge(prepared.config):
-        description["judge"] = prepared.session.judge().describe()
+        description["judge"] = prepared.resources.judge().describe()
         write_json(folder.root / "run.json", description)
     for form, ending in (("md", "md"), ("csv", "csv")):
         write_atomic(

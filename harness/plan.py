@@ -1,129 +1,146 @@
-"""Lays out the plan: base, then arm by arm and iteration by iteration."""
+"""The plan of an experiment (base first, then arm by arm and iteration by iteration) and its status."""
 
 from __future__ import annotations
 
-from harness.config import RunConfig
-from harness.data.sources import DataSource
-from harness.models import ResolvedModel
-from harness.stage import Source, Stage
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from groundwork.files import json_form
+from harness.run_folder import RunFolder, StageRecord
+from harness.stage import CheckpointKey, PlanInputs, Source, Stage
+from harness.stages.arm_step import MODEL, arm_step_stage
 from harness.stages.draw_queries import preferences_stage, queries_stage
 from harness.stages.evaluate import eval_stage
 from harness.stages.pair_accuracy import pair_accuracy_stage
-from harness.stages.training import MODEL, step_stage
 from sso.arms import Arm, get_arm
 
 
-def build_plan(config: RunConfig, model: ResolvedModel, data: DataSource) -> list[Stage]:
+def build_plan(inputs: PlanInputs) -> list[Stage]:
     """Every stage of the experiment in the order in which it runs.
 
     Raises:
-        UserError: unknown benchmark or protocol, or data that can't be used.
-        UserError: unknown arm.
+        UserError: unknown arm, benchmark or protocol, or data that can't be used.
     """
-    base = Source(path=model.path, fingerprint=model.fingerprint)
-    judge_id = judge_identity(config, model)
+    config = inputs.config
     plan: list[Stage] = []
     if config.evaluate_base:
-        plan += [
-            eval_stage(
-                config,
-                data,
-                name,
-                judge_id,
-                stage_id=f"base/eval/{name}",
-                model=base,
-                arm="base",
-                iteration=0,
-                seed=config.seeds[0],
-            )
-            for name in config.benchmarks
-        ]
+        key = CheckpointKey("base", 0, config.seeds[0])
+        plan += [eval_stage(inputs, name, key, inputs.base) for name in config.benchmarks]
     arms = [get_arm(name) for name in config.methods]
     for seed in config.seeds:
-        plan += _seed_stages(config, data, arms, base, judge_id, seed)
+        plan += _seed_stages(inputs, arms, seed)
     return plan
 
 
-def judge_identity(config: RunConfig, model: ResolvedModel) -> str:
-    """What a verdict depends on besides the prompt: which judge answered."""
-    if config.judge.name == "local":
-        return f"local:{model.fingerprint[:16]}"
-    server = f"@{config.judge.base_url}" if config.judge.base_url else ""
-    return f"{config.judge.name}{server}"
-
-
-def _seed_stages(
-    config: RunConfig, data: DataSource, arms: list[Arm], base: Source, judge_id: str, seed: int
-) -> list[Stage]:
+def _seed_stages(inputs: PlanInputs, arms: list[Arm], seed: int) -> list[Stage]:
+    config = inputs.config
     prefix = f"seed-{seed}/" if len(config.seeds) > 1 else ""
     plan: list[Stage] = []
     if any(arm.uses_queries for arm in arms) and config.effective_iterations:
-        plan.append(queries_stage(data, config, seed, f"{prefix}queries"))
+        plan.append(queries_stage(inputs, seed, f"{prefix}queries"))
     if any(arm.uses_preferences for arm in arms) and config.effective_iterations:
-        plan.append(preferences_stage(data, config, seed, f"{prefix}preferences"))
+        plan.append(preferences_stage(inputs, seed, f"{prefix}preferences"))
     for arm in arms:
-        policy = base
+        policy = inputs.base
         for iteration in range(1, config.effective_iterations + 1):
-            stages, policy = _iteration(
-                config, data, arm, policy, base, judge_id, seed, prefix, iteration
-            )
+            key = CheckpointKey(arm.name, iteration, seed, prefix)
+            stages, policy = _iteration(inputs, arm, key, policy)
             plan += stages
     return plan
 
 
 def _iteration(
-    config: RunConfig,
-    data: DataSource,
-    arm: Arm,
-    policy: Source,
-    base: Source,
-    judge_id: str,
-    seed: int,
-    prefix: str,
-    iteration: int,
+    inputs: PlanInputs, arm: Arm, key: CheckpointKey, policy: Source
 ) -> tuple[list[Stage], Source]:
-    """The stages of one iteration, and where the next policy comes from."""
-    folder = f"{prefix}{arm.name}/iter-{iteration}"
+    """The stages of one iteration, and the source of the next policy."""
     sources = {
         "policy": policy,
-        "queries": Source(stage=f"{prefix}queries", output=f"iter-{iteration}"),
-        "preferences": Source(stage=f"{prefix}preferences", output=f"iter-{iteration}"),
+        "queries": Source(stage=f"{key.prefix}queries", output=f"iter-{key.iteration}"),
+        "preferences": Source(stage=f"{key.prefix}preferences", output=f"iter-{key.iteration}"),
     }
     plan = []
     for step in arm.steps:
-        plan.append(
-            step_stage(
-                arm, step, config, prefix=prefix, iteration=iteration, seed=seed, sources=sources
-            )
-        )
+        plan.append(arm_step_stage(inputs, arm, step, key, sources))
         output = MODEL if step.kind == "train" else ""
-        sources[step.name] = Source(stage=f"{folder}/{step.name}", output=output)
+        sources[step.name] = Source(stage=f"{key.folder}/{step.name}", output=output)
         if step.kind == "train":
             policy = sources[step.name]
-    plan.append(
-        pair_accuracy_stage(
-            config,
-            judge_id,
-            stage_id=f"{folder}/pair_accuracy",
-            pairs=Source(stage=f"{folder}/{arm.judged}", output="pairs.jsonl"),
-            inputs={},
-            arm=arm.name,
-            iteration=iteration,
-            seed=seed,
-        )
-    )
-    plan += [
-        eval_stage(
-            config,
-            data,
-            name,
-            judge_id,
-            stage_id=f"{folder}/eval/{name}",
-            model=policy,
-            arm=arm.name,
-            iteration=iteration,
-            seed=seed,
-        )
-        for name in config.benchmarks
-    ]
+    pairs = Source(stage=f"{key.folder}/{arm.judged}", output="pairs.jsonl")
+    plan.append(pair_accuracy_stage(inputs, key, pairs))
+    plan += [eval_stage(inputs, name, key, policy) for name in inputs.config.benchmarks]
     return plan, policy
+
+
+def reason_to_run(
+    run: RunFolder, stage: Stage, records: Mapping[str, StageRecord]
+) -> tuple[str, StageRecord | None]:
+    """Why a stage has to run (``""`` when it is done and valid), and its record.
+
+    ``records`` holds the records of the finished stages that it reads.
+
+    Raises:
+        KeyError: the record of an input is missing.
+    """
+    folder = run.stage(stage.id)
+    record = folder.record()
+    if record is None:
+        return "started", None
+    changed = changes(record, stage, input_fingerprints(stage, records))
+    if changed:
+        return f"redone, changed: {changed}", record
+    if record.status != "done":
+        return "resumed", record
+    missing = folder.missing(record)
+    return (f"redone, {missing}" if missing else ""), record
+
+
+def plan_status(run: RunFolder, plan: Sequence[Stage]) -> dict[str, tuple[str, StageRecord | None]]:
+    """``reason_to_run`` of every stage as things are now; nothing is changed."""
+    records: dict[str, StageRecord] = {}
+    found: dict[str, tuple[str, StageRecord | None]] = {}
+    for stage in plan:
+        try:
+            found[stage.id] = reason_to_run(run, stage, records)
+        except KeyError:
+            found[stage.id] = ("waits for earlier stages", None)
+        reason, record = found[stage.id]
+        if not reason and record is not None:
+            records[stage.id] = record
+    return found
+
+
+def input_fingerprints(stage: Stage, records: Mapping[str, StageRecord]) -> dict[str, str]:
+    """The fingerprint of each input, from the records of the stages that made it."""
+    return {
+        name: records[source.stage].output_digest(source.output or None)
+        if source.stage
+        else source.fingerprint
+        for name, source in stage.inputs.items()
+    }
+
+
+def changes(record: StageRecord, stage: Stage, inputs: Mapping[str, str]) -> str:
+    """Differences between a record and the stage as it would run now (``""``: none)."""
+    changed = [f"input {name}" for name in inputs if record.inputs.get(name) != inputs[name]]
+    changed += [f"input {name}" for name in record.inputs if name not in inputs]
+    changed += _setting_changes(record.settings, json_form(stage.settings))
+    if record.seed != stage.seed:
+        changed.append(f"seed {record.seed} -> {stage.seed}")
+    return ", ".join(changed[:4]) + (", ..." if len(changed) > 4 else "")
+
+
+def _setting_changes(old: Any, new: Any, key: str = "") -> list[str]:
+    if old == new:
+        return []
+    if isinstance(old, dict) and isinstance(new, dict):
+        found = []
+        for name in dict.fromkeys([*old, *new]):
+            inner = f"{key}.{name}" if key else name
+            found += _setting_changes(old.get(name), new.get(name), inner)
+        return found
+    return [f"{key} {_shortened(old)} -> {_shortened(new)}"]
+
+
+def _shortened(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 24 else text[:21] + "..."

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, TypeVar
 
 from groundwork.errors import UserError
 from harness.config import RunConfig
+from harness.plan import build_plan, plan_status
 from harness.run_folder import RunFolder
-from harness.stage import Stage
+from harness.stage import PlanInputs, Stage
 
 if TYPE_CHECKING:
-    from harness.data.sources import DataSource
     from harness.models import ResolvedModel
-    from harness.resources import Session
+    from harness.resources import Resources
 
 T = TypeVar("T")
 
@@ -32,11 +32,14 @@ DISK_MARGIN = 200_000_000
 class Prepared:
     """A checked experiment: what it starts from and all that it will do."""
 
-    config: RunConfig
-    model: ResolvedModel
-    data: DataSource
+    inputs: PlanInputs
     plan: list[Stage]
-    session: Session
+    resources: Resources
+
+    @property
+    def config(self) -> RunConfig:
+        """The validated configuration."""
+        return self.inputs.config
 
 
 def prepare(config: RunConfig, out: Path | None, log: Callable[[str], None]) -> Prepared:
@@ -47,8 +50,7 @@ def prepare(config: RunConfig, out: Path | None, log: Callable[[str], None]) -> 
     """
     from harness.data import open_source
     from harness.models import resolve_model
-    from harness.plan import build_plan
-    from harness.resources import Session
+    from harness.resources import Resources
 
     problems: list[str] = []
     if out is not None:
@@ -59,23 +61,23 @@ def prepare(config: RunConfig, out: Path | None, log: Callable[[str], None]) -> 
     model, name = None, _collect(problems, lambda: named_model(config))
     if name is not None and (not problems or Path(name).exists()):  # else it might be fetched
         model = _collect(problems, lambda: resolve_model(name, log=log))
-    plan = session = None
+    plan = resources = None
     if model is not None and data is not None:
         run_id = _collect(problems, RunFolder(out).run_id) if out is not None else None
-        session = Session(config, model, data, log, run_id=run_id or "")
+        resources = Resources(config, model, data, log, run_id=run_id or "")
         if not problems:
-            plan = _collect(problems, lambda: build_plan(config, model, data))
-        if plan is None or out is None or _anything_left(out, plan, session):
-            _collect(problems, lambda: _check_judge(session, config))
+            plan = _collect(problems, lambda: build_plan(PlanInputs(config, data, model)))
+        if plan is None or out is None or _anything_left(out, plan):
+            _collect(problems, lambda: _check_judge(resources, config))
         if out is not None:
             _collect(problems, lambda: _check_disk(config, model, out))
     if problems:
         raise UserError("\n".join(dict.fromkeys(problems)))
     assert plan is not None
-    assert session is not None
+    assert resources is not None
     assert model is not None
     assert data is not None
-    return Prepared(config, model, data, plan, session)
+    return Prepared(PlanInputs(config, data, model), plan, resources)
 
 
 def named_model(config: RunConfig) -> str:
@@ -116,22 +118,16 @@ def _check_names(config: RunConfig) -> None:
         raise UserError("\n".join(problems))
 
 
-def _anything_left(out: Path, plan: list[Stage], session: Session) -> bool:
+def _anything_left(out: Path, plan: list[Stage]) -> bool:
     """Whether a stage is still to be run: a finished run needs no judge, no key and no server."""
-    from rich.console import Console
-
-    from harness.progress import Reporter
-    from harness.runner import Runner
-
-    runner = Runner(RunFolder(out), plan, session, Reporter(Console(quiet=True), quiet=True))
-    return any(runner.status(stage) is not None for stage in plan)
+    return any(reason for reason, _ in plan_status(RunFolder(out), plan).values())
 
 
-def _check_judge(session: Session, config: RunConfig) -> None:
+def _check_judge(resources: Resources, config: RunConfig) -> None:
     """A remote judge must answer one cheap request before anything is spent on training."""
     if config.judge.name == "local":
         return
-    check = getattr(session.judge(), "check", None)
+    check = getattr(resources.judge(), "check", None)
     if check is not None:
         check()
 

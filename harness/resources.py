@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import gc
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from groundwork.memory import return_memory
 from harness.config import RunConfig
 from harness.models import model_cache
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from judges import Judge
 
 
-class Session:
+class Resources:
     """Opens what a stage asks for, once, and closes it again.
 
     At most ``config.engine.loaded_models`` engines stay in memory; the one used longest ago goes
     first. What the judge costs is booked under ``run_id``, so that a run that is resumed goes on with
-    the budget it had left; without an id each session has a budget of its own.
+    the budget it had left; without an id each ``Resources`` has a budget of its own.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class Session:
         while self._engines:
             self._close(*self._engines.popitem())
         gc.collect()
-        _return_memory()
+        return_memory()
 
     def close(self) -> None:
         """Free everything."""
@@ -120,22 +120,14 @@ class Session:
 
 
 class LazyEngine:
-    """An engine that is loaded when it is first asked, and again after the session let it go."""
+    """An engine that is loaded when it is first asked, and again after it was released."""
 
-    def __init__(self, session: Session, folder: Path) -> None:
-        self._session = session
+    def __init__(self, resources: Resources, folder: Path) -> None:
+        self._resources = resources
         self._folder = folder
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._session.engine(self._folder), name)
-
-
-def _return_memory() -> None:
-    """Give freed memory back to the system; glibc keeps it otherwise, and peaks add up."""
-    import ctypes
-
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)
+        return getattr(self._resources.engine(self._folder), name)
 
 
 def verdict_store() -> Path:

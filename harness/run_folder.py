@@ -47,6 +47,7 @@ class StageRecord:
     cost_usd: float = 0.0
     counts: dict[str, int] = field(default_factory=dict)
     measures: dict[str, float] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
     outputs: dict[str, dict[str, Any]] = field(default_factory=dict)
     pruned: list[str] = field(default_factory=list)
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
-from groundwork.files import digest
+from groundwork.files import digest, json_form
+from groundwork.memory import PeakMemory
+from harness.plan import changes, input_fingerprints, reason_to_run
 from harness.progress import Reporter
-from harness.resources import Session
+from harness.resources import Resources
 from harness.run_folder import RunFolder, StageFolder, StageRecord, now
-from harness.stage import SCRATCH, Source, Stage, StageRun, readers
+from harness.stage import SCRATCH, Source, Stage, StageContext, readers
 
 PACKAGES = ("sso-bench", "torch", "transformers", "lm_eval", "alpaca_eval", "fschat")
 
@@ -31,11 +32,11 @@ class Runner:
     """Executes a plan in one run folder. The caller holds the folder's lock."""
 
     def __init__(
-        self, run: RunFolder, plan: Sequence[Stage], session: Session, reporter: Reporter
+        self, run: RunFolder, plan: Sequence[Stage], resources: Resources, reporter: Reporter
     ) -> None:
         self.run = run
         self.plan = plan
-        self.session = session
+        self.resources = resources
         self.reporter = reporter
         self.records: dict[str, StageRecord] = {}
 
@@ -43,8 +44,9 @@ class Runner:
         """Run every stage that is not done; returns what was done."""
         summary = RunSummary()
         for position, stage in enumerate(self.plan, 1):
-            reason = self._reason_to_run(stage)
-            if reason is None:
+            reason, record = reason_to_run(self.run, stage, self.records)
+            if not reason and record is not None:
+                self.records[stage.id] = record
                 summary.skipped.append(stage.id)
                 continue
             self._restore_inputs(stage, summary)
@@ -55,42 +57,6 @@ class Runner:
             summary.seconds += record.seconds
             self._prune()
         return summary
-
-    def status(self, stage: Stage) -> str | None:
-        """Why the stage would run now, ``None`` when it is done (for plans; nothing is changed).
-
-        Stages whose inputs are not there yet count as to be run."""
-        try:
-            return self._reason_to_run(stage)
-        except KeyError:
-            return "waits for earlier stages"
-
-    def _reason_to_run(self, stage: Stage) -> str | None:
-        folder = self.run.stage(stage.id)
-        record = folder.record()
-        inputs = self._input_fingerprints(stage)
-        if record is None:
-            return "started"
-        changed = _changes(record, stage, inputs)
-        if changed:
-            return f"redone, changed: {changed}"
-        if record.status != "done":
-            return "resumed"
-        lost = folder.missing(record)
-        if lost:
-            return f"redone, {lost}"
-        self.records[stage.id] = record
-        return None
-
-    def _input_fingerprints(self, stage: Stage) -> dict[str, str]:
-        found = {}
-        for name, source in stage.inputs.items():
-            if source.stage:
-                record = self.records[source.stage]
-                found[name] = record.output_digest(source.output or None)
-            else:
-                found[name] = source.fingerprint
-        return found
 
     def _restore_inputs(self, stage: Stage, summary: RunSummary) -> None:
         """Make pruned inputs again when a stage that has to run needs them."""
@@ -110,16 +76,18 @@ class Runner:
         folder = self.run.stage(stage.id)
         record = self._begin(stage, folder)
         started = time.monotonic()
-        with self.reporter.stage(label) as update, PeakMemory() as peak:
-            outcome = stage.work(
-                StageRun(stage, folder.path, self._input_paths(stage), self.session, update)
+        peak = PeakMemory()
+        with self.reporter.stage(label) as update:
+            result = stage.work(
+                StageContext(stage, folder.path, self._input_paths(stage), self.resources, update)
             )
         record.seconds += round(time.monotonic() - started, 3)
-        record.peak_memory_gb = peak.gigabytes
-        record.tokens = int(outcome.tokens)
-        record.cost_usd = float(outcome.cost_usd)
-        record.counts = dict(outcome.counts)
-        record.measures = {k: float(v) for k, v in outcome.measures.items()}
+        record.peak_memory_gb = round(peak.gigabytes(), 3)
+        record.tokens = int(result.tokens)
+        record.cost_usd = float(result.cost_usd)
+        record.counts = dict(result.counts)
+        record.measures = {k: float(v) for k, v in result.measures.items()}
+        record.notes = list(result.notes)
         record.outputs = folder.outputs(ignore=SCRATCH)
         record.status = "done"
         folder.write(record)
@@ -136,13 +104,13 @@ class Runner:
 
     def _begin(self, stage: Stage, folder: StageFolder) -> StageRecord:
         """The record of a stage about to work: resumed if nothing it depends on has changed."""
-        inputs = self._input_fingerprints(stage)
+        inputs = input_fingerprints(stage, self.records)
         old = folder.record()
-        if old is not None and old.status == "running" and not _changes(old, stage, inputs):
+        if old is not None and old.status == "running" and not changes(old, stage, inputs):
             return old
         folder.clear()
         folder.path.mkdir(parents=True, exist_ok=True)
-        settings = _plain(stage.settings)
+        settings = json_form(stage.settings)
         record = StageRecord(
             stage=stage.id,
             kind=stage.kind,
@@ -171,35 +139,10 @@ class Runner:
                 continue
             for output in stage.prunable:
                 if all(r.id in self.records for r in readers(self.plan, stage.id, output)):
-                    self.session.release()
+                    self.resources.release()
                     folder = self.run.stage(stage.id)
                     folder.prune(output)
                     self.records[stage.id] = folder.record() or self.records[stage.id]
-
-
-class PeakMemory:
-    """Peak resident memory of this process while a stage works, in GB (GPU memory not counted)."""
-
-    def __enter__(self) -> PeakMemory:
-        self.gigabytes = 0.0
-        try:  # reset the kernel's high-water mark, where it lets us
-            Path("/proc/self/clear_refs").write_text("5")
-            self._resettable = True
-        except OSError:
-            self._resettable = False
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.gigabytes = round(self._peak_kb() * 1024 / 1e9, 3)
-
-    def _peak_kb(self) -> int:
-        if self._resettable:
-            for line in Path("/proc/self/status").read_text().splitlines():
-                if line.startswith("VmHWM"):
-                    return int(line.split()[1])
-        import resource
-
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def package_versions() -> dict[str, str]:
@@ -211,39 +154,3 @@ def package_versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return found
-
-
-def _plain(value: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings as they look after a round trip through JSON."""
-    import json
-
-    plain: dict[str, Any] = json.loads(json.dumps(value, default=str))
-    return plain
-
-
-def _changes(record: StageRecord, stage: Stage, inputs: Mapping[str, str]) -> str:
-    """What differs between a record and the stage as it would run now (``""``: nothing)."""
-    changed = [f"input {name}" for name in inputs if record.inputs.get(name) != inputs[name]]
-    changed += [f"input {name}" for name in record.inputs if name not in inputs]
-    changed += _setting_changes(record.settings, _plain(stage.settings))
-    if record.seed != stage.seed:
-        changed.append(f"seed {record.seed} -> {stage.seed}")
-    return ", ".join(changed[:4]) + (", ..." if len(changed) > 4 else "")
-
-
-def _setting_changes(old: Any, new: Any, key: str = "") -> list[str]:
-    if old == new:
-        return []
-    if isinstance(old, dict) and isinstance(new, dict):
-        found = []
-        for name in dict.fromkeys([*old, *new]):
-            inner = f"{key}.{name}" if key else name
-            found += _setting_changes(old.get(name), new.get(name), inner)
-        return found
-    shown = f"{_brief(old)} -> {_brief(new)}"
-    return [f"{key} {shown}"]
-
-
-def _brief(value: Any) -> str:
-    text = str(value)
-    return text if len(text) <= 24 else text[:21] + "..."

@@ -1,4 +1,4 @@
-"""The plan of an experiment: every stage, what it reads and what it depends on.
+"""A stage: one step of an experiment, what it reads, what it depends on, and what it reports.
 
 The whole plan is known before anything runs. A stage's fingerprint covers its settings, its seed
 and the checksums of what it reads, so that a re-run redoes exactly what a change touches.
@@ -7,14 +7,33 @@ and the checksums of what it reads, so that a re-run redoes exactly what a chang
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from groundwork.stage_result import StageResult
+from harness.config import RunConfig
+from harness.data.sources import DataSource
+
 if TYPE_CHECKING:
-    from harness.resources import Session
+    from harness.models import ResolvedModel
+    from harness.resources import Resources
+
+__all__ = [
+    "CheckpointKey",
+    "PlanInputs",
+    "Source",
+    "Stage",
+    "StageContext",
+    "StageKind",
+    "StageResult",
+    "readers",
+]
 
 StageKind = Literal["data", "sample", "train", "eval", "judge"]
+
+SCRATCH = ("generations.jsonl", "work")
+"""Files of a stage that help it resume and are no outputs: the journal and training states."""
 
 
 @dataclass(frozen=True)
@@ -32,24 +51,58 @@ class Source:
 
 
 @dataclass(frozen=True)
-class StageRun:
-    """What a stage function gets: where to write, what to read, and the open session."""
+class CheckpointKey:
+    """Which checkpoint a stage belongs to: arm (``base`` for the starting model), iteration, seed.
+
+    ``prefix`` separates the folders of several seeds (``seed-1/``).
+    """
+
+    arm: str
+    iteration: int
+    seed: int
+    prefix: str = ""
+
+    @property
+    def folder(self) -> str:
+        """Folder of the checkpoint's stages inside the run."""
+        return "base" if self.arm == "base" else f"{self.prefix}{self.arm}/iter-{self.iteration}"
+
+    def score_fields(self, model: str) -> dict[str, Any]:
+        """The fields of a score record that say which checkpoint it belongs to."""
+        return {"arm": self.arm, "iteration": self.iteration, "seed": self.seed, "model": model}
+
+
+@dataclass(frozen=True)
+class PlanInputs:
+    """What every stage of a plan is made from: configuration, data source and starting model."""
+
+    config: RunConfig
+    data: DataSource
+    model: ResolvedModel
+
+    @property
+    def base(self) -> Source:
+        """The starting model as the input of a stage."""
+        return Source(path=self.model.path, fingerprint=self.model.fingerprint)
+
+    @property
+    def judge_id(self) -> str:
+        """What a verdict depends on besides the prompt: the judge that answers."""
+        judge = self.config.judge
+        if judge.name == "local":
+            return f"local:{self.model.fingerprint[:16]}"
+        return judge.name + (f"@{judge.base_url}" if judge.base_url else "")
+
+
+@dataclass(frozen=True)
+class StageContext:
+    """What a stage function gets: where to write, what to read, and the shared resources."""
 
     stage: Stage
     folder: Path
     inputs: Mapping[str, Path]
-    session: Session
+    resources: Resources
     progress: Callable[[int, int], None]
-
-
-@dataclass(frozen=True)
-class StageOutcome:
-    """What a stage function reports into its record."""
-
-    counts: Mapping[str, int] = field(default_factory=dict)
-    measures: Mapping[str, float] = field(default_factory=dict)
-    tokens: int = 0
-    cost_usd: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -63,15 +116,11 @@ class Stage:
     kind: StageKind
     inputs: Mapping[str, Source]
     settings: Mapping[str, Any]
-    work: Callable[[StageRun], StageOutcome]
+    work: Callable[[StageContext], StageResult]
     seed: int = 0
     iteration: int = 0
     arm: str = ""
     prunable: tuple[str, ...] = ()
-
-
-SCRATCH = ("generations.jsonl", "work")
-"""Files of a stage that help it resume and are no outputs: the journal and training states."""
 
 
 def readers(plan: Sequence[Stage], stage: str, output: str) -> list[Stage]:

@@ -7,7 +7,6 @@ from typing import Annotated, Literal, cast
 
 import typer
 
-from harness.cli.app import app
 from harness.cli.options import split_names
 
 Arm = Annotated[str | None, typer.Option("--arm", help="Only this arm.")]
@@ -16,7 +15,6 @@ Iteration = Annotated[
 ]
 
 
-@app.command()
 def check(
     run: Annotated[Path, typer.Argument(help="Run folder to check.")],
     baseline: Annotated[
@@ -78,8 +76,9 @@ def _effects(texts: list[str]) -> dict[str, float]:
     return found
 
 
-baseline = typer.Typer(help="Baselines for check: small files with per-item results.")
-app.add_typer(baseline, name="baseline", no_args_is_help=True)
+baseline = typer.Typer(
+    help="Baselines for check: small files with per-item results.", no_args_is_help=True
+)
 
 
 @baseline.command()

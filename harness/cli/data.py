@@ -10,13 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.cli.app import app
-
 if TYPE_CHECKING:
     from harness.data.manifest import DataFile
 
-data = typer.Typer(help="The public benchmark data: list, get, verify.")
-app.add_typer(data, name="data", no_args_is_help=True)
+data = typer.Typer(help="The public benchmark data: list, get, verify.", no_args_is_help=True)
 
 Folder = Annotated[
     Path | None, typer.Option("--to", help="Data folder (default: the cache that --data hub uses).")

@@ -9,13 +9,10 @@ import shutil
 from importlib import metadata
 from pathlib import Path
 
-from harness.cli.app import app
-
 REQUIRED = ("torch", "transformers", "lm_eval", "alpaca_eval", "fschat", "openai", "pandas")
 KEYS = ("OPENAI_API_KEY", "OPENAI_BASE_URL", "HF_TOKEN", "HF_ENDPOINT", "SSO_BENCH_CACHE")
 
 
-@app.command()
 def doctor() -> None:
     """Say what this machine can do: hardware, packages, keys, model, network."""
     problems: list[str] = []

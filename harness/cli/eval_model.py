@@ -6,11 +6,9 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.app import app
 from harness.cli.options import Evaluation, Judging, Quiet, configured, expanded
 
 
-@app.command(name="eval")
 @expanded
 def evaluate(
     model: Annotated[str, typer.Argument(help="Hub id or local folder.")],

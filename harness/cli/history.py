@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.app import app
 from harness.cli.options import split_names
 
-history = typer.Typer(help="Scores of every run over time, in SQLite or PostgreSQL.")
-app.add_typer(history, name="history", no_args_is_help=True)
+history = typer.Typer(
+    help="Scores of every run over time, in SQLite or PostgreSQL.", no_args_is_help=True
+)
 
 Url = Annotated[
     str | None, typer.Option("--db", help="SQLite file or database URL (default runs/history...).")

@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.cli.app import app
 from harness.cli.options import Judging, Preset, Set, expanded
 
 if TYPE_CHECKING:
-    from harness.resources import Session
+    from harness.resources import Resources
 
-judge = typer.Typer(help="How good a judge is.")
-app.add_typer(judge, name="judge", no_args_is_help=True)
+judge = typer.Typer(help="How good a judge is.", no_args_is_help=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,15 +26,15 @@ class Asking(Judging):
     )
     set_: Set = None
 
-    def session(self) -> Session:
-        """The session whose judge is asked; to be closed by the caller."""
+    def resources(self) -> Resources:
+        """The resources whose judge answers; to be closed by the caller."""
         from harness.config import load_config
         from harness.data import open_source
         from harness.models import resolve_model
-        from harness.resources import Session
+        from harness.resources import Resources
 
         config = load_config(self.preset, self.set_ or (), self.flags())
-        return Session(config, resolve_model(config.model), open_source(config.data))
+        return Resources(config, resolve_model(config.model), open_source(config.data))
 
 
 @judge.command()
@@ -57,21 +55,20 @@ def agreement(
     pairs = load_labelled(file)
     if asking.limit is not None and asking.limit < len(pairs):
         pairs = random.Random("agreement").sample(pairs, asking.limit)
-    session = asking.session()
+    resources = asking.resources()
     from harness.resources import verdict_store
 
     try:
-        found = measure_agreement(session.judge(), pairs, data=file.stem)
+        found = measure_agreement(resources.judge(), pairs, data=file.stem)
         remember_agreement(VerdictStore(verdict_store()), found)
     finally:
-        session.close()
+        resources.close()
     rows = found.table()
     width = max(len(name) for name, _ in rows)
     for name, value in rows:
         print(f"{name:<{width}}  {value}")
 
 
-@app.command()
 @expanded
 def pairs(
     source: Annotated[
@@ -87,11 +84,13 @@ def pairs(
     files = sorted(source.rglob("pairs.jsonl")) if source.is_dir() else [source]
     if not files:
         raise DataError(f"{source} holds no pairs.jsonl")
-    session = asking.session()
+    resources = asking.resources()
     try:
         for file in files:
             rows = draw_pairs(_rows(file), asking.limit, 0)
-            result = pair_accuracy(session.judge(), [comparison(r) for r in rows], [1] * len(rows))
+            result = pair_accuracy(
+                resources.judge(), [comparison(r) for r in rows], [1] * len(rows)
+            )
             name = file.relative_to(source).as_posix() if source.is_dir() else file.name
             value = (
                 "no usable verdict" if result.accuracy is None else f"{100 * result.accuracy:.1f} %"
@@ -102,7 +101,7 @@ def pairs(
                 f"unparsed {result.unparsed}; judge {result.judge})"
             )
     finally:
-        session.close()
+        resources.close()
 
 
 def _rows(file: Path) -> list[dict[str, object]]:

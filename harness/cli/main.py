@@ -1,4 +1,4 @@
-"""The entry point, and the one place where errors become exit codes.
+"""The application: every command in one list, and the one place where errors become exit codes.
 
 Exit codes: 0 done, 1 a check failed, 2 the user's input or surroundings are wrong, 3 a check can't
 tell, 130 interrupted.
@@ -11,10 +11,46 @@ import os
 import shlex
 import signal
 import sys
-from typing import NoReturn
+from typing import Annotated, Any, NoReturn
+
+import typer
 
 from groundwork.errors import UserError
-from harness.cli.app import app
+from harness.cli import (
+    check,
+    data,
+    doctor,
+    eval_model,
+    history,
+    judge,
+    plan,
+    presets,
+    report,
+    rescore,
+    run,
+    table,
+    verdicts,
+)
+
+COMMANDS: dict[str, Any] = {
+    "run": run.run,
+    "eval": eval_model.evaluate,
+    "plan": plan.plan,
+    "table": table.table,
+    "report": report.report,
+    "plot": report.plot,
+    "check": check.check,
+    "baseline": check.baseline,
+    "history": history.history,
+    "pairs": judge.pairs,
+    "judge": judge.judge,
+    "verdicts": verdicts.verdicts,
+    "rescore": rescore.rescore,
+    "data": data.data,
+    "presets": presets.presets,
+    "doctor": doctor.doctor,
+}
+"""Every command of ``sso-bench`` in the order in which ``--help`` lists them."""
 
 _SURROUNDINGS = (
     errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST,
@@ -25,13 +61,11 @@ _SURROUNDINGS = (
 
 def main() -> None:
     """Entry point of the ``sso-bench`` command."""
-    from harness.cli import commands  # noqa: F401  (registers the commands)
-
     _quiet_libraries()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     try:
-        app(standalone_mode=True)
+        application()(standalone_mode=True)
     except (Interrupted, KeyboardInterrupt):
         _fail(f"interrupted; finished work is kept. Resume with:\n  {_command_line()}", 130)
     except OSError as error:
@@ -47,6 +81,37 @@ def main() -> None:
         raise
     except UserError as error:
         _fail(str(error), 2)
+
+
+def application() -> typer.Typer:
+    """``sso-bench`` with all its commands."""
+    app = typer.Typer(
+        name="sso-bench",
+        help="Self-Steering Optimization end to end: train, evaluate every iteration, compare.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_options)
+    for name, command in COMMANDS.items():
+        if isinstance(command, typer.Typer):
+            app.add_typer(command, name=name)
+        else:
+            app.command(name)(command)
+    return app
+
+
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)
+    ] = False,
+) -> None:
+    if version:
+        from importlib.metadata import version as installed
+
+        print(f"sso-bench {installed('sso-bench')}")
+        raise typer.Exit
 
 
 def _fail(message: str, code: int) -> NoReturn:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from harness.cli.app import app
 from harness.cli.options import Evaluation, Judging, Training, configured, expanded
 
 
-@app.command()
 @expanded
 def plan(training: Training, evaluation: Evaluation, judging: Judging) -> None:
     """Print the stages of a run with estimates of tokens, time, disk and judge dollars."""

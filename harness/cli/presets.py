@@ -6,10 +6,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.app import app
 
-
-@app.command()
 def presets(
     name: Annotated[
         str | None, typer.Argument(help="A preset to show in full, or 'protocols'.")

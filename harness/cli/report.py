@@ -7,10 +7,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.app import app
 
-
-@app.command()
 def report(
     runs: Annotated[list[Path], typer.Argument(help="Run folders.")],
     out: Annotated[
@@ -24,7 +21,6 @@ def report(
     print(f"written: {write_report(runs, out or runs[0] / 'report.html', title)}")
 
 
-@app.command()
 def plot(
     runs: Annotated[list[Path], typer.Argument(help="Run folders.")],
     out: Annotated[

@@ -7,10 +7,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.app import app
 
-
-@app.command()
 def rescore(
     file: Annotated[
         Path, typer.Argument(help="outputs.jsonl, an evaluation's folder, or JSON lines.")
@@ -24,7 +21,7 @@ def rescore(
 ) -> None:
     """Score saved answers again, so that a changed extractor can be tried on old runs."""
     from harness.benchmarks.rescore import rescore as score_again
-    from harness.stages.pair_accuracy import write_results
+    from harness.stages.results import write_results
 
     outcome = score_again(file, protocol)
     for score in outcome.scores:

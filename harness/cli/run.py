@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from harness.cli.app import app
 from harness.cli.options import Evaluation, Judging, Quiet, Training, configured, expanded
 
 
-@app.command()
 @expanded
 def run(training: Training, evaluation: Evaluation, judging: Judging, quiet: Quiet = False) -> None:
     """Train and evaluate every arm, iteration by iteration; the same line resumes it."""

@@ -7,10 +7,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.app import app
 
-
-@app.command()
 def table(
     runs: Annotated[list[Path], typer.Argument(help="Run folders.")],
     layout: Annotated[

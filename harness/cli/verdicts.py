@@ -7,14 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.cli.app import app
-
 if TYPE_CHECKING:
     from judges.import_export.files import Exchanged
     from judges.store import VerdictStore
 
-verdicts = typer.Typer(help="The store of verdicts: export, import, stats.")
-app.add_typer(verdicts, name="verdicts", no_args_is_help=True)
+verdicts = typer.Typer(help="The store of verdicts: export, import, stats.", no_args_is_help=True)
 
 Store = Annotated[
     Path | None, typer.Option("--store", help="SQLite file (default: the user's cache).")

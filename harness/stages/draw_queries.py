@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from groundwork.files import digest, write_lines
+from groundwork.files import digest, write_json, write_json_lines
 from harness.config import RunConfig
 from harness.data import DataSource, open_source
 from harness.errors import DataError
-from harness.stage import Source, Stage, StageOutcome, StageRun
+from harness.stage import PlanInputs, Source, Stage, StageContext, StageResult
 
 QUERY_FILES = ("queries/queries.jsonl",)
 PREFERENCE_FILES = (
@@ -95,29 +94,26 @@ def share_size(config: RunConfig, per_iteration: int | None) -> int | None:
     return per_iteration * max(config.iterations, 1)
 
 
-def queries_stage(session_data: DataSource, config: RunConfig, seed: int, folder: str) -> Stage:
+def queries_stage(inputs: PlanInputs, seed: int, folder: str) -> Stage:
     """Draws each iteration's queries, without those that a benchmark contains."""
-    settings = config.queries
-    rows = query_rows(session_data, settings.file)
+    config, settings = inputs.config, inputs.config.queries
+    rows = query_rows(inputs.data, settings.file)
 
-    def work(run: StageRun) -> StageOutcome:
+    def work(run: StageContext) -> StageResult:
         kept, dropped = rows, 0
         if settings.contamination == "drop":
-            kept, dropped = _without_benchmark_items(run, rows)
+            kept, dropped = _without_benchmark_items(inputs, run.folder, rows)
         if not kept:
             raise DataError("every query overlaps with a benchmark: the query set is empty")
         size = share_size(config, settings.per_iteration)
         drawn = shares(kept, config.effective_iterations, size, seed)
         for number, share in enumerate(drawn, 1):
             lines = [
-                json.dumps(
-                    {"v": 1, "id": str(r["id"]), "text": r["query"], "source": r["source"]},
-                    ensure_ascii=False,
-                )
+                {"v": 1, "id": str(r["id"]), "text": r["query"], "source": r["source"]}
                 for r in share
             ]
-            write_lines(run.folder / f"iter-{number}" / "queries.jsonl", lines)
-        return StageOutcome(
+            write_json_lines(run.folder / f"iter-{number}" / "queries.jsonl", lines)
+        return StageResult(
             counts={"queries": len(kept), "dropped_contaminated": dropped, "given": len(rows)}
         )
 
@@ -137,40 +133,34 @@ def queries_stage(session_data: DataSource, config: RunConfig, seed: int, folder
 
 
 def _without_benchmark_items(
-    run: StageRun, rows: list[dict[str, Any]]
+    inputs: PlanInputs, folder: Path, rows: list[dict[str, Any]]
 ) -> tuple[list[dict[str, Any]], int]:
-    from groundwork.files import write_json
     from harness.contamination import find_overlaps
 
     overlaps = find_overlaps(
         {str(row["id"]): str(row["query"]) for row in rows},
-        run.session.data,
-        sorted(run.session.config.benchmarks),
+        inputs.data,
+        sorted(inputs.config.benchmarks),
     )
-    write_json(run.folder / "contamination.json", [vars(o) for o in overlaps])
+    write_json(folder / "contamination.json", [vars(o) for o in overlaps])
     bad = {overlap.query_id for overlap in overlaps}
     kept = [row for row in rows if str(row["id"]) not in bad]
     return kept, len(rows) - len(kept)
 
 
-def preferences_stage(session_data: DataSource, config: RunConfig, seed: int, folder: str) -> Stage:
+def preferences_stage(inputs: PlanInputs, seed: int, folder: str) -> Stage:
     """Draws each iteration's share of the annotated preference pairs."""
-    rows = preference_rows(session_data, config.preferences.file)
+    config = inputs.config
+    rows = preference_rows(inputs.data, config.preferences.file)
 
-    def work(run: StageRun) -> StageOutcome:
+    def work(run: StageContext) -> StageResult:
         given = config.preferences.per_iteration or config.queries.per_iteration
         size = share_size(config, given)
         drawn = shares(rows, config.effective_iterations, size, seed)
         for number, share in enumerate(drawn, 1):
-            lines = [
-                json.dumps(
-                    {key: r[key] for key in ("id", "prompt", "chosen", "rejected")},
-                    ensure_ascii=False,
-                )
-                for r in share
-            ]
-            write_lines(run.folder / f"iter-{number}" / "preferences.jsonl", lines)
-        return StageOutcome(counts={"pairs": len(rows)})
+            lines = [{key: r[key] for key in ("id", "prompt", "chosen", "rejected")} for r in share]
+            write_json_lines(run.folder / f"iter-{number}" / "preferences.jsonl", lines)
+        return StageResult(counts={"pairs": len(rows)})
 
     return Stage(
         id=folder,

@@ -3,59 +3,45 @@
 from __future__ import annotations
 
 from harness.benchmarks import EvalRequest, get_benchmark, load_protocol
-from harness.config import RunConfig
-from harness.data.sources import DataSource
-from harness.stage import Source, Stage, StageOutcome, StageRun
-from harness.stages.pair_accuracy import write_results
+from harness.stage import CheckpointKey, PlanInputs, Source, Stage, StageContext, StageResult
+from harness.stages.results import write_results
 
 
-def eval_request(config: RunConfig, data: DataSource, name: str, seed: int) -> EvalRequest:
-    """The configured way to run a benchmark."""
-    settings = config.benchmarks[name]
+def eval_request(inputs: PlanInputs, name: str) -> EvalRequest:
+    """The configured way to run a benchmark: the same items for every checkpoint and seed."""
+    settings = inputs.config.benchmarks[name]
     return EvalRequest(
-        data=data,
+        data=inputs.data,
         protocol=load_protocol(name, settings.protocol),
         limit=settings.limit,
-        seed=seed,
+        seed=inputs.config.seeds[0],
         overrides=settings.overrides,
     )
 
 
-def eval_stage(
-    config: RunConfig,
-    data: DataSource,
-    name: str,
-    judge_id: str,
-    *,
-    stage_id: str,
-    model: Source,
-    arm: str,
-    iteration: int,
-    seed: int,
-) -> Stage:
+def eval_stage(inputs: PlanInputs, name: str, key: CheckpointKey, model: Source) -> Stage:
     """One benchmark on one checkpoint: answers, item scores, scores."""
     benchmark = get_benchmark(name)
-    # The item sample is the same for every checkpoint and seed of a comparison.
-    request = eval_request(config, data, name, config.seeds[0])
+    request = eval_request(inputs, name)
+    config = inputs.config
 
-    def work(run: StageRun) -> StageOutcome:
+    def work(run: StageContext) -> StageResult:
         from harness.engines import ResumableEngine
 
-        session = run.session
         engine = ResumableEngine(
-            session.engine(run.inputs["model"]),
+            run.resources.engine(run.inputs["model"]),
             run.folder / "generations.jsonl",
-            private=benchmark.gated and data.kind != "sample",
+            private=benchmark.gated and inputs.data.kind != "sample",
         )
         benchmark.generate(request, engine, run.folder, run.progress)
-        judge = session.judge() if benchmark.needs_judge else None
+        judge = run.resources.judge() if benchmark.needs_judge else None
         outcome = benchmark.score(request, run.folder, judge)
-        filled = {"arm": arm, "iteration": iteration, "seed": seed, "model": config.model}
-        scores = [score.model_copy(update=filled) for score in outcome.scores]
-        write_results(run.folder, list(outcome.items), scores)
-        return StageOutcome(
+        fields = key.score_fields(config.model)
+        scores = [score.model_copy(update=fields) for score in outcome.scores]
+        write_results(run.folder, outcome.items, scores)
+        return StageResult(
             counts={"items": len(outcome.items)},
-            measures={f"{s.metric}": s.value for s in scores if s.headline and s.value is not None},
+            measures={s.metric: s.value for s in scores if s.headline and s.value is not None},
             tokens=engine.tokens,
         )
 
@@ -68,14 +54,14 @@ def eval_stage(
         "engine": {"kind": config.engine.kind, "dtype": config.engine.dtype},
     }
     if benchmark.needs_judge:
-        settings["judge"] = judge_id
+        settings["judge"] = inputs.judge_id
     return Stage(
-        id=stage_id,
+        id=f"{key.folder}/eval/{name}",
         kind="eval",
         inputs={"model": model, "data": Source(fingerprint=benchmark.fingerprint(request))},
         settings=settings,
         work=work,
-        seed=seed,
-        iteration=iteration,
-        arm=arm,
+        seed=key.seed,
+        iteration=key.iteration,
+        arm=key.arm,
     )

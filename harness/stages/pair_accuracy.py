@@ -4,44 +4,34 @@ from __future__ import annotations
 
 import json
 import random
-from pathlib import Path
 from typing import Any
 
 from groundwork.files import digest, read_json_lines, write_lines
-from harness.config import RunConfig
-from harness.stage import Source, Stage, StageOutcome, StageRun
+from harness.stage import CheckpointKey, PlanInputs, Source, Stage, StageContext, StageResult
+from harness.stages.results import write_results
 from judges import Comparison, PairAccuracy, PairOutcome
 from leaderboards.records import ItemScore, Score
 
 PROTOCOL_VERSION = 1
 
 
-def pair_accuracy_stage(
-    config: RunConfig,
-    judge_id: str,
-    *,
-    stage_id: str,
-    pairs: Source,
-    inputs: dict[str, Source],
-    arm: str,
-    iteration: int,
-    seed: int,
-) -> Stage:
+def pair_accuracy_stage(inputs: PlanInputs, key: CheckpointKey, pairs: Source) -> Stage:
     """Accuracy of one iteration's pairs, on a seeded sample of ``pair_accuracy.limit`` of them."""
+    config = inputs.config
 
-    def work(run: StageRun) -> StageOutcome:
+    def work(run: StageContext) -> StageResult:
         from judges import pair_accuracy
 
         rows = read_json_lines(run.inputs["pairs"])
-        sample = draw_pairs(rows, config.pair_accuracy.limit, seed)
-        judge = run.session.judge()
+        sample = draw_pairs(rows, config.pair_accuracy.limit, key.seed)
+        judge = run.resources.judge()
         result = pair_accuracy(judge, [comparison(row) for row in sample], [1] * len(sample))
-        marks = pair_marks(run.session.data.kind, judge.comparable, len(sample), len(rows))
+        marks = pair_marks(inputs.data.kind, judge.comparable, len(sample), len(rows))
         score = accuracy_score(result, marks, config.judge.withhold_above)
-        filled = {"arm": arm, "iteration": iteration, "seed": seed, "model": config.model}
-        write_results(run.folder, item_scores(result), [score.model_copy(update=filled)])
+        score = score.model_copy(update=key.score_fields(config.model))
+        write_results(run.folder, item_scores(result), [score])
         write_lines(run.folder / "verdicts.jsonl", [verdict_line(o) for o in result.items])
-        return StageOutcome(
+        return StageResult(
             counts={
                 "pairs": len(sample),
                 "agreed": result.agreed,
@@ -54,14 +44,18 @@ def pair_accuracy_stage(
         )
 
     return Stage(
-        id=stage_id,
+        id=f"{key.folder}/pair_accuracy",
         kind="judge",
-        inputs={"pairs": pairs, **inputs},
-        settings={"judge": judge_id, "limit": config.pair_accuracy.limit, "v": PROTOCOL_VERSION},
+        inputs={"pairs": pairs},
+        settings={
+            "judge": inputs.judge_id,
+            "limit": config.pair_accuracy.limit,
+            "v": PROTOCOL_VERSION,
+        },
         work=work,
-        seed=seed,
-        iteration=iteration,
-        arm=arm,
+        seed=key.seed,
+        iteration=key.iteration,
+        arm=key.arm,
     )
 
 
@@ -148,11 +142,3 @@ def pair_marks(data: str, comparable: bool, n: int, available: int) -> tuple[str
     if not comparable:
         marks.append("local-judge")
     return tuple(marks)
-
-
-def write_results(folder: Path, items: list[ItemScore], scores: list[Score]) -> None:
-    """``items.jsonl`` and ``scores.json`` of an evaluation, atomically."""
-    from groundwork.files import write_json
-
-    write_lines(folder / "items.jsonl", [item.model_dump_json() for item in items])
-    write_json(folder / "scores.json", [json.loads(s.model_dump_json()) for s in scores])

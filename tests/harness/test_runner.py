@@ -9,14 +9,15 @@ import pytest
 from rich.console import Console
 
 from groundwork.errors import UserError
+from harness.plan import plan_status
 from harness.progress import Reporter
 from harness.run_folder import RunFolder
 from harness.runner import Runner
-from harness.stage import Source, Stage, StageOutcome, StageRun
+from harness.stage import Source, Stage, StageContext, StageResult
 
 
-class Session:
-    """Stands in for the session: these stages need none."""
+class NoResources:
+    """Stands in for the resources: these stages need none."""
 
     def release(self) -> None:
         pass
@@ -27,17 +28,17 @@ def make_plan(
 ) -> list[Stage]:
     """Two chained stages: ``first`` writes its start text, ``second`` repeats it."""
 
-    def first(run: StageRun) -> StageOutcome:
+    def first(run: StageContext) -> StageResult:
         ran.append("first")
         (run.folder / "model").mkdir(exist_ok=True)
         (run.folder / "model" / "text").write_text(start)
         (run.folder / "notes").write_text("n")
-        return StageOutcome(counts={"n": 1}, tokens=7)
+        return StageResult(counts={"n": 1}, tokens=7)
 
-    def second(run: StageRun) -> StageOutcome:
+    def second(run: StageContext) -> StageResult:
         ran.append("second")
         (run.folder / "out").write_text((run.inputs["text"] / "text").read_text() * scale)
-        return StageOutcome(measures={"scale": scale})
+        return StageResult(measures={"scale": scale})
 
     plan = [
         Stage("first", "train", {}, {"start": start}, first, prunable=("model",)),
@@ -54,7 +55,7 @@ def execute(root: Path, plan: list[Stage]) -> Any:
     return Runner(
         RunFolder(root),
         plan,
-        Session(),
+        NoResources(),
         Reporter(Console(quiet=True), quiet=True),  # type: ignore[arg-type]
     ).execute()
 
@@ -89,10 +90,9 @@ def test_a_change_redoes_only_what_depends_on_it(tmp_path: Path) -> None:
     execute(tmp_path, make_plan(ran))
     ran.clear()
     plan = make_plan(ran, start="y")
-    runner = Runner(RunFolder(tmp_path), plan, Session(), Reporter(Console(quiet=True), quiet=True))  # type: ignore[arg-type]
-    assert runner.status(plan[0]) == "redone, changed: start x -> y"
-    assert runner.status(plan[1]) == "waits for earlier stages"
-    runner.execute()
+    reasons = [reason for reason, _ in plan_status(RunFolder(tmp_path), plan).values()]
+    assert reasons == ["redone, changed: start x -> y", "waits for earlier stages"]
+    execute(tmp_path, plan)
     assert ran == ["first", "second"]
     assert (tmp_path / "second" / "out").read_text() == "y"
 
@@ -110,14 +110,14 @@ def test_same_output_after_a_redo_keeps_what_follows(tmp_path: Path) -> None:
 def test_a_killed_stage_resumes_in_its_folder(tmp_path: Path) -> None:
     attempts: list[bool] = []
 
-    def fragile(run: StageRun) -> StageOutcome:
+    def fragile(run: StageContext) -> StageResult:
         journal = run.folder / "generations.jsonl"
         attempts.append(journal.exists())
         journal.write_text("half")
         if len(attempts) == 1:
             raise KeyboardInterrupt
         (run.folder / "out").write_text("whole")
-        return StageOutcome()
+        return StageResult()
 
     plan = [Stage("s", "eval", {}, {"a": 1}, fragile)]
     with pytest.raises(KeyboardInterrupt):
@@ -135,12 +135,12 @@ def test_a_killed_stage_resumes_in_its_folder(tmp_path: Path) -> None:
 def test_a_killed_stage_with_changed_settings_starts_afresh(tmp_path: Path) -> None:
     seen: list[bool] = []
 
-    def work(run: StageRun) -> StageOutcome:
+    def work(run: StageContext) -> StageResult:
         seen.append((run.folder / "junk").exists())
         (run.folder / "junk").write_text("x")
         if run.stage.settings["a"] == 1:
             raise KeyboardInterrupt
-        return StageOutcome()
+        return StageResult()
 
     with pytest.raises(KeyboardInterrupt):
         execute(tmp_path, [Stage("s", "eval", {}, {"a": 1}, work)])

@@ -23,9 +23,9 @@ def command_lines(path):
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_commands_and_options_exist(page):
     import typer
+    from harness.cli.app import app
 
     from harness.cli import commands  # noqa: F401  (registers the commands)
-    from harness.cli.app import app
 
     found = command_lines(page)
     assert found

@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from harness.cli import commands
-from harness.cli.app import app
+from harness.cli.main import application
 from harness.data.verify import verify
 from harness.errors import DataError
 from tests.harness.data.data_server import Server, server
@@ -66,7 +66,7 @@ def rows(folder: Path, name: str, count: int, **row: object) -> Path:
 def test_each_problem_is_one_line_and_exit_is_not_zero(tmp_path: Path) -> None:
     dev = rows(tmp_path, "mmlu/dev.jsonl", 284, question="q", choices=["a"], answer=0, subject="s")
     lacks = rows(tmp_path, "mmlu_pro/validation.jsonl", 70, question_id=1, question="q")
-    result = RUNNER.invoke(app, ["data", "verify", str(tmp_path)])
+    result = RUNNER.invoke(application(), ["data", "verify", str(tmp_path)])
     assert result.exit_code == 1
     assert isinstance(result.exception, DataError)  # main() prints it and exits with 2
     assert str(result.exception).splitlines() == [
@@ -87,13 +87,13 @@ def test_the_command_ends_with_code_2(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_a_folder_without_known_files_is_no_success(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no data folder"):
         verify(tmp_path / "absent")
-    result = RUNNER.invoke(app, ["data", "verify", str(tmp_path)])
+    result = RUNNER.invoke(application(), ["data", "verify", str(tmp_path)])
     assert "no file that the manifest knows" in str(result.exception)
 
 
 def test_list_shows_what_is_there(tmp_path: Path) -> None:
     rows(tmp_path, "mmlu/dev.jsonl", 1, question="q")
-    result = RUNNER.invoke(app, ["data", "list", "--to", str(tmp_path)])
+    result = RUNNER.invoke(application(), ["data", "list", "--to", str(tmp_path)])
     assert result.exit_code == 0
     lines = {line.split()[0]: line.split() for line in result.stdout.splitlines() if line}
     assert lines["mmlu/dev.jsonl"][1:5] == ["285", "0.2", "open", "yes"]
@@ -108,11 +108,11 @@ def test_get_goes_on_after_a_failure_and_tells_all_of_them(
     test = (data_dir / "gsm8k/test.jsonl").read_bytes()
     server.files[f"{base}/grade_school_math/data/test.jsonl"] = test
     given = ["data", "get", "gsm8k", "gpqa", "--to", str(tmp_path)]
-    result = RUNNER.invoke(app, given)
+    result = RUNNER.invoke(application(), given)
     assert f"fetched: {tmp_path}/gsm8k/test.jsonl" in result.stdout
     problems = str(result.exception).splitlines()
     assert ["train.jsonl is not there (404)" in problems[0], len(problems)] == [True, 2]
-    result = RUNNER.invoke(app, given)
+    result = RUNNER.invoke(application(), given)
     assert f"present: {tmp_path}/gsm8k/test.jsonl" in result.stdout
 
 
@@ -120,5 +120,5 @@ def test_a_zip_that_is_not_the_official_one_is_refused(tmp_path: Path) -> None:
     other = tmp_path / "dataset.zip"
     other.write_bytes(b"PK")
     given = ["data", "get", "--gpqa-zip", str(other), "--to", str(tmp_path / "data")]
-    result = RUNNER.invoke(app, given)
+    result = RUNNER.invoke(application(), given)
     assert "not the official dataset.zip" in str(result.exception)

@@ -1,0 +1,98 @@
+"""The stage of one step of an arm's iteration (sampling, training): a thin shell round ``sso.arms``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from groundwork.files import file_sha256
+from groundwork.records import read_records
+from harness.config import RunConfig
+from harness.stage import CheckpointKey, PlanInputs, Source, Stage, StageContext, StageResult
+from sso.arms import Arm, Step, StepContext
+from sso.records import Query
+
+if TYPE_CHECKING:
+    from harness.engines import ResumableEngine
+
+MODEL = "model"
+"""Sub-folder in which a train step leaves its checkpoint."""
+
+
+def arm_step_stage(
+    inputs: PlanInputs, arm: Arm, step: Step, key: CheckpointKey, sources: Mapping[str, Source]
+) -> Stage:
+    """One step of an arm as a stage. ``sources`` maps every name that the step may read."""
+    config = inputs.config
+    needed = {name: sources[name] for name in step.inputs}
+    if arm.uses_queries and step.kind == "sample":
+        needed["queries"] = sources["queries"]
+
+    def work(run: StageContext) -> StageResult:
+        if step.kind == "train":
+            run.resources.release()
+        result = step.run(
+            StepContext(
+                folder=run.folder,
+                inputs={name: run.inputs[name] for name in step.inputs},
+                queries=_queries(run.inputs.get("queries")),
+                settings=config.method,
+                iteration=key.iteration,
+                seed=key.seed,
+                engine=lambda folder: _journaled(run, folder),
+                writer=run.resources.writer() if step.kind == "sample" else None,
+                progress=run.progress,
+            )
+        )
+        return StageResult(result.counts, result.measures, result.tokens)
+
+    return Stage(
+        id=f"{key.folder}/{step.name}",
+        kind=step.kind,
+        inputs=needed,
+        settings=_settings(step, config),
+        work=work,
+        seed=key.seed,
+        iteration=key.iteration,
+        arm=arm.name,
+        prunable=_prunable(config, arm, step, key.iteration),
+    )
+
+
+def _prunable(config: RunConfig, arm: Arm, step: Step, iteration: int) -> tuple[str, ...]:
+    """The checkpoint of a generator, or of an earlier iteration's policy, if not to be kept."""
+    if step.kind != "train":
+        return ()
+    if step.name != [s.name for s in arm.steps if s.kind == "train"][-1]:
+        return () if config.storage.keep_generators else (MODEL,)
+    last = iteration == config.effective_iterations
+    return () if last or config.storage.keep_policies == "all" else (MODEL,)
+
+
+def _settings(step: Step, config: RunConfig) -> dict[str, object]:
+    """The sections that the step depends on, without keys that only move speed or logging."""
+    sections = config.method.model_dump(include=set(step.settings))
+    training = sections.get("training")
+    if isinstance(training, dict):
+        for key in ("checkpoint_every", "report_to"):
+            training.pop(key, None)
+    found: dict[str, object] = dict(sections)
+    file = config.principles.file
+    if "principles" in step.settings and file is not None:
+        found["principles_file"] = file_sha256(Path(file))
+    if step.kind == "sample":
+        found["engine"] = {"kind": config.engine.kind, "dtype": config.engine.dtype}
+        if config.writer.model is not None:
+            found["writer"] = config.writer.model_dump()
+    return found
+
+
+def _queries(folder: Path | None) -> list[Query]:
+    return [] if folder is None else read_records(folder / "queries.jsonl", Query)
+
+
+def _journaled(run: StageContext, folder: Path) -> ResumableEngine:
+    from harness.engines import ResumableEngine
+
+    return ResumableEngine(run.resources.engine(folder), run.folder / "generations.jsonl")
