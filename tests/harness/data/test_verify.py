@@ -10,14 +10,12 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from harness.cli import commands
 from harness.cli.main import application
 from harness.data.verify import verify
 from harness.errors import DataError
 from tests.harness.data.data_server import Server, server
 
 __all__ = ["server"]  # a fixture
-assert commands
 
 RUNNER = CliRunner()
 
