@@ -122,7 +122,8 @@ def run_ours(o: dict[str, Any]) -> dict[str, Any]:
     import torch
     from transformers import TrainingArguments
 
-    from groundwork.cpu_kernels import cache_products, kept_memory, speed_up
+    from groundwork.cpu_kernels import cache_products, speed_up
+    from groundwork.memory import kept_memory
     from sso.checkpoints import load_policy, load_tokenizer
     from sso.encoding import encode_groups
     from sso.fast_forward import drive, find_form, set_shared_attention

@@ -8,9 +8,7 @@ other devices or in other precisions are left as they are.
 
 from __future__ import annotations
 
-import ctypes
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -45,24 +43,6 @@ def _dense(x: Tensor) -> Tensor:
     return x if x.is_contiguous() or x.t().is_contiguous() else x.contiguous()
 
 
-@contextmanager
-def kept_memory() -> Iterator[None]:
-    """Let freed tensors stay with the process while training, and give them back at the end.
-
-    glibc maps and unmaps every large tensor; the page faults of a training step, as many as its
-    activations have pages, cost a CPU a third of its time and more. Without glibc this does nothing.
-    """
-    if not sys.platform.startswith("linux") or not hasattr(_libc(), "mallopt"):
-        yield
-        return
-    most = 32 << 20  # the most that glibc takes, and where its own adjustment ends up
-    _memory_thresholds(most, (1 << 31) - 1)
-    try:
-        yield
-    finally:
-        _memory_thresholds(most, 2 * most)  # setting one has turned the adjustment off
-
-
 def cache_products(*, few: bool = False) -> None:
     """Bound the compiled products that oneDNN and torch's layer over it keep.
 
@@ -72,28 +52,6 @@ def cache_products(*, few: bool = False) -> None:
     """
     for name in ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"):
         os.environ.setdefault(name, str(FEW_CACHED_PRODUCTS if few else CACHED_PRODUCTS))
-
-
-def give_back_memory() -> None:
-    """Hand what is free between the tensors back to the system now (glibc; else nothing).
-
-    Under ``kept_memory`` a heap otherwise keeps the pages of every size that has come by.
-    """
-    if sys.platform.startswith("linux") and hasattr(_libc(), "malloc_trim"):
-        _libc().malloc_trim(0)
-
-
-def _memory_thresholds(mapped: int, trimmed: int) -> None:
-    """From how many bytes on a block is mapped apart, and how many free ones at the end are kept."""
-    mmap_threshold, trim_threshold = -3, -1  # M_MMAP_THRESHOLD, M_TRIM_THRESHOLD of malloc.h
-    _libc().mallopt(mmap_threshold, mapped)
-    _libc().mallopt(trim_threshold, trimmed)
-    _libc().malloc_trim(0)
-
-
-@lru_cache(maxsize=1)
-def _libc() -> Any:
-    return ctypes.CDLL(None)
 
 
 _in_place = False

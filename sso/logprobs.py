@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from groundwork import cpu_kernels as kernels
+from groundwork.memory import return_memory
 from sso.batches import MicroBatch
 
 CHUNK_BYTES = 128 * 2**20
@@ -159,7 +160,7 @@ def completion_logprobs(model: Any, batch: MicroBatch, form: Form, device: Any =
         hidden = backbone(**inputs).last_hidden_state.flatten(0, 1)[rows]
         if form.chunk_bytes == LEAN_CHUNK_BYTES and hidden.requires_grad:
             # the output layer's backward pass is over, the layers' is to come
-            hidden.register_hook(lambda grad: kernels.give_back_memory())
+            hidden.register_hook(lambda grad: return_memory())
         bias = getattr(head, "bias", None)
         return token_logprobs(hidden, head.weight, targets, bias, form.chunk_bytes)
     base = model.get_base_model() if hasattr(model, "peft_config") else model

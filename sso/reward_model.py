@@ -16,8 +16,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from groundwork.cpu_kernels import kept_memory, speed_up
+from groundwork.cpu_kernels import speed_up
 from groundwork.errors import UserError
+from groundwork.memory import PeakMemory, kept_memory
+from groundwork.stage_result import StageResult
 from sso.batches import MicroBatch, micro_batches, packed_batch, plain_batch
 from sso.encoding import EncodedGroup, encode_groups
 from sso.fast_forward import probe_groups, set_shared_attention, window_reason
@@ -27,7 +29,7 @@ from sso.records import PreferencePair
 from sso.settings import MethodSettings, TrainingSettings
 from sso.step_math import MicroResult, training_order
 from sso.trainer import PreferenceTrainer
-from sso.training import PeakMemory, TrainingReport, inputs_fingerprint, make_report, prepare_work
+from sso.training import inputs_fingerprint, make_report, prepare_work
 from sso.training import training_arguments as _arguments
 
 _PAIR = Objective("pair")
@@ -69,7 +71,7 @@ def train_reward(
     seed: int,
     work: Path,
     progress: Callable[[int, int], None] = lambda done, total: None,
-) -> TrainingReport:
+) -> StageResult:
     """Train a reward model from the checkpoint ``model`` on ``pairs``; written to ``out``.
 
     The result loads with ``AutoModelForSequenceClassification`` (one label, the score). Reads
@@ -87,7 +89,7 @@ def train_reward(
     mark = inputs_fingerprint(encoded, _PAIR, settings, seed, "reward" + weights_fingerprint(model))
     resume = prepare_work(work, mark, references=False)
     groups = [_with_score_row(group) for group in encoded.groups]
-    peak = PeakMemory()
+    peak = PeakMemory(cuda=torch.cuda.is_available())
     torch.manual_seed(seed)  # the fresh head
     scorer = _load(model, tokenizer)
     form = _drive(scorer, groups)

@@ -21,7 +21,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from transformers import Trainer, TrainerCallback
 
-from groundwork.cpu_kernels import give_back_memory, gradients_in_place
+from groundwork.cpu_kernels import gradients_in_place
+from groundwork.memory import return_memory
 from sso.batches import MicroBatch, micro_batches, pack_groups, packed_batch, plain_batch
 from sso.encoding import EncodedGroup
 from sso.guards import check_losses, gradient_error
@@ -119,7 +120,7 @@ class PreferenceTrainer(Trainer):
     def _give_back(self, *, begins: bool = False) -> None:
         """On a CPU, as a step begins and, where memory is short, around every pass."""
         if self.args.device.type == "cpu" and (begins or self.args.gradient_checkpointing):
-            give_back_memory()
+            return_memory()
 
     def _forward(
         self, model: Any, members: Sequence[EncodedGroup]

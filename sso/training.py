@@ -6,19 +6,19 @@ fingerprint, so that a changed input starts afresh.
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import hashlib
 import json
 import math
 import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from groundwork.errors import UserError
+from groundwork.stage_result import StageResult
 from sso.objectives import Objective, PromptGroup, as_objective
 from sso.settings import MethodSettings, TrainingSettings
 
@@ -26,21 +26,6 @@ if TYPE_CHECKING:
     from sso.encoding import Encoded, EncodedGroup
     from sso.logprobs import Form
     from sso.trainer import PreferenceTrainer
-
-
-@dataclass(frozen=True)
-class TrainingReport:
-    """What a training did. ``counts``: groups, pairs, steps, dropped by reason, truncated;
-    ``measures``: loss, margins and accuracies by pair role, KL to ref, grad norm (means over the
-    steps; ``final_`` ones are of the last step), tokens_per_second, peak_memory_gb;
-    ``tokens``: tokens that went through the model in training (shared prompts once an epoch).
-    ``notes``: what a reader should know, such as a fall-back to plain batches.
-    """
-
-    counts: Mapping[str, int] = field(default_factory=dict)
-    measures: Mapping[str, float] = field(default_factory=dict)
-    tokens: int = 0
-    notes: tuple[str, ...] = ()
 
 
 def train(
@@ -53,7 +38,7 @@ def train(
     seed: int,
     work: Path,
     progress: Callable[[int, int], None] = lambda done, total: None,
-) -> TrainingReport:
+) -> StageResult:
     """Train the checkpoint ``model`` on ``examples`` and write a complete checkpoint to ``out``.
 
     Reads ``settings.loss`` and ``settings.training``. ``work`` keeps what a killed run resumes
@@ -62,7 +47,10 @@ def train(
     is left to train on, where a number is not finite (with the pair ids), or where a setting
     needs what this machine lacks.
     """
-    from groundwork.cpu_kernels import cache_products, kept_memory, speed_up
+    import torch
+
+    from groundwork.cpu_kernels import cache_products, speed_up
+    from groundwork.memory import PeakMemory, kept_memory
     from sso.checkpoints import add_lora, load_policy, load_tokenizer, weights_fingerprint
     from sso.encoding import encode_groups
     from sso.fast_forward import drive, find_form, set_shared_attention
@@ -75,7 +63,7 @@ def train(
     state = weights_fingerprint(model)
     work.mkdir(parents=True, exist_ok=True)
     resume = prepare_work(work, inputs_fingerprint(encoded, objective, settings, seed, state))
-    peak = PeakMemory()
+    peak = PeakMemory(cuda=torch.cuda.is_available())
     cache_products(few=options.gradient_checkpointing)
     policy = load_policy(model, options)
     set_shared_attention(policy)
@@ -259,7 +247,14 @@ def _save(
     trainer.accelerator.wait_for_everyone()
 
 
-def make_report(encoded: Encoded, curve: Path, peak: float, reason: str) -> TrainingReport:
+def make_report(encoded: Encoded, curve: Path, peak: float, reason: str) -> StageResult:
+    """What a training did, from its curve.
+
+    ``counts``: groups, pairs, steps, dropped by reason, truncated; ``measures``: loss, margins and
+    accuracies by pair role, KL to ref, grad norm (means over the steps; ``final_`` ones are of the
+    last step), tokens_per_second, peak_memory_gb; ``tokens``: tokens that went through the model in
+    training (shared prompts once per epoch); ``notes``: fall-backs to a slower form.
+    """
     lines = [json.loads(line) for line in curve.read_text().splitlines()]
     kept: Sequence[EncodedGroup] = encoded.groups
     counts = {**encoded.counts, "steps": len(lines), "pairs": sum(len(g.pairs) for g in kept)}
@@ -273,35 +268,4 @@ def make_report(encoded: Encoded, curve: Path, peak: float, reason: str) -> Trai
         measures["grad_norm"] = sum(norms) / len(norms)
     measures["tokens_per_second"] = tokens / sum(line["seconds"] for line in lines)
     measures["peak_memory_gb"] = peak
-    return TrainingReport(counts, measures, tokens, (reason,) if reason else ())
-
-
-class PeakMemory:
-    """Peak memory since creation: of the GPU where there is one, else of this process."""
-
-    def __init__(self) -> None:
-        import torch
-
-        self.cuda = torch.cuda.is_available()
-        if self.cuda:
-            torch.cuda.reset_peak_memory_stats()
-        elif os.access("/proc/self/clear_refs", os.W_OK):
-            # "5" resets the high-water mark of this process's resident memory (proc(5))
-            with contextlib.suppress(OSError):
-                Path("/proc/self/clear_refs").write_text("5")
-
-    def gigabytes(self) -> float:
-        import resource
-        import sys
-
-        import torch
-
-        if self.cuda:
-            return torch.cuda.max_memory_allocated() / 1e9
-        status = Path("/proc/self/status")
-        if status.is_file():
-            for line in status.read_text().splitlines():
-                if line.startswith("VmHWM"):
-                    return int(line.split()[1]) * 1024 / 1e9
-        scale = 1 if sys.platform == "darwin" else 1024
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale / 1e9
+    return StageResult(counts, measures, tokens, notes=(reason,) if reason else ())

@@ -19,7 +19,7 @@ from sso.arms import (
     without_w,
     without_w_g,
 )
-from sso.arms.base import Arm, Step, StepContext, StepResult, TextEngine
+from sso.arms.base import Arm, Step, StepContext, TextEngine
 
 _MODULES = (
     sso,
@@ -49,4 +49,4 @@ def get_arm(name: str) -> Arm:
     raise UserError(f"no method {name!r}; {hint}")
 
 
-__all__ = ["ARMS", "Arm", "Step", "StepContext", "StepResult", "TextEngine", "get_arm"]
+__all__ = ["ARMS", "Arm", "Step", "StepContext", "TextEngine", "get_arm"]

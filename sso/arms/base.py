@@ -8,11 +8,12 @@ skips those already done), so a step keeps no state of its own: everything it ne
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from groundwork.sampling_params import SamplingParams
+from groundwork.stage_result import StageResult
 from sso.records import Message, Query
 from sso.settings import MethodSettings
 
@@ -73,15 +74,6 @@ class StepContext:
 
 
 @dataclass(frozen=True)
-class StepResult:
-    """What a step reports into its ``stage.json``: flat counts and measures, and tokens worked on."""
-
-    counts: Mapping[str, int] = field(default_factory=dict)
-    measures: Mapping[str, float] = field(default_factory=dict)
-    tokens: int = 0
-
-
-@dataclass(frozen=True)
 class Step:
     """One stage of an iteration. ``name`` is its folder; ``settings`` the names of the
     ``MethodSettings`` sections it depends on (a change in another one does not redo it).
@@ -94,7 +86,7 @@ class Step:
     kind: Literal["sample", "train"]
     inputs: tuple[str, ...]
     settings: tuple[str, ...]
-    run: Callable[[StepContext], StepResult]
+    run: Callable[[StepContext], StageResult]
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from sso.arms.base import Arm, Step, StepContext, StepResult
+from groundwork.stage_result import StageResult
+from sso.arms.base import Arm, Step, StepContext
 from sso.arms.steps import (
     GENERATOR_PAIRS,
     PAIRS,
@@ -23,13 +24,13 @@ def generator_arm(name: str, title: str, *, bad_chosen: Role) -> Arm:
     ``bad_chosen`` is what the generator is to prefer to y+ under x-.
     """
 
-    def sample(ctx: StepContext) -> StepResult:
+    def sample(ctx: StepContext) -> StageResult:
         return contrastive_step(ctx, trains_on_original=True, bad_chosen=bad_chosen)
 
-    def generator(ctx: StepContext) -> StepResult:
+    def generator(ctx: StepContext) -> StageResult:
         return train_step(ctx, [("sample", GENERATOR_PAIRS)], "generator")
 
-    def policy(ctx: StepContext) -> StepResult:
+    def policy(ctx: StepContext) -> StageResult:
         return train_step(ctx, [("pairs", PAIRS)], "pair")
 
     steps = (
@@ -47,11 +48,11 @@ def joint_arm(name: str, title: str, *, use_w: bool = True, use_g: bool = True) 
         Objective("joint", use_w=use_w, use_g=use_g) if use_w or use_g else Objective("pair")
     )
 
-    def sample(ctx: StepContext) -> StepResult:
+    def sample(ctx: StepContext) -> StageResult:
         bad_chosen: Role | None = "original" if use_g else None
         return contrastive_step(ctx, trains_on_original=True, bad_chosen=bad_chosen)
 
-    def policy(ctx: StepContext) -> StepResult:
+    def policy(ctx: StepContext) -> StageResult:
         generator = [("sample", GENERATOR_PAIRS)] if use_g else []
         return train_step(ctx, [("sample", PAIRS), *generator], objective)
 
@@ -65,10 +66,10 @@ def joint_arm(name: str, title: str, *, use_w: bool = True, use_g: bool = True) 
 def contrastive_arm(name: str, title: str) -> Arm:
     """Sample y+ and y-, then train the policy on them."""
 
-    def sample(ctx: StepContext) -> StepResult:
+    def sample(ctx: StepContext) -> StageResult:
         return contrastive_step(ctx, trains_on_original=False)
 
-    def policy(ctx: StepContext) -> StepResult:
+    def policy(ctx: StepContext) -> StageResult:
         return train_step(ctx, [("sample", PAIRS)], "pair")
 
     steps = (

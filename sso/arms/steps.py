@@ -13,7 +13,8 @@ from collections.abc import Mapping, Sequence
 from groundwork.errors import UserError
 from groundwork.records import read_records, write_records
 from groundwork.seeds import item_seed
-from sso.arms.base import StepContext, StepResult, TextEngine
+from groundwork.stage_result import StageResult
+from sso.arms.base import StepContext, TextEngine
 from sso.filters import Dropped, LeakDetector, drop_counts, filter_contrasts, require_some
 from sso.objectives import Objective, group_pairs
 from sso.pair_metrics import PairQuality, average_logprobs, fits_context, measure_pairs, summarize
@@ -47,7 +48,7 @@ class _Progress:
 
 def contrastive_step(
     ctx: StepContext, *, trains_on_original: bool, bad_chosen: Role | None = None
-) -> StepResult:
+) -> StageResult:
     """Principles and contrasts of the iteration's queries, sampled from the policy.
 
     Where the arm trains on yo it is sampled for all queries and takes part in the filters; else it
@@ -72,7 +73,7 @@ def contrastive_step(
     if with_original and not trains_on_original:
         originals = _originals(ctx, engine, [c.query for c in kept], progress)
     measures = write_contrast_pairs(ctx, kept, originals, engine)
-    return StepResult(
+    return StageResult(
         counts={
             "queries": len(given),
             "repeated_queries": repeated,
@@ -85,7 +86,7 @@ def contrastive_step(
     )
 
 
-def fresh_pairs_step(ctx: StepContext) -> StepResult:
+def fresh_pairs_step(ctx: StepContext) -> StageResult:
     """Fresh y+ and y- from the generator for the contrasts' queries and principles, as policy pairs.
 
     Reads the step ``sample``; yo of that step takes part in the filters and measures, which look at
@@ -108,14 +109,14 @@ def fresh_pairs_step(ctx: StepContext) -> StepResult:
     )
     kept, dropped = _filtered(ctx, contrasts, LeakDetector(book))
     measures = write_contrast_pairs(ctx, kept, originals, ctx.engine(ctx.inputs["policy"]))
-    return StepResult(
+    return StageResult(
         counts={"queries": len(first), "pairs": len(kept), **drop_counts(dropped)},
         measures={**_dropped_rate(kept, dropped), **measures},
         tokens=_tokens(contrasts),
     )
 
 
-def annotated_pairs_step(ctx: StepContext) -> StepResult:
+def annotated_pairs_step(ctx: StepContext) -> StageResult:
     """This iteration's share of an annotated preference set, as pairs to train on."""
     pairs, dropped, repeated = read_preferences(ctx.inputs["preferences"] / PREFERENCES)
     engine = ctx.engine(ctx.inputs["policy"])
@@ -140,7 +141,7 @@ def annotated_pairs_step(ctx: StepContext) -> StepResult:
             progress=progress,
         )
     measures = write_pairs(ctx, pairs, originals, engine)
-    return StepResult(
+    return StageResult(
         counts={"pairs": len(pairs), "repeated_pairs": repeated, **drop_counts(dropped)},
         measures={**_dropped_rate(pairs, dropped), **measures},
         tokens=sum(r.tokens for r in originals.values()),
@@ -149,14 +150,14 @@ def annotated_pairs_step(ctx: StepContext) -> StepResult:
 
 def train_step(
     ctx: StepContext, files: Sequence[tuple[str, str]], objective: str | Objective
-) -> StepResult:
+) -> StageResult:
     """Train the policy that enters the iteration on the pairs in ``files`` (input name, file)."""
     pairs = [
         pair
         for name, file in files
         for pair in read_records(ctx.inputs[name] / file, PreferencePair)
     ]
-    report = train(
+    return train(
         ctx.inputs["policy"],
         group_pairs(pairs),
         objective,
@@ -166,7 +167,6 @@ def train_step(
         work=ctx.folder / "work",
         progress=ctx.progress,
     )
-    return StepResult(report.counts, report.measures, report.tokens)
 
 
 def unique_queries(queries: Sequence[Query]) -> tuple[list[Query], int]:

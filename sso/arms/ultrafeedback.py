@@ -3,11 +3,12 @@ or of any file of prompt, chosen, rejected."""
 
 from __future__ import annotations
 
-from sso.arms.base import Arm, Step, StepContext, StepResult
+from groundwork.stage_result import StageResult
+from sso.arms.base import Arm, Step, StepContext
 from sso.arms.steps import PAIRS, annotated_pairs_step, train_step
 
 
-def _policy(ctx: StepContext) -> StepResult:
+def _policy(ctx: StepContext) -> StageResult:
     return train_step(ctx, [("pairs", PAIRS)], "pair")
 
 

@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from sso.arms import Arm, StepContext, StepResult
+from groundwork.stage_result import StageResult
+from sso.arms import Arm, StepContext
 from sso.principles import load_principles
 from sso.records import Query
 from sso.settings import MethodSettings
@@ -50,7 +51,7 @@ class Loop:
         self.root, self.policy = root, policy
         self.settings = settings or MethodSettings()
         self.engines: dict[str, FakeEngine] = {}
-        self.results: dict[str, StepResult] = {}
+        self.results: dict[str, StageResult] = {}
         self.queries = QUERIES
         self.progress: list[tuple[int, int]] = []
 

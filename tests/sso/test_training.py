@@ -12,9 +12,10 @@ import torch
 from safetensors.torch import load_file
 
 from groundwork.errors import UserError
+from groundwork.stage_result import StageResult
 from sso.objectives import Objective, PromptGroup
 from sso.settings import LoraSettings, LossSettings, MethodSettings, TrainingSettings
-from sso.training import TrainingReport, train
+from sso.training import train
 from tests.sso.training_examples import make_groups
 
 FAST = TrainingSettings(
@@ -28,7 +29,7 @@ def settings_of(loss: dict[str, Any] | None = None, **training: Any) -> MethodSe
     )
 
 
-def run(model: Path, folder: Path, settings: MethodSettings, **options: Any) -> TrainingReport:
+def run(model: Path, folder: Path, settings: MethodSettings, **options: Any) -> StageResult:
     examples = options.pop("examples", None) or make_groups(8)
     return train(
         model,

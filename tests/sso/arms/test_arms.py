@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from groundwork.errors import UserError
+from groundwork.stage_result import StageResult
 from sso.arms import ARMS, StepContext, get_arm
 from sso.objectives import Objective
 from sso.records import Query
 from sso.settings import MethodSettings
-from sso.training import TrainingReport
 from tests.sso.arm_loop import NAMES, QUERIES, Loop, speaking
 from tests.sso.fake_engine import FakeEngine
 
@@ -30,7 +30,7 @@ def trainings(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
             {"model": model, "groups": list(examples), "objective": objective, "out": out, **more}
         )
         out.mkdir(parents=True)
-        return TrainingReport({"groups": len(examples)}, {"loss": 1.0}, 7)
+        return StageResult({"groups": len(examples)}, {"loss": 1.0}, 7)
 
     monkeypatch.setattr("sso.arms.steps.train", train)
     return asked
