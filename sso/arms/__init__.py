@@ -1,4 +1,4 @@
-"""The arms of a comparison: one file an arm, registered here by name.
+"""The arms of a comparison: one file per arm, registered here by name.
 
 ``ARMS`` maps a name to its ``Arm``; ``get_arm`` looks one up. To add one, write its file and add
 its module to the tuple below.
@@ -6,9 +6,7 @@ its module to the tuple below.
 
 from __future__ import annotations
 
-import difflib
-
-from groundwork.errors import UserError
+from groundwork.errors import UserError, did_you_mean
 from sso.arms import (
     pbaa,
     pbaa_generator,
@@ -44,9 +42,7 @@ def get_arm(name: str) -> Arm:
     plain = name.strip().lower().replace("_", "-")
     if plain in ARMS:
         return ARMS[plain]
-    close = difflib.get_close_matches(plain, list(ARMS), n=1, cutoff=0.5)
-    hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(ARMS)}"
-    raise UserError(f"no method {name!r}; {hint}")
+    raise UserError(f"no method {name!r}; {did_you_mean(plain, ARMS)}")
 
 
 __all__ = ["ARMS", "Arm", "Step", "StepContext", "TextEngine", "get_arm"]

@@ -93,13 +93,16 @@ class Step:
 class Arm:
     """One method of a comparison.
 
-    The last ``train`` step's checkpoint is the next policy. ``judged`` names the step whose
-    ``pairs.jsonl`` the pair-accuracy judge reads (``PreferencePair`` lines).
+    Tables and reports print ``title`` and sort arms by ``order``; an ``ablation`` is another arm with a
+    part left out or changed. The last ``train`` step's checkpoint is the next policy. ``judged`` names the
+    step whose ``pairs.jsonl`` the pair-accuracy judge reads (``PreferencePair`` lines).
     """
 
     name: str
     title: str
+    order: int
     steps: tuple[Step, ...]
     judged: str
     uses_queries: bool = True
     uses_preferences: bool = False
+    ablation: bool = False

@@ -18,14 +18,16 @@ SAMPLED = ("principles", "sampling")
 TRAINED = ("loss", "training")
 
 
-def generator_arm(name: str, title: str, *, bad_chosen: Role) -> Arm:
+def generator_arm(
+    name: str, title: str, order: int, *, l_minus_prefers: Role, ablation: bool = False
+) -> Arm:
     """Sample, train a generator, sample fresh pairs from it, train the policy on those.
 
-    ``bad_chosen`` is what the generator is to prefer to y+ under x-.
+    ``l_minus_prefers`` is the side that L- prefers to y+ under x- (docs/method.md, "The arms").
     """
 
     def sample(ctx: StepContext) -> StageResult:
-        return contrastive_step(ctx, trains_on_original=True, bad_chosen=bad_chosen)
+        return contrastive_step(ctx, trains_on_original=True, l_minus_prefers=l_minus_prefers)
 
     def generator(ctx: StepContext) -> StageResult:
         return train_step(ctx, [("sample", GENERATOR_PAIRS)], "generator")
@@ -39,18 +41,17 @@ def generator_arm(name: str, title: str, *, bad_chosen: Role) -> Arm:
         Step("pairs", "sample", ("policy", "sample", "generator"), SAMPLED, fresh_pairs_step),
         Step("policy", "train", ("policy", "pairs"), TRAINED, policy),
     )
-    return Arm(name=name, title=title, steps=steps, judged="pairs")
+    return Arm(name, title, order, steps, judged="pairs", ablation=ablation)
 
 
-def joint_arm(name: str, title: str, *, use_w: bool = True, use_g: bool = True) -> Arm:
+def joint_arm(name: str, title: str, order: int, *, use_w: bool = True, use_g: bool = True) -> Arm:
     """Sample, then train the policy in one go on the first version's loss, or on parts of it."""
-    objective = (
-        Objective("joint", use_w=use_w, use_g=use_g) if use_w or use_g else Objective("pair")
-    )
+    objective = Objective("joint", use_w=use_w, use_g=use_g)
+    ablation = not (use_w and use_g)
 
     def sample(ctx: StepContext) -> StageResult:
-        bad_chosen: Role | None = "original" if use_g else None
-        return contrastive_step(ctx, trains_on_original=True, bad_chosen=bad_chosen)
+        prefers: Role | None = "original" if use_g else None
+        return contrastive_step(ctx, trains_on_original=True, l_minus_prefers=prefers)
 
     def policy(ctx: StepContext) -> StageResult:
         generator = [("sample", GENERATOR_PAIRS)] if use_g else []
@@ -60,10 +61,10 @@ def joint_arm(name: str, title: str, *, use_w: bool = True, use_g: bool = True) 
         Step("sample", "sample", ("policy",), SAMPLED, sample),
         Step("policy", "train", ("policy", "sample"), TRAINED, policy),
     )
-    return Arm(name=name, title=title, steps=steps, judged="sample")
+    return Arm(name, title, order, steps, judged="sample", ablation=ablation)
 
 
-def contrastive_arm(name: str, title: str) -> Arm:
+def contrastive_arm(name: str, title: str, order: int, *, ablation: bool = False) -> Arm:
     """Sample y+ and y-, then train the policy on them."""
 
     def sample(ctx: StepContext) -> StageResult:
@@ -76,4 +77,4 @@ def contrastive_arm(name: str, title: str) -> Arm:
         Step("sample", "sample", ("policy",), SAMPLED, sample),
         Step("policy", "train", ("policy", "sample"), TRAINED, policy),
     )
-    return Arm(name=name, title=title, steps=steps, judged="sample")
+    return Arm(name, title, order, steps, judged="sample", ablation=ablation)

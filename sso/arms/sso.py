@@ -6,12 +6,13 @@
 3. Sample fresh y+, y- from g_t.
 4. Train pi_t to pi_{t+1} on L_base(x; y+ > y-).
 
-Source: arXiv 2410.17131 and the authors' second code base. yo, not y-, is what L- pulls towards: it
-keeps what g_t writes under x- where the policy itself is likely to write.
+L- prefers yo to y+: what g_t writes under x- stays where the policy itself is likely to write.
+
+Source: arXiv 2410.17131 and the authors' second code base; docs/method.md has the notation.
 """
 
 from __future__ import annotations
 
 from sso.arms.families import generator_arm
 
-ARM = generator_arm("sso", "SSO", bad_chosen="original")
+ARM = generator_arm("sso", "SSO", order=50, l_minus_prefers="original")

@@ -47,13 +47,13 @@ class _Progress:
 
 
 def contrastive_step(
-    ctx: StepContext, *, trains_on_original: bool, bad_chosen: Role | None = None
+    ctx: StepContext, *, trains_on_original: bool, l_minus_prefers: Role | None = None
 ) -> StageResult:
     """Principles and contrasts of the iteration's queries, sampled from the policy.
 
     Where the arm trains on yo it is sampled for all queries and takes part in the filters; else it
-    is sampled, if the settings say so, for the kept ones and only measured. ``bad_chosen`` is the
-    chosen side under x- of the generator's pairs, which are written where it is given.
+    is sampled, if the settings say so, for the kept ones and only measured. ``l_minus_prefers`` is
+    the chosen side under x- of the generator's pairs, which are written where it is given.
     """
     settings = ctx.settings
     given, repeated = unique_queries(ctx.queries)
@@ -67,8 +67,8 @@ def contrastive_step(
     originals = _originals(ctx, engine, queries, progress) if trains_on_original else {}
     contrasts = _contrasts(ctx, engine, queries, principles, book, originals, progress)
     kept, dropped = _filtered(ctx, contrasts, LeakDetector(book), crowded)
-    if bad_chosen is not None:
-        both = [p for c in kept for p in (good_pair(c, book), bad_pair(c, book, bad_chosen))]
+    if l_minus_prefers is not None:
+        both = [p for c in kept for p in (good_pair(c, book), bad_pair(c, book, l_minus_prefers))]
         write_records(ctx.folder / GENERATOR_PAIRS, both)
     if with_original and not trains_on_original:
         originals = _originals(ctx, engine, [c.query for c in kept], progress)

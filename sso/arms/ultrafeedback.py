@@ -15,6 +15,7 @@ def _policy(ctx: StepContext) -> StageResult:
 ARM = Arm(
     name="ultrafeedback",
     title="UltraFeedback",
+    order=10,
     steps=(
         Step("pairs", "sample", ("policy", "preferences"), ("sampling",), annotated_pairs_step),
         Step("policy", "train", ("policy", "pairs"), ("loss", "training"), _policy),

@@ -60,12 +60,24 @@ def test_the_registry_holds_every_method() -> None:
     assert get_arm("SSO_joint") is ARMS["sso-joint"]
 
 
+def test_titles_and_places_in_a_table_are_the_arms_own() -> None:
+    arms = sorted(ARMS.values(), key=lambda arm: arm.order)
+    assert [arm.title for arm in arms] == [
+        "UltraFeedback", "PBAA", "PBAA generator", "SSO (joint)", "SSO",
+        "SSO w/o W", "SSO w/o G", "SSO w/o W, G",
+    ]  # fmt: skip
+    assert len({arm.order for arm in arms}) == len(arms)
+    assert [arm.name for arm in arms if arm.ablation] == [
+        "pbaa-generator", "without-w", "without-g", "without-w-g",
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("name", "hint"),
     [
         ("pbba", "did you mean 'pbaa'"),
         ("sso-jont", "did you mean 'sso-joint'"),
-        ("xyz", "there are sso,"),
+        ("xyz", "there are: sso,"),
     ],
 )
 def test_an_unknown_method_names_the_nearest(name: str, hint: str) -> None:
@@ -86,9 +98,11 @@ def test_steps_read_only_what_came_before(name: str) -> None:
     assert arm.uses_queries != arm.uses_preferences
 
 
-@pytest.mark.parametrize(("name", "bad_chosen"), [("sso", "original"), ("pbaa-generator", "bad")])
+@pytest.mark.parametrize(
+    ("name", "l_minus_prefers"), [("sso", "original"), ("pbaa-generator", "bad")]
+)
 def test_generator_arms(
-    name: str, bad_chosen: str, loop: Loop, trainings: list[dict[str, Any]]
+    name: str, l_minus_prefers: str, loop: Loop, trainings: list[dict[str, Any]]
 ) -> None:
     loop.run(get_arm(name))
     generator, policy = trainings
@@ -100,7 +114,7 @@ def test_generator_arms(
     for group in generator["groups"]:
         assert kinds(group) == [
             ("generator-good", "good", "bad"),
-            ("generator-bad", bad_chosen, "good"),
+            ("generator-bad", l_minus_prefers, "good"),
         ]
         assert all(p.chosen.startswith("policy ") for p in group.pairs)
     for group in policy["groups"]:
