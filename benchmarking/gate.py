@@ -30,8 +30,9 @@ import numpy as np
 import numpy.typing as npt
 
 from leaderboards.compare import Comparison, compare_items
-from leaderboards.gate.decide import MINIMUM_EFFECTS, decide
+from leaderboards.gate.decide import decide
 from leaderboards.items import Matched
+from leaderboards.legacy_info import BENCHMARKS
 from leaderboards.statistics.power import detectable_difference
 
 Floats = npt.NDArray[np.float64]
@@ -122,7 +123,7 @@ def simulate(pairs: int, seed: int) -> dict[str, Any]:
     """The rates of the gate and of the fixed threshold over ``pairs`` pairs of runs."""
     rng = np.random.default_rng(seed)
     sizes = detectable(rng)
-    effects = [MINIMUM_EFFECTS[one.name] for one in SUITE]
+    effects = [BENCHMARKS[one.name].minimum_effect or 0.0 for one in SUITE]
     counts = dict.fromkeys(
         ("false", "found", "fixed_false", "fixed_found", "passed", "false_passed"), 0
     )

@@ -9,7 +9,7 @@ Texts are compared as words: NFKC, casefolded, punctuation and spacing dropped. 
 
 Items are the questions as the data source has them: the largest set of a benchmark that is present
 (MATH-500 is part of MATH, GPQA's diamond of main, main of extended).
-A language written without spaces counts as one word a run of letters: the exact rule alone applies.
+In a language written without spaces each run of letters is one word: only the exact rule applies.
 """
 
 from __future__ import annotations
@@ -19,11 +19,10 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from groundwork.errors import UserError
-from harness.data.gpqa_archive import ARCHIVE, read_member
+from harness.benchmarks import get_benchmark
 from harness.data.sources import DataSource
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ MULTIPLIER = 0x9E3779B97F4A7C15
 
 @dataclass(frozen=True)
 class Overlap:
-    """A query that a benchmark contains. ``detail`` says what is shared; of gated items, how much."""
+    """A query that a benchmark contains; ``detail``: what is shared, for gated items only how much."""
 
     query_id: str
     benchmark: str
@@ -55,45 +54,6 @@ class ItemText:
     hidden: bool
 
 
-@dataclass(frozen=True)
-class Questions:
-    """Where a benchmark's questions lie: file or alternatives, the largest set first; field of the
-    text and of the id (the row number where there is none)."""
-
-    files: tuple[str, ...]
-    text: str
-    item_id: str | None = None
-
-
-QUESTIONS: Mapping[str, Questions] = {
-    "gsm8k": Questions(("gsm8k/test.jsonl",), "question"),
-    "math": Questions(("math/math_test_5000.jsonl", "math/math_500.jsonl"), "problem", "unique_id"),
-    "mmlu_pro": Questions(("mmlu_pro/test.jsonl",), "question", "question_id"),
-    "mmlu": Questions(("mmlu/test.jsonl",), "question"),
-    "gpqa": Questions(
-        (
-            "gpqa/gpqa_extended.csv",
-            ARCHIVE,
-            "gpqa/gpqa_main.csv",
-            "gpqa/gpqa_diamond.csv",
-        ),
-        "Question",
-        "Record ID",
-    ),
-    "ifeval": Questions(("ifeval/input_data.jsonl",), "prompt", "key"),
-    "alpaca_eval": Questions(
-        (
-            "alpaca_eval/gpt4_1106_preview_model_outputs.json",
-            "alpaca_eval/alpaca_eval_gpt4_baseline.json",
-            "alpaca_eval/sample_baseline_outputs.json",
-        ),
-        "instruction",
-    ),
-    "mt_bench": Questions(("mt_bench/question.jsonl",), "turns", "question_id"),
-}
-GATED = frozenset({"gpqa"})
-
-
 def words(text: str) -> tuple[str, ...]:
     """The words of a text as they are compared."""
     return tuple(WORD.findall(unicodedata.normalize("NFKC", text).casefold()))
@@ -104,20 +64,20 @@ def find_overlaps(
 ) -> list[Overlap]:
     """Queries (id to text) that the benchmarks' items contain, in the order given.
 
-    At most one overlap a query and benchmark: an equal text, else the item that shares the most
+    At most one overlap per query and benchmark: an equal text, else the item that shares the most
     runs of ``n`` words. A benchmark whose files the data source lacks is skipped.
 
     Raises:
-        UserError: ``n`` below 1, or a benchmark of which nobody said where its questions lie.
+        UserError: ``n`` below 1, or an unknown benchmark.
         DataError: an unreadable data file (file and line).
     """
     if n < 1:
         raise UserError(f"contamination: n must be at least 1, not {n}")
     items = [item for name in benchmarks for item in item_texts(data, name)]
-    said = {query_id: words(text) for query_id, text in queries.items()}
-    exact = _exact(said, items)
+    texts = {query_id: words(text) for query_id, text in queries.items()}
+    exact = _exact(texts, items)
     found: dict[tuple[str, str], Overlap] = {(o.query_id, o.benchmark): o for o in exact}
-    for overlap in _shared_runs(said, items, n):
+    for overlap in _shared_runs(texts, items, n):
         found.setdefault((overlap.query_id, overlap.benchmark), overlap)
     place = {name: number for number, name in enumerate(benchmarks)}
     rank = {query_id: number for number, query_id in enumerate(queries)}
@@ -125,45 +85,32 @@ def find_overlaps(
 
 
 def item_texts(data: DataSource, benchmark: str) -> Iterator[ItemText]:
-    """Every question of a benchmark in the data source; each turn of an MT-Bench question."""
-    if benchmark not in QUESTIONS:
-        known = ", ".join(QUESTIONS)
-        raise UserError(
-            f"contamination: no questions known of benchmark {benchmark!r} (there are {known}); "
-            "add it to harness/contamination.py or set queries.contamination=keep"
-        )
-    where = QUESTIONS[benchmark]
-    hidden = benchmark in GATED and data.kind != "sample"
-    for number, row in enumerate(_rows(data, where)):
-        item_id = str(row.get(where.item_id, number)) if where.item_id else str(number)
-        value = row[where.text]
-        for text in value if isinstance(value, list) else [value]:
-            yield ItemText(benchmark, f"{benchmark}/{item_id}", words(str(text)), hidden)
+    """Every question of a benchmark in the data source; each turn of an MT-Bench question.
+
+    Raises:
+        ProtocolError: no such benchmark.
+        DataError: an unreadable data file (file and line).
+    """
+    about = get_benchmark(benchmark)
+    hidden = about.info.gated and data.kind != "sample"
+    for item_id, text in about.questions(data):
+        yield ItemText(benchmark, f"{benchmark}/{item_id}", words(text), hidden)
 
 
-def _rows(data: DataSource, where: Questions) -> list[dict[str, Any]]:
-    found = data.find(*where.files)
-    if found is None:
-        return []
-    if found.name == Path(ARCHIVE).name:
-        return read_member(found, "extended")
-    return data.rows(*where.files, required=(where.text,))
-
-
-def _exact(said: Mapping[str, tuple[str, ...]], items: Sequence[ItemText]) -> list[Overlap]:
+def _exact(queries: Mapping[str, tuple[str, ...]], items: Sequence[ItemText]) -> list[Overlap]:
     by_text: dict[tuple[str, ...], dict[str, ItemText]] = {}
     for item in items:
         if item.words:
             by_text.setdefault(item.words, {}).setdefault(item.benchmark, item)
     return [
         Overlap(query_id, item.benchmark, item.item_id, "exact", f"all {len(item.words)} words")
-        for query_id, text in said.items()
+        for query_id, text in queries.items()
         for item in by_text.get(text, {}).values()
     ]
 
 
 def _shared_runs(
-    said: Mapping[str, tuple[str, ...]], items: Sequence[ItemText], n: int
+    queries: Mapping[str, tuple[str, ...]], items: Sequence[ItemText], n: int
 ) -> Iterator[Overlap]:
     """Runs are looked up by a 64-bit hash, all at once; every hit is then compared word by word."""
     import numpy as np
@@ -172,10 +119,10 @@ def _shared_runs(
     hashes, owners, starts = _runs([item.words for item in items], n, vocabulary)
     order = np.argsort(hashes, kind="stable")
     hashes, owners, starts = hashes[order], owners[order], starts[order]
-    texts = list(said.items())
-    asked, askers, places = _runs([text for _, text in texts], n, vocabulary)
-    first = np.searchsorted(hashes, asked, side="left")
-    last = np.searchsorted(hashes, asked, side="right")
+    texts = list(queries.items())
+    wanted, askers, places = _runs([text for _, text in texts], n, vocabulary)
+    first = np.searchsorted(hashes, wanted, side="left")
+    last = np.searchsorted(hashes, wanted, side="right")
     shared: dict[tuple[int, str], Counter[int]] = {}
     shown: dict[tuple[int, int], tuple[str, ...]] = {}
     for hit in np.flatnonzero(last > first):

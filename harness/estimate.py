@@ -152,9 +152,10 @@ def _prospects(prepared: Prepared) -> list[str]:
 
     found = []
     for name in prepared.config.benchmarks:
-        request = eval_request(prepared.inputs, name)
-        items = get_benchmark(name).workload(request).items
-        found.append(f"{name} {prospect(name, items).detectable:.1f} ({items} items)")
+        benchmark = get_benchmark(name)
+        items = benchmark.workload(eval_request(prepared.inputs, name)).items
+        detectable = prospect(benchmark.info, items).detectable
+        found.append(f"{name} {detectable:.1f} ({items} items)")
     if not found:
         return []
     return [f"smallest detectable difference (80 % power, two-sided 5 %): {', '.join(found)}"]

@@ -13,6 +13,7 @@ from harness.prepare import Prepared, prepare
 from harness.progress import Reporter
 from harness.run_folder import SCHEMA, RunFolder, now
 from harness.runner import Runner, RunSummary, package_versions
+from sso.arms import get_arm
 
 
 def default_out(config: RunConfig, preset: RunConfig, prefix: str = "") -> Path:
@@ -67,6 +68,7 @@ def describe_run(folder: RunFolder, prepared: Prepared) -> None:
             "model_source": prepared.inputs.model.source,
             "data": prepared.inputs.data.label,
             "arms": list(config.methods) if config.effective_iterations else [],
+            "arm_info": {name: _arm_info(name) for name in config.methods},
             "iterations": config.effective_iterations,
             "seeds": list(config.seeds),
             "benchmarks": list(config.benchmarks),
@@ -74,6 +76,12 @@ def describe_run(folder: RunFolder, prepared: Prepared) -> None:
             **{key: old[key] for key in ("judge", "judge_drift") if key in old},
         },
     )
+
+
+def _arm_info(name: str) -> dict[str, Any]:
+    """What tables, plots and the report need to know of an arm."""
+    arm = get_arm(name)
+    return {"title": arm.title, "order": arm.order, "ablation": arm.ablation}
 
 
 def watch_judge(folder: RunFolder, prepared: Prepared, reporter: Reporter) -> None:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from groundwork.errors import UserError
 from leaderboards.compare import ItemStore
-from leaderboards.footnotes import Footnotes, arm_label, reason
-from leaderboards.layouts import COLUMNS, STUBS, Column, Layout, layout_named, ordered_arms
+from leaderboards.footnotes import Footnotes, reason
+from leaderboards.identity import ArmNames, names_of_records
+from leaderboards.layouts import STUBS, Column, Layout, columns_of, layout_named
 from leaderboards.score_frame import over_seeds
 from leaderboards.significance import Point, Record, Significance, judge_table
 from leaderboards.table import Cell, Group, Row, Table
@@ -24,24 +25,28 @@ Figures = dict[tuple[str, Point, str], Record]
 
 
 def iteration_table(frame: pd.DataFrame, columns: Sequence[str] = ()) -> Table:
-    """Rows base and Iter1..N for each arm, columns of the paper's main table (or ``columns``)."""
+    """Rows base and Iter1..N per arm; every column that has figures, or ``columns``."""
     layout = layout_named("iterations")
     if columns:
-        layout = replace(layout, columns=tuple(columns), extra=())
+        layout = replace(layout, columns=tuple(columns), others=False)
     return build_table(frame, layout)
 
 
 def build_table(frame: pd.DataFrame, layout: Layout, store: ItemStore | None = None) -> Table:
     """The table of ``layout`` over the scores in ``frame`` (see ``leaderboards.score_frame.COLUMNS``).
 
-    ``store`` keeps loaded items for the next table. Raises UserError when the frame holds no figure that the layout shows.
+    ``store`` keeps loaded items for the next table.
+
+    Raises:
+        UserError: the frame holds no figure that the layout shows.
     """
     frame = frame[frame["setting"].isin(layout.settings) & (frame["category"].fillna("") == "")]
-    records = over_seeds(with_groups(frame))
+    records = over_seeds(frame)
     columns = _shown(records, layout)
     if not columns:
         raise UserError(f"the runs hold no figure that the table {layout.name!r} shows")
-    rows, order = _by_cell(records, columns), _rows(records, layout)
+    rows, names = _by_cell(records, columns), names_of_records(records)
+    order = _rows(records, layout, names)
     usual = {column.key: _usual_protocol(rows, column.key) for column in columns}
     figures = {place: _preferred(found, usual[place[2]]) for place, found in rows.items()}
     significance = judge_table(figures, order, columns, store=store)
@@ -57,13 +62,15 @@ def build_table(frame: pd.DataFrame, layout: Layout, store: ItemStore | None = N
     groups = [
         _group(group, points, columns, cells, significance) for group, points in order.items()
     ]
-    groups, column_notes = lift_notes([group for group in groups if group.rows], len(columns))
+    groups, column_notes = hoist_column_notes(
+        [group for group in groups if group.rows], len(columns)
+    )
     return Table(
         title=layout.title,
         stub=tuple(STUBS[name] for name in layout.stub),
         columns=tuple(column.label for column in columns),
         keys=tuple(column.key for column in columns),
-        groups=tuple(_relabel(group, layout) for group in groups),
+        groups=tuple(_relabel(group, layout, names) for group in groups),
         notes=notes.listing(),
         remarks=(*_seeds_remark(figures.values(), seeds), *_remarks(records), *_unfinished(frame)),
         column_notes=column_notes,
@@ -71,29 +78,15 @@ def build_table(frame: pd.DataFrame, layout: Layout, store: ItemStore | None = N
     )
 
 
-def with_groups(frame: pd.DataFrame) -> pd.DataFrame:
-    """Adds ``group``: the model, or model and run where two runs give one checkpoint two values."""
-    frame = frame.copy()
-    frame["group"] = frame["model"].where(frame["model"] != "", frame["run"])
-    identity = ["group", "arm", "loss", "setting", "iteration", "seed", "benchmark", "metric"]
-    frame = frame.drop_duplicates([*identity, "category", "value", "protocol"])
-    clash = frame.duplicated([*identity, "category"], keep=False)
-    for group in frame.loc[clash, "group"].unique():
-        rows = frame["group"] == group
-        frame.loc[rows, "group"] = frame.loc[rows, "group"] + " · " + frame.loc[rows, "run"]
-    return frame
-
-
 def shows(column: Column, record: Record) -> bool:
-    """Whether a record belongs in a column (its metric, or the benchmark's headline)."""
-    if record["benchmark"] != column.benchmark:
-        return False
-    return bool(record["headline"]) if column.metric is None else record["metric"] == column.metric
+    """Whether a record belongs in a column."""
+    return bool(record["info"].column == column.key)
 
 
 def _shown(records: list[Record], layout: Layout) -> list[Column]:
-    columns = [COLUMNS[key] for key in layout.columns + layout.extra]
-    return [column for column in columns if any(shows(column, record) for record in records)]
+    found = columns_of(records)
+    keys = [key for key in layout.columns if key in found]
+    return [found[key] for key in (*keys, *(k for k in found if layout.others and k not in keys))]
 
 
 def _by_cell(
@@ -111,17 +104,18 @@ def _point(record: Record) -> Point:
     return str(record["loss"]), str(record["arm"]), int(record["iteration"])
 
 
-def _rows(records: list[Record], layout: Layout) -> dict[str, list[Point]]:
+def _rows(records: list[Record], layout: Layout, names: ArmNames) -> dict[str, list[Point]]:
     """Groups in order of appearance, each with its checkpoints in table order."""
     found: dict[str, set[Point]] = {}
     for record in records:
         found.setdefault(record["group"], set()).add(_point(record))
-    return {group: order_points(points, layout) for group, points in found.items()}
+    return {group: order_points(points, layout, names) for group, points in found.items()}
 
 
-def order_points(found: set[Point], layout: Layout) -> list[Point]:
+def order_points(found: set[Point], layout: Layout, names: ArmNames) -> list[Point]:
     """Checkpoints of a group in table order, as the layout chooses them."""
-    arms = ordered_arms(sorted({arm for _, arm, _ in found}), layout)
+    wanted = {arm for _, arm, _ in found if not layout.arms or arm in (*layout.arms, "base")}
+    arms = names.in_order(wanted, layout.arms)
     chosen: list[Point] = []
     for loss in sorted({loss for loss, _, _ in found}, key=lambda loss: (loss != "", loss)):
         for arm in arms:
@@ -163,6 +157,7 @@ def _cell(records: list[Record], column: Column, usual: str, seeds: int, notes: 
 
 def _reasons(record: Record, usual: str, seeds: int) -> list[str]:
     texts = [reason(code) for code in str(record["marks"]).split("|") if code]
+    texts += record["notes"]
     if record["protocol"] != usual:
         texts.append(f"another protocol ({record['protocol']}) than the column's ({usual})")
     if record["n"] < record["n_expected"]:
@@ -214,35 +209,28 @@ def _group(
         shown = [row[position] for row in rows.values()]
         for row, rank in zip(rows.values(), ranks(shown, column.better), strict=True):
             row[position] = replace(row[position], rank=rank)
-    return Group(
-        shown_model(title), tuple(Row(_key(point), tuple(row)) for point, row in rows.items())
-    )
-
-
-def shown_model(name: str) -> str:
-    """A model as a table names it: a folder by its last part, anything else as it is."""
-    return name.rstrip("/").rsplit("/", 1)[-1] if name.startswith(("/", "./", "~")) else name
+    return Group(title, tuple(Row((), tuple(row), point=p) for p, row in rows.items()))
 
 
 def _places(title: str, point: Point, columns: list[Column]) -> list[tuple[str, Point, str]]:
     return [(title, point, column.key) for column in columns]
 
 
-def _key(point: Point) -> tuple[str, ...]:
-    return point[0], point[1], str(point[2])
+def _relabel(group: Group, layout: Layout, names: ArmNames) -> Group:
+    losses = {row.point[0] for row in group.rows if row.point and row.point[0]}
+    named = len(losses) > 1 and "loss" not in layout.stub
 
-
-def _relabel(group: Group, layout: Layout) -> Group:
-    def labels(key: tuple[str, ...]) -> tuple[str, ...]:
-        loss, arm, iteration = key
-        names = {
-            "arm": arm_label(arm),
+    def labels(point: Point) -> tuple[str, ...]:
+        loss, arm, iteration = point
+        texts = {
+            "arm": names.title(arm) + (f" ({loss.upper()})" if named and loss else ""),
             "loss": loss.upper(),
             "iteration": "" if arm == "base" else f"Iter{iteration}",
         }
-        return tuple(names[name] for name in layout.stub)
+        return tuple(texts[name] for name in layout.stub)
 
-    return replace(group, rows=tuple(replace(row, labels=labels(row.labels)) for row in group.rows))
+    rows = (replace(row, labels=labels(row.point)) for row in group.rows if row.point)
+    return replace(group, rows=tuple(rows))
 
 
 def ranks(cells: Sequence[Cell], better: int) -> list[int]:
@@ -261,7 +249,9 @@ def ranks(cells: Sequence[Cell], better: int) -> list[int]:
     return [0 if value is None else place.get(value, 0) for value in shown]
 
 
-def lift_notes(groups: list[Group], width: int) -> tuple[list[Group], tuple[tuple[str, ...], ...]]:
+def hoist_column_notes(
+    groups: list[Group], width: int
+) -> tuple[list[Group], tuple[tuple[str, ...], ...]]:
     """Move notes that every figure of a column carries from its cells to the column's head."""
     shared: list[tuple[str, ...]] = []
     for position in range(width):
@@ -288,7 +278,7 @@ _COUNTS = {
 
 
 def _remarks(records: list[Record]) -> tuple[str, ...]:
-    """One line for each kind of unusable answer: how many, by benchmark, over the checkpoints."""
+    """One line per kind of unusable answer: how many, by benchmark, over the checkpoints."""
     remarks = []
     for name, label in _COUNTS.items():
         spans: dict[str, list[Record]] = {}

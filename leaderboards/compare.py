@@ -99,7 +99,7 @@ def _side(part: Mapping[str, Any], store: ItemStore) -> Side | None:
     items = store.load(part["folder"]) if part["folder"] else None
     if items is None:
         return None
-    name = items.metric(part["benchmark"], part["metric"])
+    name = items.metric(part["metric"], part["info"].item_metrics)
     if (
         name is None
         and len(items.values) == 1

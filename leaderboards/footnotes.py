@@ -13,26 +13,6 @@ REASONS: dict[str, str] = {
     "reconstruction": "a reconstruction of the published protocol",
 }
 
-ARMS: dict[str, str] = {
-    "base": "base",
-    "sso": "SSO",
-    "sso-joint": "SSO (joint)",
-    "pbaa": "PBAA",
-    "pbaa-generator": "PBAA generator",
-    "ultrafeedback": "UltraFeedback",
-    "without-w": "SSO w/o W",
-    "without-g": "SSO w/o G",
-    "without-w-g": "SSO w/o W, G",
-    "skywork": "Skywork",
-    "skywork+synthetic": "Skywork + synthetic",
-    "skywork+ultrafeedback": "Skywork + UltraFeedback",
-}
-
-
-def arm_label(arm: str) -> str:
-    """An arm as a table prints it."""
-    return ARMS.get(arm, arm)
-
 
 def reason(code: str) -> str:
     """A reason code in words; an unknown code is shown as it is."""

@@ -53,7 +53,7 @@ class History:
             raise UserError(f"no history at {self.url}; make one with: sso-bench history add RUN")
         self._engine = _engine(self.url)
         self._runs, self._scores = _tables()
-        with self._told():
+        with self._readable_errors():
             self._runs.metadata.create_all(self._engine)
 
     def __enter__(self) -> History:
@@ -66,7 +66,7 @@ class History:
         """Insert one run and its scores; a run of the same key is replaced, in one transaction."""
         from sqlalchemy import delete, insert
 
-        with self._told(), self._engine.begin() as connection:
+        with self._readable_errors(), self._engine.begin() as connection:
             for table in (self._scores, self._runs):
                 connection.execute(delete(table).where(table.c.run_key == record["run_key"]))
             connection.execute(insert(self._runs), [record])
@@ -77,7 +77,7 @@ class History:
         """Every run with its scores, oldest first."""
         from sqlalchemy import select
 
-        with self._told(), self._engine.connect() as connection:
+        with self._readable_errors(), self._engine.connect() as connection:
             runs = (
                 connection.execute(select(self._runs).order_by(self._runs.c.created))
                 .mappings()
@@ -97,7 +97,7 @@ class History:
         newest = (
             select(runs.c.baseline).where(runs.c.branch == branch).order_by(runs.c.created.desc())
         )
-        with self._told(), self._engine.connect() as connection:
+        with self._readable_errors(), self._engine.connect() as connection:
             found = connection.execute(newest).scalars().first()
             known = connection.execute(select(runs.c.branch).distinct()).scalars().all()
         if found is None:
@@ -109,19 +109,17 @@ class History:
         return json.loads(found)
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _readable_errors(self) -> Iterator[None]:
         from sqlalchemy.exc import DatabaseError
 
         try:
             yield
         except DatabaseError as error:
             reason = str(error.orig).strip().splitlines()[0] if error.orig else str(error)
-            raise UnreachableError(
-                f"the history can't be used: {_shown(self.url)}: {reason}"
-            ) from None
+            raise HistoryError(f"the history can't be used: {_shown(self.url)}: {reason}") from None
 
 
-class UnreachableError(UserError):
+class HistoryError(UserError):
     """The history's database can't be reached or is not a history."""
 
 
@@ -141,7 +139,7 @@ def add(
             waiting = _send_unsent(history)
             for record, scores in records:
                 history.put(record, scores)
-    except UnreachableError as error:
+    except HistoryError as error:
         with History(UNSENT) as local:
             for record, scores in records:
                 local.put({**record, "target": _shown(str(url))}, scores)

@@ -10,9 +10,10 @@ from statistics import fmean
 from typing import Any
 
 from groundwork.errors import UserError
-from leaderboards.footnotes import arm_label
 from leaderboards.history import DEFAULT_URL, History
-from leaderboards.layouts import COLUMNS
+from leaderboards.identity import shown_name
+from leaderboards.layouts import DECIMALS
+from leaderboards.legacy_info import arm_info
 from leaderboards.score_frame import item_and_seed_errors
 from leaderboards.statistics.changes import Change, change_points
 
@@ -46,8 +47,8 @@ class Series:
 
     @property
     def title(self) -> str:
-        arm = "" if self.arm == "base" else f" · {arm_label(self.arm)}"
-        return f"{self.benchmark} {self.metric} ({self.unit}) · {self.model}{arm}"
+        arm = "" if self.arm == "base" else f" · {arm_info(self.arm)[0]}"
+        return f"{self.benchmark} {self.metric} ({self.unit}) · {shown_name(self.model)}{arm}"
 
     def changes(self) -> list[Change]:
         """Significant level shifts (see ``leaderboards.statistics.changes``)."""
@@ -121,23 +122,19 @@ def show(
     branch: str | None = None,
     last: int = 10,
 ) -> str:
-    """The last figures of every series as text, with level shifts told."""
+    """The last figures of every series as text, with level shifts marked."""
     lines = []
     for one in series(url, benchmarks=benchmarks, model=model, branch=branch):
-        decimals = _decimals(one.benchmark)
+        decimals = DECIMALS[one.unit]
         shifts = {change.index: change for change in one.changes()}
         lines += [one.title, f"  protocol {one.protocol}"]
         first = max(0, len(one.points) - last)
         for index, point in enumerate(one.points[first:], first):
             error = "" if point.stderr is None else f" ±{point.stderr:.{decimals}f}"
             shift = shifts.get(index)
-            told = "" if shift is None else f"  ← level shift {shift.difference:+.{decimals}f}"
+            shifted = "" if shift is None else f"  ← level shift {shift.difference:+.{decimals}f}"
             where = " ".join(part for part in (point.commit, point.branch) if part)
             value = f"{point.value:.{decimals}f}{error}"
-            lines.append(f"  {point.created[:19]}  {point.run:24}  {where:20}  {value}{told}")
+            lines.append(f"  {point.created[:19]}  {point.run:24}  {where:20}  {value}{shifted}")
         lines.append("")
     return "\n".join(lines)
-
-
-def _decimals(benchmark: str) -> int:
-    return next((c.decimals for c in COLUMNS.values() if c.benchmark == benchmark and c.metric != "length"), 1)  # fmt: skip

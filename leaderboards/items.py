@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,15 +17,6 @@ if TYPE_CHECKING:
 
 Floats = npt.NDArray[np.float64]
 
-ITEM_METRICS: dict[tuple[str, str], tuple[str, ...]] = {
-    ("alpaca_eval", "lc_win_rate"): ("win_rate", "preference"),
-    ("alpaca_eval", "win_rate"): ("preference",),
-    ("alpaca_eval", "length"): ("characters",),
-    ("mt_bench", "average"): ("rating", "score"),
-    ("pair_accuracy", "accuracy"): ("correct",),
-}
-"""Item metrics that stand for a score's metric when the items don't carry one of that name."""
-
 
 @dataclass(frozen=True)
 class Items:
@@ -37,12 +29,9 @@ class Items:
     clusters: Any
     values: dict[str, Floats]
 
-    def metric(self, benchmark: str, metric: str) -> str | None:
-        """The item metric behind a score's ``metric``; None when the items don't hold it."""
-        for name in (metric, *ITEM_METRICS.get((benchmark, metric), ())):
-            if name in self.values:
-                return name
-        return None
+    def metric(self, metric: str, others: Sequence[str] = ()) -> str | None:
+        """The item metric behind a score's ``metric``: itself, else one of ``others``, else None."""
+        return next((name for name in (metric, *others) if name in self.values), None)
 
 
 def load_items(folder: Path | str) -> Items | None:

@@ -1,54 +1,42 @@
 """The layouts of the paper's tables, each one declarative description.
 
-A layout names its rows (which iterations, how they are grouped and labelled) and its columns (keys
-of ``COLUMNS``). Adding a table is adding one ``Layout`` to ``LAYOUTS``.
+A layout names its rows (which iterations, how they are grouped and labelled) and the keys of its
+columns; headings come with the scores. Adding a table is adding one ``Layout`` to ``LAYOUTS``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-from groundwork.errors import UserError
+from groundwork.errors import UserError, did_you_mean
+
+DECIMALS = {"percent": 1, "points": 2, "characters": 0}
 
 
 @dataclass(frozen=True)
 class Column:
-    """A table column: which score it shows and how.
-
-    ``metric`` None means the benchmark's headline metric. ``better`` 1: higher is better; 0: the
-    figure is shown but never ranked (length).
-    """
+    """A table column: its key, heading, decimals, and whether higher is better (1) or the figure is
+    shown but never ranked (0)."""
 
     key: str
     label: str
-    benchmark: str
-    metric: str | None = None
     decimals: int = 1
     better: int = 1
 
 
-COLUMNS: dict[str, Column] = {
-    column.key: column
-    for column in (
-        Column("length", "Len", "alpaca_eval", "length", decimals=0, better=0),
-        Column("ae2_lc", "AE2", "alpaca_eval", "lc_win_rate"),
-        Column("ae2_wr", "AE2 WR", "alpaca_eval", "win_rate"),
-        Column("mt_bench", "MT", "mt_bench", "average", decimals=2),
-        Column("gpqa", "GPQA", "gpqa"),
-        Column("mmlu_pro", "MMLU-Pro", "mmlu_pro"),
-        Column("math", "MATH", "math"),
-        Column("gsm8k", "GSM8K", "gsm8k"),
-        Column("mmlu", "MMLU", "mmlu"),
-        Column("ifeval", "IFEval", "ifeval"),
-        Column("pair_accuracy", "Pair acc.", "pair_accuracy", "accuracy"),
-        Column("average", "Average", "rewardbench", "average"),
-        Column("chat", "Chat", "rewardbench", "chat"),
-        Column("chat_hard", "Chat Hard", "rewardbench", "chat_hard"),
-        Column("safety", "Safety", "rewardbench", "safety"),
-        Column("reasoning", "Reasoning", "rewardbench", "reasoning"),
-    )
-}
+def columns_of(records: Iterable[Mapping[str, Any]]) -> dict[str, Column]:
+    """The columns that the records state, by key, in table order."""
+    found = {
+        (r["info"].order, r["info"].column): Column(
+            r["info"].column, r["info"].label, DECIMALS[r["unit"]], r["info"].better
+        )
+        for r in records
+        if r["info"].column
+    }
+    return {key: found[order, key] for order, key in sorted(found)}
+
 
 STUBS: dict[str, str] = {"arm": "Method", "loss": "Loss", "iteration": "Iter."}
 SUITE = ("length", "ae2_lc", "mt_bench", "gpqa", "mmlu_pro", "math", "gsm8k")
@@ -56,7 +44,7 @@ SUITE = ("length", "ae2_lc", "mt_bench", "gpqa", "mmlu_pro", "math", "gsm8k")
 
 @dataclass(frozen=True)
 class Layout:
-    """One table: ``columns`` always shown, ``extra`` shown when a figure exists.
+    """One table: ``columns`` in this order where a figure exists, with ``others`` all further ones.
 
     ``rows`` "all" shows every iteration, "last" the starting model and each arm's last one.
     ``stub`` are the leading columns that label a row. ``arms`` and ``losses`` filter (empty: all).
@@ -66,7 +54,7 @@ class Layout:
     name: str
     title: str
     columns: tuple[str, ...]
-    extra: tuple[str, ...] = ()
+    others: bool = False
     rows: Literal["all", "last"] = "all"
     stub: tuple[str, ...] = ("arm", "iteration")
     arms: tuple[str, ...] = ()
@@ -84,8 +72,8 @@ LAYOUTS: dict[str, Layout] = {
         Layout(
             "iterations",
             "Scores of every iteration by arm",
-            SUITE,
-            extra=("ae2_wr", "mmlu", "ifeval", "pair_accuracy"),
+            (),
+            others=True,
             settings=("online", "offline"),
             paper=("table1", "instruct_iterations", "llama3_iterations"),
         ),
@@ -93,7 +81,7 @@ LAYOUTS: dict[str, Layout] = {
             "summary",
             "Scores at the last iteration",
             ("ae2_lc", "mt_bench", "mmlu_pro", "math"),
-            extra=("length", "gpqa", "gsm8k", "mmlu", "ifeval"),
+            others=True,
             rows="last",
             stub=("arm",),
             settings=("online", "offline"),
@@ -153,16 +141,7 @@ LAYOUTS: dict[str, Layout] = {
 
 
 def layout_named(name: str) -> Layout:
-    """The layout called ``name``; an unknown name is an error that lists the known ones."""
+    """The layout called ``name``; the nearest name is given for an unknown one."""
     if name not in LAYOUTS:
-        raise UserError(f"no table layout {name!r}; known: {', '.join(LAYOUTS)}")
+        raise UserError(f"no table layout {name!r} ({did_you_mean(name, LAYOUTS)})")
     return LAYOUTS[name]
-
-
-def ordered_arms(arms: list[str], layout: Layout) -> list[str]:
-    """Arms of a layout in the order of the paper: base, annotated data, PBAA, SSO, then others."""
-    order = layout.arms or ("ultrafeedback", "pbaa", "pbaa-generator", "sso-joint", "sso")
-    if layout.arms:
-        arms = [arm for arm in arms if arm in (*layout.arms, "base")]
-    rank = {"base": -1, **{arm: position for position, arm in enumerate(order)}}
-    return sorted(arms, key=lambda arm: rank.get(arm, len(order)))

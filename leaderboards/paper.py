@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -10,14 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from groundwork.errors import UserError
 from leaderboards.build_table import build_table
-from leaderboards.footnotes import ARMS
-from leaderboards.layouts import COLUMNS, LAYOUTS, Layout, layout_named
+from leaderboards.layouts import LAYOUTS, Layout, layout_named
+from leaderboards.legacy_info import BENCHMARKS, arm_info
 from leaderboards.score_frame import to_frame
 from leaderboards.table import Cell, Group, Row, Table
 
 if TYPE_CHECKING:
     import pandas as pd
 
+COLUMNS = {c.key: (name, c) for name, info in BENCHMARKS.items() for c in info.columns}
+"""Column key to (benchmark, column) of every figure that the paper has."""
 FIGURES = Path(__file__).with_name("paper_results.csv")
 _ARMS = {
     "sso_without_w": "without-w",
@@ -51,21 +52,27 @@ def paper_table(table: str) -> Table:
 
 
 def _row(row: dict[str, str]) -> dict[str, Any]:
-    column = COLUMNS[row["metric"]]
-    base = row["method"] == "base"
+    benchmark, column = COLUMNS[row["metric"]]
+    metric = column.metric or "published"
+    headline = column.metric is None or row["metric"] in ("ae2_lc", "mt_bench", "average")
+    arm = _ARMS.get(row["method"], row["method"])
+    title, order = arm_info(arm)
     return {
         "source": "paper",
         "run": row["table"],
         "model": row["model"],
-        "arm": _ARMS.get(row["method"], row["method"]),
+        "group": row["model"],
+        "arm": arm,
+        "arm_title": title,
+        "arm_order": order,
         "loss": row["loss"],
         "setting": row["setting"],
-        "iteration": 0 if base else int(row["iteration"] or 1),
+        "iteration": 0 if arm == "base" else int(row["iteration"] or 1),
         "seed": 0,
-        "benchmark": column.benchmark,
-        "metric": column.metric or "published",
+        "benchmark": benchmark,
+        "metric": metric,
         "category": "",
-        "headline": column.metric is None or row["metric"] in ("ae2_lc", "mt_bench", "average"),
+        "headline": headline,
         "value": float(row["value"]),
         "unit": _unit(row["metric"]),
         "protocol": "paper",
@@ -74,6 +81,8 @@ def _row(row: dict[str, str]) -> dict[str, Any]:
         **dict.fromkeys(("n_truncated", "n_unparsed", "n_error", "n_missing"), 0),
         **dict.fromkeys(("judge", "data", "marks", "folder"), ""),
         "digits": len(row["value"].partition(".")[2]),
+        "notes": (),
+        "info": BENCHMARKS[benchmark].of_score(metric, headline),
     }
 
 
@@ -94,21 +103,18 @@ def published_model(model: str) -> str | None:
     return names.get(normalised(model))
 
 
-def beside(
-    table: Table, layout: Layout, losses: Iterable[str] = ("ipo",), model: str | None = None
-) -> Table:
-    """Put the paper's value and the difference beside each cell.
+def with_published_values(table: Table, layout: Layout, model: str | None = None) -> Table:
+    """The table with the paper's value and the difference in each cell.
 
     Rows are matched by model, arm, iteration and loss; ``model`` chooses the paper's model for all
     groups (needed where the runs start from a model that the paper does not have). A last remark
-    says which model and tables the figures come from, or that there are none.
+    names the paper's model, or states that the paper has no figures.
     """
     wanted = published_model(model) if model else None
     if model and wanted is None:
         known = ", ".join(dict.fromkeys(row["model"] for row in published()))
         raise UserError(f"the paper has no model {model!r}; it has {known}")
-    values, groups, remarks = _values(layout), [], []
-    usual = ",".join(sorted(set(losses))) or "ipo"
+    groups, remarks = [], []
     for group in table.groups:
         name = wanted or published_model(group.title.split(" · ")[0])
         if name is None:
@@ -117,7 +123,7 @@ def beside(
             )
             groups.append(group)
             continue
-        matched = _beside_group(group, name, table, values, usual)
+        matched = _with_group(group, name, table, layout)
         groups.append(matched)
         count = sum(cell.reference is not None for row in matched.rows for cell in row.cells)
         remarks.append(f"{group.title}: {count} published figures of {name} stand beside ours.")
@@ -132,29 +138,31 @@ Values = dict[tuple[str, str, str, int, str], float]
 
 
 def _values(layout: Layout) -> Values:
-    """(model, loss, arm label, iteration, column) to the published value; a layout's own tables win."""
+    """(model, loss, arm, iteration, column) to the published value; a layout's own tables win."""
     own = [row for row in published() if row["table"] in layout.paper]
     others = [row for row in published() if row["setting"] in layout.settings]
     values: Values = {}
     for row in (*own, *others):
         arm = _ARMS.get(row["method"], row["method"])
         iteration = 0 if arm == "base" else int(row["iteration"] or 1)
-        key = (row["model"], row["loss"], ARMS.get(arm, arm), iteration, row["metric"])
+        key = (row["model"], row["loss"], arm, iteration, row["metric"])
         values.setdefault(key, float(row["value"]))
     return values
 
 
-def _beside_group(group: Group, model: str, table: Table, values: Values, loss: str) -> Group:
+def _with_group(group: Group, model: str, table: Table, layout: Layout) -> Group:
+    values = _values(layout)
     last = max((key[3] for key in values if key[0] == model), default=1)
 
     def matched(row: Row) -> Row:
-        label = dict(zip(table.stub, row.labels, strict=True))
-        base = label["Method"] == ARMS["base"]
-        iteration = 0 if base else int(label.get("Iter.", f"Iter{last}").removeprefix("Iter"))
-        losses = [""] if base else [label.get("Loss", loss).lower(), ""]
+        if row.point is None:
+            return row
+        loss, arm, iteration = row.point
+        base, final = arm == "base", layout.rows == "last"
+        step = 0 if base else last if final else iteration
         cells = []
         for cell, column in zip(row.cells, table.keys, strict=True):
-            places = [(model, kind, label["Method"], iteration, column) for kind in losses]
+            places = [(model, kind, arm, step, column) for kind in (loss, "")]
             cells.append(_with(cell, next((values[p] for p in places if p in values), None)))
         return replace(row, cells=tuple(cells))
 

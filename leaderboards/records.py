@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from groundwork.records import Record
+from leaderboards.benchmark_info import ScoreInfo
 
 
 class ItemScore(Record):
@@ -40,7 +41,8 @@ class Score(Record):
     protocol id: two scores with different ids never share a column unmarked. ``marks`` are reason
     codes why the figure can't be compared with published ones: ``sample-data``, ``item-limit``,
     ``local-judge``, ``reduced-protocol``.
-    ``headline`` marks the metric that a summary table shows for the benchmark.
+    ``headline`` marks the metric that a summary table shows for the benchmark; ``info`` says how the
+    score is shown and judged (missing in scores of older releases).
     """
 
     benchmark: str
@@ -67,3 +69,4 @@ class Score(Record):
     iteration: int = 0
     seed: int = 0
     model: str = ""
+    info: ScoreInfo | None = None

@@ -12,7 +12,7 @@ from leaderboards.alpaca import with_neighbours
 from leaderboards.build_table import build_table
 from leaderboards.formats import format_named
 from leaderboards.layouts import layout_named
-from leaderboards.paper import beside
+from leaderboards.paper import with_published_values
 from leaderboards.score_frame import load_runs
 
 AGAINST = ("paper", "alpaca")
@@ -42,8 +42,7 @@ def render_table(
     frame = load_runs(runs)
     table = build_table(frame, chosen)
     if against == "paper":
-        losses = [loss for loss in frame["loss"].unique() if loss]
-        table = beside(table, chosen, losses, paper_model)
+        table = with_published_values(table, chosen, paper_model)
     elif against == "alpaca":
         table = with_neighbours(table, data)
     if format == "terminal":

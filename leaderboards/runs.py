@@ -1,6 +1,6 @@
 """Reads run folders: what a run is, which of its evaluations are finished, and their records.
 
-Only the documented layout is relied on (``run.json``, one ``stage.json`` for each finished stage,
+Only the documented layout is relied on (``run.json``, one ``stage.json`` per finished stage,
 ``scores.json`` and ``items.jsonl`` in evaluation stages), so a run of another machine reads the same.
 """
 
@@ -9,15 +9,17 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from groundwork.errors import UserError
+from groundwork import files
+from groundwork.errors import UserError, nearest
+from groundwork.records import first_problem
+from leaderboards.legacy_info import arm_info
 from leaderboards.records import ItemScore, Score
 
 SCHEMA = 1
@@ -25,11 +27,14 @@ SCHEMA = 1
 
 @dataclass(frozen=True)
 class Evaluation:
-    """One finished evaluation stage: its folder, its scores and what its ``stage.json`` says."""
+    """One finished evaluation stage: its folder, scores and ``stage.json``; ``loss`` and ``notes`` are
+    what the stages that made the checkpoint recorded."""
 
     folder: Path
     scores: tuple[Score, ...]
     stage: dict[str, Any]
+    loss: str = ""
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -51,8 +56,49 @@ class Run:
         return str(self.info.get("model") or "")
 
     @property
-    def loss(self) -> str:
-        return loss_of(self.info.get("config") or {})
+    def arms(self) -> tuple[str, ...]:
+        """The arms that the run names or has figures of."""
+        named = [str(arm) for arm in self.info.get("arms") or []]
+        scored = [score.arm or "base" for found in self.evaluations for score in found.scores]
+        return tuple(dict.fromkeys([*named, *scored]))
+
+    def arm_info(self, arm: str) -> tuple[str, int]:
+        """(title, place in a table) of an arm, as the run recorded them."""
+        known = self.info.get("arm_info")
+        stated = known.get(arm) if isinstance(known, dict) else None
+        if not isinstance(stated, dict):
+            return arm_info(arm)
+        return str(stated.get("title") or arm), int(stated.get("order") or 0)
+
+    def arm_loss(self, arm: str) -> str:
+        """The preference loss that the arm's training stages recorded, else the configured one."""
+        recorded = [
+            found
+            for stage in self.stages
+            if f"{arm}/iter-" in str(stage.get("stage", "")) and stage.get("kind") == "train"
+            if (found := loss_of(stage.get("settings")))
+        ]
+        return recorded[-1] if recorded else loss_of(self.info.get("config") or {})
+
+    @property
+    def checkpoints(self) -> frozenset[tuple[str, str, int, int]]:
+        """(arm, loss, seed, iteration) of every trained checkpoint that has figures."""
+        return frozenset(
+            (score.arm, found.loss, score.seed, score.iteration)
+            for found in self.evaluations
+            for score in found.scores
+            if score.arm not in ("", "base")
+        )
+
+    @property
+    def base_figures(self) -> dict[tuple[str, str, str, str, int], float | None]:
+        """Figures of the starting model by benchmark, metric, category, protocol and seed."""
+        return {
+            (s.benchmark, s.metric, s.category, s.protocol, s.seed): s.value
+            for found in self.evaluations
+            for s in found.scores
+            if s.arm in ("", "base")
+        }
 
 
 def loss_of(config: Any) -> str:
@@ -73,11 +119,9 @@ def loss_of(config: Any) -> str:
 def read_json(path: Path, what: str) -> Any:
     """Parse one JSON file; a damaged file is one clear line that names it."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"{what} cannot be read: {path}: {error.strerror}") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{what} is damaged or half written: {path}: {error}") from None
+        return files.read_json(path)
+    except UserError as error:
+        raise UserError(f"{what} is missing, damaged or half written: {error}") from None
 
 
 def expand(paths: Iterable[Path | str]) -> list[Path]:
@@ -99,10 +143,10 @@ def expand(paths: Iterable[Path | str]) -> list[Path]:
 
 
 def _near(missing: Path) -> str:
-    """A hint at the run folder beside a missing one whose name is nearest, if one is near."""
+    """The run folder beside a missing one whose name is nearest, if one is near."""
     beside = [run.parent.name for run in missing.parent.glob("*/run.json")]
-    match = get_close_matches(missing.name, beside, n=1)
-    return f" (did you mean {missing.parent / match[0]}?)" if match else ""
+    match = nearest(missing.name, beside, cutoff=0.6)
+    return f" (did you mean {missing.parent / match}?)" if match else ""
 
 
 def read_info(path: Path) -> dict[str, Any]:
@@ -111,24 +155,87 @@ def read_info(path: Path) -> dict[str, Any]:
 
 
 def read_run(path: Path) -> Run:
-    """Everything finished in one run folder (a partial run is read as far as it is)."""
+    """Everything finished in one run folder (a partial run is read as far as it is).
+
+    An evaluation of a checkpoint that was trained again since, or is being trained again, counts as
+    unfinished: its figures belong to settings that the run no longer has.
+    """
     info = read_info(path)
-    evaluations, stages, unfinished = [], [], []
+    records: dict[str, dict[str, Any]] = {}
+    scored: list[str] = []
     for folder, names in _folders(path):
-        stage = (
-            _read_record(folder / "stage.json", "a stage record") if "stage.json" in names else None
-        )
-        if stage is not None and stage.get("status", "done") == "done":
-            stages.append(stage)
-        if "scores.json" not in names:
-            continue
-        if stage is None or stage.get("status", "done") != "done":
-            unfinished.append(folder.relative_to(path).as_posix())
-            continue
-        evaluations.append(Evaluation(folder, read_scores(folder / "scores.json"), stage))
-    stages.sort(key=lambda stage: str(stage.get("started", "")))
+        stage = folder.relative_to(path).as_posix()
+        if "stage.json" in names:
+            records[stage] = _read_record(folder / "stage.json", "a stage record")
+        if "scores.json" in names:
+            scored.append(stage)
+    done = {name: record for name, record in records.items() if _is_done(record)}
+    unfinished = [name for name in scored if name not in done or _is_outdated(name, records)]
+    evaluations = [_evaluation(path, name, info, done) for name in scored if name not in unfinished]
+    stages = sorted(done.values(), key=lambda stage: str(stage.get("started", "")))
     left = [name for name in _left(info, stages) if name not in unfinished]
     return Run(path, info, tuple(evaluations), tuple(stages), (*unfinished, *left))
+
+
+def _is_done(record: Mapping[str, Any]) -> bool:
+    return record.get("status", "done") == "done"
+
+
+def _siblings(name: str, records: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The stages of the iteration that a stage belongs to; none outside an iteration."""
+    parts = name.split("/")
+    steps = [i for i, part in enumerate(parts) if part.startswith("iter-")]
+    if not steps:
+        return {}
+    prefix = "/".join(parts[: steps[0] + 1]) + "/"
+    return {other: record for other, record in records.items() if other.startswith(prefix)}
+
+
+def source_of(name: str, records: Mapping[str, dict[str, Any]], kind: str, output: str) -> str:
+    """The stage of the same iteration whose ``output`` the stage ``name`` read, by checksum; empty
+    where no stage of that kind is recorded, or none matches.
+
+    ``kind`` is the input's name in the stage's record (``model``, ``pairs``).
+    """
+    wanted = (records[name].get("inputs") or {}).get(kind)
+    for other, record in _siblings(name, records).items():
+        outputs = {
+            file: meta.get("sha256")
+            for file, meta in (record.get("outputs") or {}).items()
+            if file == output or file.startswith(f"{output}/")
+        }
+        if outputs and wanted == files.digest(outputs):
+            return other
+    return ""
+
+
+def _is_outdated(name: str, records: Mapping[str, dict[str, Any]]) -> bool:
+    """Whether a scored stage read a checkpoint or pairs that are no longer the iteration's own."""
+    makers = _siblings(name, records)
+    inputs = records[name].get("inputs") or {}
+    for kind, output, makes in (("model", "model", "train"), ("pairs", "pairs.jsonl", "sample")):
+        makes_it = [record for record in makers.values() if record.get("kind") == makes]
+        recorded = [record for record in makes_it if record.get("outputs") or not _is_done(record)]
+        if kind in inputs and recorded:
+            source = source_of(name, records, kind, output)
+            if not source or not _is_done(records[source]):
+                return True
+    return False
+
+
+def _evaluation(
+    path: Path, name: str, info: Mapping[str, Any], done: Mapping[str, dict[str, Any]]
+) -> Evaluation:
+    made = [r for r in _siblings(name, done).values() if r.get("kind") in ("train", "sample")]
+    losses = [found for r in made if (found := loss_of(r.get("settings")))]
+    notes = [str(n) for r in (*made, done[name]) for n in r.get("notes") or ()]
+    return Evaluation(
+        path / name,
+        read_scores(path / name / "scores.json"),
+        done[name],
+        losses[-1] if losses else loss_of(info.get("config") or {}),
+        tuple(dict.fromkeys(notes)),
+    )
 
 
 def _left(info: dict[str, Any], stages: Sequence[dict[str, Any]]) -> list[str]:
@@ -207,13 +314,6 @@ def read_runs(paths: Sequence[Path | str]) -> list[Run]:
     return runs
 
 
-def first_problem(error: ValidationError) -> str:
-    """The first complaint of a validation error in one line."""
-    problem = error.errors()[0]
-    where = ".".join(str(part) for part in problem["loc"]) or "record"
-    return f"{where}: {problem['msg']}"
-
-
 def _no_scores(run: Run) -> str:
     done = ", ".join(str(stage.get("stage")) for stage in run.stages[-3:]) or "none"
     return f"no finished scores in {run.path} (last finished stages: {done}); resume the run first"
@@ -221,7 +321,7 @@ def _no_scores(run: Run) -> str:
 
 def _folders(path: Path) -> Iterator[tuple[Path, set[str]]]:
     for folder, subfolders, names in os.walk(path):
-        subfolders.sort()
+        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
         yield Path(folder), set(names)
 
 

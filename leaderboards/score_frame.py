@@ -9,7 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from groundwork.errors import UserError
-from leaderboards.runs import Run, read_runs
+from leaderboards.identity import group_names
+from leaderboards.legacy_info import score_info
+from leaderboards.records import Score
+from leaderboards.runs import Evaluation, Run, read_runs
 from leaderboards.statistics.paired import quantile
 
 if TYPE_CHECKING:
@@ -19,8 +22,11 @@ COLUMNS: dict[str, str] = {
     "source": "'run' for measured figures, 'paper' for published ones",
     "run": "name of the run",
     "model": "starting model of the run",
+    "group": "the experiment: the model, and what tells two experiments on it apart",
     "arm": "arm of the comparison; 'base' is the starting model",
-    "loss": "preference loss of the run (ipo, dpo); empty for base",
+    "arm_title": "the arm as tables and plots print it",
+    "arm_order": "place of the arm in a table",
+    "loss": "preference loss that the checkpoint was trained on (ipo, dpo); empty for base",
     "setting": "online, offline or reward_model",
     "iteration": "0 for the starting model, else 1..N",
     "seed": "seed of the run",
@@ -45,11 +51,13 @@ COLUMNS: dict[str, str] = {
     "marks": "why the figure can't be compared with published ones ('|'-separated codes)",
     "digits": "decimals as published; -1 for measured figures",
     "folder": "evaluation folder with items.jsonl; empty for published figures",
+    "notes": "what the stages noted that made the figure (a tuple of sentences)",
+    "info": "how the score is shown and judged (benchmark_info.ScoreInfo)",
 }
 
 
 def load_runs(paths: Sequence[Path | str]) -> pd.DataFrame:
-    """One row for each finished score of the run folders at ``paths`` (columns: ``COLUMNS``).
+    """One row per finished score of the run folders at ``paths`` (columns: ``COLUMNS``).
 
     A folder that only holds run folders stands for all of them; a partial run counts as far as it
     is. ``frame.attrs["unfinished"]`` lists evaluations left out because they were not finished.
@@ -61,7 +69,8 @@ def load_runs(paths: Sequence[Path | str]) -> pd.DataFrame:
 
 def frame_of(runs: Sequence[Run]) -> pd.DataFrame:
     """The tidy frame of runs that are already read."""
-    rows = [row for run in runs for row in _rows(run)]
+    groups = group_names(runs)
+    rows = [row for run, group in zip(runs, groups, strict=True) for row in _rows(run, group)]
     if not rows:
         raise UserError("no finished scores in the runs named")
     frame = to_frame(rows)
@@ -79,26 +88,34 @@ def to_frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
     return frame
 
 
-def _rows(run: Run) -> list[dict[str, Any]]:
+def _rows(run: Run, group: str) -> list[dict[str, Any]]:
     setting = "offline" if _is_offline(run) else "online"
-    rows = []
-    for evaluation in run.evaluations:
-        for score in evaluation.scores:
-            row = score.model_dump(exclude={"v", "settings", "model"})
-            arm = score.arm or "base"
-            row.update(
-                source="run",
-                run=run.name,
-                model=run.model or score.model,
-                arm=arm,
-                loss="" if arm == "base" else run.loss,
-                setting=setting,
-                marks="|".join(score.marks),
-                digits=-1,
-                folder=str(evaluation.folder),
-            )
-            rows.append(row)
-    return rows
+    return [
+        _row(run, evaluation, score, group=group, setting=setting)
+        for evaluation in run.evaluations
+        for score in evaluation.scores
+    ]
+
+
+def _row(run: Run, evaluation: Evaluation, score: Score, **fields: Any) -> dict[str, Any]:
+    arm = score.arm or "base"
+    title, order = run.arm_info(arm)
+    return {
+        **score.model_dump(exclude={"v", "settings", "model", "info"}),
+        **fields,
+        "source": "run",
+        "run": run.name,
+        "model": run.model or score.model,
+        "arm": arm,
+        "arm_title": title,
+        "arm_order": order,
+        "loss": "" if arm == "base" else evaluation.loss,
+        "marks": "|".join(score.marks),
+        "digits": -1,
+        "folder": str(evaluation.folder),
+        "notes": evaluation.notes,
+        "info": score.info or score_info(score.benchmark, score.metric, score.headline),
+    }
 
 
 def _is_offline(run: Run) -> bool:
@@ -107,7 +124,7 @@ def _is_offline(run: Run) -> bool:
 
 
 def over_seeds(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """Collapse seeds: one record for each checkpoint, benchmark, metric, category and protocol.
+    """Collapse seeds: one record per checkpoint, benchmark, metric, category and protocol.
 
     Added fields: ``seeds`` (number of seeds), ``seed_sd`` (standard deviation between seeds),
     ``parts`` ((seed, record) pairs, for paired tests). With several seeds ``stderr`` is the root of
@@ -117,15 +134,14 @@ def over_seeds(frame: pd.DataFrame) -> list[dict[str, Any]]:
     freedom for the seeds) in quadrature.
     """
     parts: dict[tuple[Any, ...], dict[int, dict[str, Any]]] = {}
-    names = [name for name in (*_CHECKPOINT, "group") if name in frame]
     for record in frame.to_dict("records"):
         row = {str(name): value for name, value in record.items()}
-        parts.setdefault(tuple(row[name] for name in names), {}).setdefault(row["seed"], row)
+        parts.setdefault(tuple(row[name] for name in _CHECKPOINT), {}).setdefault(row["seed"], row)
     return [collapse(seeds) for seeds in parts.values()]
 
 
 _CHECKPOINT = (
-    "source", "model", "arm", "loss", "setting", "iteration", "benchmark", "metric", "category",
+    "source", "group", "arm", "loss", "setting", "iteration", "benchmark", "metric", "category",
     "protocol",
 )  # fmt: skip
 
@@ -152,6 +168,7 @@ def _mean_over_seeds(records: list[dict[str, Any]]) -> dict[str, Any]:
         "ci_high": mean + half,
         "seed_sd": statistics.stdev(values),
         "marks": "|".join(marks),
+        "notes": tuple(dict.fromkeys(note for record in records for note in record["notes"])),
         **{name: sum(record[name] for record in records) for name in _COUNTS},
     }
 

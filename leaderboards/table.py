@@ -49,11 +49,15 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """A line of the table: its labels (one for each stub column) and its cells."""
+    """A line of the table: its labels (one per stub column) and its cells.
+
+    ``point`` is the checkpoint that it shows: (loss, arm, iteration); none in a reference row.
+    """
 
     labels: tuple[str, ...]
     cells: tuple[Cell, ...]
     kind: str = "run"
+    point: tuple[str, str, int] | None = None
 
 
 @dataclass(frozen=True)

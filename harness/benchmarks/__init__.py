@@ -1,43 +1,25 @@
-"""The benchmarks: one folder each, behind one contract (``base.Benchmark``).
+"""The benchmarks: one folder per benchmark behind one contract (``base.Benchmark``).
 
 In: a data source, a named protocol, an engine, for two of them a judge. Out: ``outputs.jsonl`` with
-the raw answers, item scores, scores with a protocol id. Adding a benchmark is a folder here, with
-``BENCHMARK`` in its ``__init__.py``, and its name in ``NAMES``.
+the raw answers, item scores, scores with a protocol id. To add a benchmark, write a package with
+``BENCHMARK`` and a folder ``protocols``, and add its line to ``registry.BENCHMARKS``; all that
+tables, plots, the gate, planning and the contamination check need stands on that object.
 """
 
 from __future__ import annotations
 
-from difflib import get_close_matches
-from importlib import import_module
-
 from harness.benchmarks.base import Benchmark, EvalRequest, Outcome, ProtocolSpec, Workload
 from harness.benchmarks.protocols import load_protocol, load_protocols, protocol_names
-from harness.errors import ProtocolError
-
-NAMES = ("alpaca_eval", "mt_bench", "gpqa", "mmlu_pro", "math", "gsm8k", "mmlu", "ifeval")
-
-
-def get_benchmark(name: str) -> Benchmark:
-    """The benchmark of that name.
-
-    Raises:
-        ProtocolError: no such benchmark; the nearest one is named.
-    """
-    if name not in NAMES:
-        near = get_close_matches(name, NAMES, n=1, cutoff=0.4)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(NAMES)}"
-        raise ProtocolError(f"no benchmark {name!r} ({hint})")
-    benchmark: Benchmark = import_module(f"harness.benchmarks.{name}").BENCHMARK
-    return benchmark
+from harness.benchmarks.registry import BENCHMARKS, get_benchmark
 
 
 def all_protocols() -> list[ProtocolSpec]:
     """Every shipped protocol, benchmark by benchmark."""
-    return [spec for name in NAMES for spec in load_protocols(name)]
+    return [spec for name in BENCHMARKS for spec in load_protocols(name)]
 
 
 __all__ = [
-    "NAMES",
+    "BENCHMARKS",
     "Benchmark",
     "EvalRequest",
     "Outcome",

@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 from harness.benchmarks.aggregate import Grade, Header, data_marks, flat, outcome, protocol_id
 from harness.benchmarks.answers_file import read_outputs, text_hash, write_outputs
-from harness.benchmarks.base import EvalRequest, Outcome, Workload
+from harness.benchmarks.base import EvalRequest, Outcome, QuestionReader, Workload
 from harness.benchmarks.item_subset import draw
 from harness.data.sources import DataSource
 from harness.errors import DataError, ProtocolError
+from leaderboards.benchmark_info import BenchmarkInfo
 
 if TYPE_CHECKING:
     from harness.benchmarks.lm_eval_bridge import EngineLM, Prompt, TaskSpec
@@ -74,15 +75,15 @@ class ObjectiveBenchmark:
     """
 
     name: str
-    title: str
+    info: BenchmarkInfo
     folder: str
     read: Callable[[DataSource, Settings], Sequence[Item]]
     examples: Callable[[DataSource, Settings], Mapping[str, Sequence[Mapping[str, Any]]]]
     grade: Callable[[Sequence[Answer], Settings], Sequence[Grade]]
     files: Callable[[DataSource, Settings], Sequence[str]]
+    questions: QuestionReader
     saved: Callable[[Mapping[str, Any]], Answer] | None = None
     changes: Mapping[str, Any] = field(default_factory=dict)
-    gated: bool = False
     needs_judge: bool = False
 
     def fingerprint(self, request: EvalRequest) -> str:
@@ -104,7 +105,7 @@ class ObjectiveBenchmark:
         """
         everything = self.read(request.data, settings_of(request))
         if not everything:
-            raise DataError(f"{request.data.root}: no item of {self.title}")
+            raise DataError(f"{request.data.root}: no item of {self.info.title}")
         ids = Counter(item.item_id for item in everything)
         twice = [name for name, times in ids.most_common(1) if times > 1]
         if twice:
@@ -146,7 +147,7 @@ class ObjectiveBenchmark:
         lm = EngineLM(engine, lambda: progress(min(next(finished), total), total))
         asked = self.prompts(request, drawn, lm)
         rows = answered(lm, drawn, asked, int(settings_of(request).get("shots") or 0))
-        write_outputs(folder, rows, sealed=self.gated and request.data.kind != "sample")
+        write_outputs(folder, rows, sealed=self.info.gated and request.data.kind != "sample")
 
     def prompts(self, request: EvalRequest, items: Sequence[Item], lm: EngineLM) -> list[Prompt]:
         """The prompt of each item, in item order, built by the items' lm-eval tasks."""

@@ -7,7 +7,7 @@ can be scored again under another extraction without generating.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from harness.data.sources import DataSource
 from harness.engines.base import Engine
 from judges import Judge
+from leaderboards.benchmark_info import BenchmarkInfo
 from leaderboards.records import ItemScore, Score
 
 
@@ -67,17 +68,49 @@ class Outcome:
     items: Sequence[ItemScore]
     scores: Sequence[Score]
 
+    def described(self, info: BenchmarkInfo, **fields: Any) -> Outcome:
+        """The same with ``fields`` and the benchmark's facts in every score."""
+        scores = [
+            score.model_copy(update={**fields, "info": info.of_score(score.metric, score.headline)})
+            for score in self.scores
+        ]
+        return Outcome(self.items, scores)
+
+
+QuestionReader = Callable[[DataSource], Iterable[tuple[str, str]]]
+"""From the data to (item id, text of a question), for the contamination check."""
+
+
+def questions_in(*files: str, text: str, item_id: str | None = None) -> QuestionReader:
+    """Reads the questions of a data file, or of the first alternative that is present.
+
+    ``text`` is the field of the question (each entry of a list is a text of its own), ``item_id``
+    that of its id (the row number where there is none). Without a file there are no questions.
+    """
+
+    def read(data: DataSource) -> Iterator[tuple[str, str]]:
+        if data.find(*files) is None:
+            return
+        for number, row in enumerate(data.rows(*files, required=(text,))):
+            value = row[text]
+            for part in value if isinstance(value, list) else [value]:
+                yield str(row.get(item_id, number) if item_id else number), str(part)
+
+    return read
+
 
 class Benchmark(Protocol):
-    """The module-level object ``BENCHMARK`` of ``harness/benchmarks/<name>/__init__.py``.
+    """The module-level object ``BENCHMARK`` of a benchmark's folder.
 
-    ``gated``: the items' text must never lie on disk in the clear.
+    ``info`` holds all that tables, plots, the gate and planning need; with ``info.gated`` the
+    items' text never lies on disk in the clear. ``questions`` gives the texts of the items, the
+    largest set that the data hold.
     """
 
     name: str
-    title: str
+    info: BenchmarkInfo
     needs_judge: bool
-    gated: bool
+    questions: QuestionReader
 
     def fingerprint(self, request: EvalRequest) -> str:
         """Hash of the data that the request reads, for the validity of a finished stage."""

@@ -1,4 +1,4 @@
-"""The named protocols: one YAML file each, in ``harness/benchmarks/<benchmark>/protocols``."""
+"""The named protocols: one YAML file per protocol, in the folder ``protocols`` of a benchmark."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from typing import Any
 import yaml
 
 from harness.benchmarks.base import ProtocolSpec
+from harness.benchmarks.registry import benchmark_folder
 from harness.errors import ProtocolError
 
-ROOM = Path(__file__).parent
 KEYS = {"description", "version", "settings", "reference_points", "reduced", "reconstruction"}
 
 
 def protocol_names(benchmark: str) -> list[str]:
     """The protocols shipped for a benchmark, ``community`` (the default) first."""
-    names = sorted(path.stem for path in (ROOM / benchmark / "protocols").glob("*.yaml"))
+    folder = benchmark_folder(benchmark) / "protocols"
+    names = sorted(path.stem for path in folder.glob("*.yaml"))
     return sorted(names, key=lambda name: name != "community")
 
 
@@ -29,7 +30,8 @@ def load_protocol(benchmark: str, protocol: str = "community") -> ProtocolSpec:
         ProtocolError: no such protocol (the nearest one is named), or a file that is not one.
     """
     own = protocol.endswith((".yaml", ".yml"))
-    path = Path(protocol) if own else ROOM / benchmark / "protocols" / f"{protocol}.yaml"
+    shipped = benchmark_folder(benchmark) / "protocols" / f"{protocol}.yaml"
+    path = Path(protocol) if own else shipped
     if not path.is_file():
         names = protocol_names(benchmark)
         near = get_close_matches(protocol, names, n=1, cutoff=0.4)

@@ -6,7 +6,7 @@ Other tools' files work where a benchmark knows their fields (the model's text a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +53,7 @@ def rescore(file: str | Path, protocol: str | ProtocolSpec) -> Outcome:
         data="rescored",
         marks=tuple(spec.marks),
     )
-    return benchmark.score_rows(rows, spec.settings, header)
+    return benchmark.score_rows(rows, spec.settings, header).described(benchmark.info)
 
 
 def find_protocol(name: str) -> ProtocolSpec:
@@ -85,14 +85,3 @@ def _line(
         "output": answer.text,
         "truncated": bool(row.get("truncated")),
     }
-
-
-def changed_items(old: Sequence[Any], new: Sequence[Any], metric: str) -> list[tuple[Any, Any]]:
-    """Pairs of item scores (before, after) whose value of ``metric`` differs, matched by item."""
-    before = {item.item_id: item for item in old}
-    return [
-        (before[item.item_id], item)
-        for item in new
-        if item.item_id in before
-        and before[item.item_id].values.get(metric) != item.values.get(metric)
-    ]

@@ -31,13 +31,12 @@ def eval_stage(inputs: PlanInputs, name: str, key: CheckpointKey, model: Source)
         engine = ResumableEngine(
             run.resources.engine(run.inputs["model"]),
             run.folder / "generations.jsonl",
-            private=benchmark.gated and inputs.data.kind != "sample",
+            private=benchmark.info.gated and inputs.data.kind != "sample",
         )
         benchmark.generate(request, engine, run.folder, run.progress)
         judge = run.resources.judge() if benchmark.needs_judge else None
         outcome = benchmark.score(request, run.folder, judge)
-        fields = key.score_fields(config.model)
-        scores = [score.model_copy(update=fields) for score in outcome.scores]
+        scores = outcome.described(benchmark.info, **key.score_fields(config.model)).scores
         write_results(run.folder, outcome.items, scores)
         return StageResult(
             counts={"items": len(outcome.items)},

@@ -10,9 +10,17 @@ from groundwork.files import digest, read_json_lines, write_lines
 from harness.stage import CheckpointKey, PlanInputs, Source, Stage, StageContext, StageResult
 from harness.stages.results import write_results
 from judges import Comparison, PairAccuracy, PairOutcome
+from leaderboards.benchmark_info import BenchmarkInfo, InfoColumn
 from leaderboards.records import ItemScore, Score
 
 PROTOCOL_VERSION = 1
+INFO = BenchmarkInfo(
+    "Pair accuracy",
+    (InfoColumn("pair_accuracy", "Pair acc.", 110, "accuracy", item_metrics=("correct",)),),
+    minimum_effect=8.0,
+    spread=60.0,
+    kind="pairs",
+)
 
 
 def pair_accuracy_stage(inputs: PlanInputs, key: CheckpointKey, pairs: Source) -> Stage:
@@ -103,6 +111,7 @@ def accuracy_score(result: PairAccuracy, marks: tuple[str, ...], withhold_above:
         judge=result.judge,
         marks=marks,
         headline=True,
+        info=INFO.of_score("accuracy", headline=True),
     )
 
 

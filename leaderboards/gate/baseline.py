@@ -19,7 +19,9 @@ import numpy as np
 
 from groundwork.errors import UserError
 from groundwork.files import write_atomic
+from leaderboards.benchmark_info import ScoreInfo
 from leaderboards.items import Items, load_items
+from leaderboards.legacy_info import arm_info, score_info
 from leaderboards.runs import read_json
 from leaderboards.score_frame import load_runs, over_seeds
 
@@ -141,6 +143,7 @@ def _frame(records: list[Record]) -> Any:
 
 def _entry(part: Record) -> Record:
     entry = {name: _plain(part[name]) for name in _KEPT}
+    entry["info"] = part["info"].model_dump(exclude_defaults=True)
     items = load_items(part["folder"]) if part["folder"] else None
     if items is None:
         return entry
@@ -149,7 +152,7 @@ def _entry(part: Record) -> Record:
     entry["ids"] = ids
     if any(clusters):
         entry["clusters"] = clusters
-    name = items.metric(part["benchmark"], part["metric"])
+    name = items.metric(part["metric"], part["info"].item_metrics)
     if name is None and len(items.values) == 1:
         name = next(iter(items.values))
     if name is not None:
@@ -184,7 +187,14 @@ def _record(entry: Record, key: str, items: dict[str, Items]) -> Record:
     record = {name: entry[name] for name in _KEPT}
     if not isinstance(record["value"], int | float) or not math.isfinite(record["value"]):
         raise ValueError(f"value {record['value']} is no number")
-    record.update(source="run", category="", headline=True, digits=-1, folder="")
+    title, order = arm_info(record["arm"])
+    record.update(
+        source="run", category="", headline=True, digits=-1, folder="", notes=(),
+        group=record["model"] or record["run"], arm_title=title, arm_order=order,
+        info=ScoreInfo.model_validate(entry["info"])
+        if "info" in entry
+        else score_info(record["benchmark"], record["metric"], headline=True),
+    )  # fmt: skip
     if "values" in entry:
         values, ids = _unpack(entry["values"]), entry["ids"]
         if len(values) != len(ids):

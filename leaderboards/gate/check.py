@@ -20,7 +20,7 @@ from leaderboards.gate.baseline import (
     parse_baseline,
     stored_id,
 )
-from leaderboards.gate.decide import MINIMUM_EFFECTS, OTHER_EFFECT, Decision, Status, decide
+from leaderboards.gate.decide import OTHER_EFFECT, Decision, Status, decide
 from leaderboards.items import Items, load_items
 from leaderboards.score_frame import collapse
 from leaderboards.statistics.power import detectable_difference
@@ -120,7 +120,7 @@ def check(
             _same_items(first, second, before)
     store = ItemStore(before.items)
     found = [compare_rows(first, second, store) if second else None for first, second in pairs]
-    effects = [_effect(first, minimum_effects or {}) for first, _ in pairs]
+    effects = [_effect(*pair, minimum_effects or {}) for pair in pairs]
     decisions = decide(found, effects, alpha)
     checks = tuple(map(_check, pairs, found, effects, decisions))
     return GateResult(after.name, before.name, checks, inconclusive, remarks)
@@ -219,11 +219,13 @@ def _items(part: Record, known: Mapping[str, Items]) -> Items | None:
     return known.get(folder) or (load_items(folder) if folder and folder not in known else None)
 
 
-def _effect(record: Record, overrides: Mapping[str, float]) -> float:
-    name = record["benchmark"]
-    if name in overrides:
-        return overrides[name]
-    return MINIMUM_EFFECTS.get(name, OTHER_EFFECT[record["unit"]])
+def _effect(first: Record, second: Record | None, overrides: Mapping[str, float]) -> float:
+    """The smallest loss that matters: as given, else as the run's benchmark states it."""
+    record = second or first
+    if record["benchmark"] in overrides:
+        return overrides[record["benchmark"]]
+    stated = record["info"].minimum_effect
+    return OTHER_EFFECT[record["unit"]] if stated is None else float(stated)
 
 
 def _check(pair: Pair, found: Comparison | None, effect: float, decision: Decision) -> GateCheck:

@@ -19,20 +19,6 @@ from leaderboards.statistics.correction import holm
 
 Status = Literal["pass", "fail", "cannot tell"]
 
-MINIMUM_EFFECTS: dict[str, float] = {
-    "gsm8k": 4.0,
-    "math": 2.5,
-    "mmlu_pro": 1.5,
-    "mmlu": 1.5,
-    "gpqa": 10.0,
-    "ifeval": 6.0,
-    "alpaca_eval": 5.0,
-    "mt_bench": 0.8,
-    "pair_accuracy": 8.0,
-}
-"""Smallest loss that matters, in the headline figure's own unit (points of percent, or points of
-ten for MT-Bench): about 1.4 times what the full benchmark can detect, so that an unchanged model
-passes it and a loss of that size hardly slips through."""
 UNCHANGED = 1e-6
 """Standard errors below this share of the items' range are rounding: nothing changed."""
 OTHER_EFFECT = {"percent": 3.0, "points": 0.8, "characters": 0.0}

@@ -6,18 +6,20 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from groundwork.errors import UserError
-from leaderboards.build_table import shows
-from leaderboards.layouts import COLUMNS, Column
+from leaderboards.identity import names_of_records
+from leaderboards.layouts import Column, columns_of
 from leaderboards.plots.style import (
+    BASE_COLOR,
     COLORS,
+    Line,
+    Look,
     Record,
-    Style,
-    arm_text,
     band,
     grid,
+    line_of,
     literal,
+    looks,
     roomy,
-    styles_of,
     whole_steps,
 )
 from leaderboards.score_frame import over_seeds
@@ -29,46 +31,43 @@ if TYPE_CHECKING:
 
     from leaderboards.history_series import Series
 
-PANELS = (
-    "ae2_lc", "mt_bench", "gpqa", "mmlu_pro", "math", "gsm8k", "mmlu", "ifeval", "pair_accuracy",
-)  # fmt: skip
-
 
 def iterations_figure(frame: pd.DataFrame) -> Figure:
-    """Scores by iteration: a panel a benchmark, a line an arm, bands of 95 %."""
-    records = [r for r in over_seeds(frame) if not r["category"] and r["value"] == r["value"]]
-    shown = [(COLUMNS[key], found) for key in PANELS if (found := of_column(records, COLUMNS[key]))]
-    if not shown:
+    """Scores by iteration: a panel per benchmark, a line per arm of each experiment, bands of 95 %."""
+    records = [r for r in over_seeds(frame) if r["headline"] and not r["category"]]
+    records = [r for r in records if r["value"] == r["value"] and r["info"].column]
+    columns = list(columns_of(records).values())
+    if not columns:
         raise UserError("no scores to plot by iteration")
-    styles = styles_of([record["arm"] for record in records])
-    columns = min(3, len(shown))
-    figure, axes = grid(columns, -(-len(shown) // columns))
-    for axis, (column, found) in zip(axes, shown, strict=False):
-        _iteration_panel(axis, column, found, styles)
-    for axis in axes[len(shown) :]:
+    drawn = looks(map(line_of, records), names_of_records(records))
+    wide = min(3, len(columns))
+    figure, axes = grid(wide, -(-len(columns) // wide))
+    for axis, column in zip(axes, columns, strict=False):
+        found = [record for record in records if record["info"].column == column.key]
+        _iteration_panel(axis, column, found, drawn)
+    for axis in axes[len(columns) :]:
         axis.set_visible(False)
     axes[0].legend(frameon=False, fontsize=7)
     return figure
 
 
-def of_column(records: Sequence[Record], column: Column) -> list[Record]:
-    """The records that a table column shows."""
-    return [record for record in records if shows(column, record)]
-
-
 def _iteration_panel(
-    axis: Axes, column: Column, records: Sequence[Record], styles: Mapping[str, Style]
+    axis: Axes, column: Column, records: Sequence[Record], drawn: Mapping[Line, Look]
 ) -> None:
-    base = [record for record in records if record["arm"] == "base"][:1]
-    for arm, style in styles.items():
-        rows = [
-            *base,
-            *sorted((r for r in records if r["arm"] == arm), key=lambda r: r["iteration"]),
-        ]
-        if len(rows) > len(base):
-            band(axis, rows, arm, style)
-    if base and not any(record["arm"] != "base" for record in records):
-        band(axis, base, "base", {"color": "#555555", "marker": "o"})
+    bases = {r["group"]: r for r in records if r["arm"] == "base"}
+    trained = {r["group"] for r in records if r["arm"] != "base"}
+    for line, look in drawn.items():
+        rows = sorted(
+            (r for r in records if line_of(r) == line), key=lambda record: record["iteration"]
+        )
+        if rows:
+            start = [bases[line[0]]] if line[0] in bases else []
+            band(axis, [*start, *rows], look)
+    alone = [group for group in bases if group not in trained]
+    for place, group in enumerate(alone):
+        label = "base" if len(bases) == 1 else literal(group)
+        color = BASE_COLOR if len(alone) == 1 else COLORS[place % len(COLORS)]
+        band(axis, [bases[group]], Look(label, {"color": color, "marker": "*"}))
     axis.set_title(column.label, fontsize=8)
     axis.set_xlabel("iteration")
     axis.set_ylabel(records[0]["unit"])
@@ -77,39 +76,44 @@ def _iteration_panel(
 
 
 def length_figure(frame: pd.DataFrame) -> Figure:
-    """Answer length against win rate (length-controlled, and raw where there is one), by checkpoint."""
-    records = [
-        r for r in over_seeds(frame) if r["benchmark"] == "alpaca_eval" and not r["category"]
-    ]
-    lengths = {_point(r): r["value"] for r in records if r["metric"] == "length"}
-    metrics = [m for m in ("lc_win_rate", "win_rate") if any(r["metric"] == m for r in records)]
-    if not lengths or not metrics:
-        raise UserError("no AlpacaEval lengths and win rates to plot")
-    styles = {**styles_of([r["arm"] for r in records]), "base": {"color": "#555555", "marker": "*"}}
-    figure, axes = grid(len(metrics))
-    for axis, metric in zip(axes, metrics, strict=True):
-        rates = {_point(r): r["value"] for r in records if r["metric"] == metric}
-        for arm, style in styles.items():
-            points = sorted(p for p in rates if p[0] == arm and p in lengths)
-            x, y = [lengths[p] for p in points], [rates[p] for p in points]
-            axis.plot(x, y, label=arm_text(arm), linewidth=0.8, **style)
+    """Answer length against each rate of the benchmark that measures one, by checkpoint."""
+    everything = [r for r in over_seeds(frame) if not r["category"] and r["value"] == r["value"]]
+    measured = {r["benchmark"] for r in everything if r["unit"] == "characters"}
+    records = [r for r in everything if r["benchmark"] in measured and r["info"].column]
+    lengths = {_point(r): r["value"] for r in records if r["unit"] == "characters"}
+    rates = [c for k, c in columns_of(records).items() if c.better]
+    if not lengths or not rates:
+        raise UserError("no answer lengths and win rates to plot")
+    drawn = looks(map(line_of, records), names_of_records(records))
+    figure, axes = grid(len(rates))
+    for axis, column in zip(axes, rates, strict=True):
+        found = {_point(r): r for r in records if r["info"].column == column.key}
+        for group in dict.fromkeys(point[0][0] for point in found):
+            base = ((group, "base", ""), 0)
+            if base in found and base in lengths:
+                axis.plot(
+                    lengths[base], found[base]["value"], marker="*", color=BASE_COLOR, label="base"
+                )
+        for line, look in drawn.items():
+            points = sorted(p for p in found if p[0] == line and p in lengths)
+            x, y = [lengths[p] for p in points], [found[p]["value"] for p in points]
+            axis.plot(x, y, label=look.label, linewidth=0.8, **look.style)
             for point, at, value in zip(points, x, y, strict=True):
-                if arm != "base":
-                    axis.annotate(
-                        str(point[2]), (at, value), (4, 3), textcoords="offset points", fontsize=6
-                    )
+                axis.annotate(
+                    str(point[1]), (at, value), (4, 3), textcoords="offset points", fontsize=6
+                )
         axis.set_xlabel("mean length (characters)")
-        axis.set_ylabel(f"{metric.replace('_', ' ').replace('lc', 'LC')} (percent)")
+        axis.set_ylabel(f"{column.label} (percent)")
     axes[0].legend(frameon=False, fontsize=7)
     return figure
 
 
-def _point(record: Record) -> tuple[str, str, int]:
-    return record["arm"], record["loss"], record["iteration"]
+def _point(record: Record) -> tuple[Line, int]:
+    return line_of(record), record["iteration"]
 
 
 def history_figure(series: Sequence[Series]) -> Figure:
-    """A panel a series over the runs in time order, with 95 % bars and level shifts."""
+    """A panel per series over the runs in time order, with 95 % bars and level shifts."""
     shown = list(series)[:24]
     columns = min(3, len(shown))
     figure, axes = grid(columns, -(-len(shown) // columns))

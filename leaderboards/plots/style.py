@@ -1,20 +1,20 @@
 """The look of every plot, and how figures become files and SVG elements.
 
-Colours are the Okabe-Ito set, which stays apart for colour-blind readers and in grey; each arm
+Colours are the Okabe-Ito set, which stays apart for colour-blind readers and in grey; each line
 keeps its colour and marker through all plots of a set of runs.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from groundwork.errors import UserError
-from leaderboards.footnotes import arm_label
-from leaderboards.layouts import Layout, ordered_arms
+from leaderboards.identity import ArmNames
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,8 +25,25 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 RANGES = {"percent": (0.0, 100.0), "points": (1.0, 10.0)}
 FORMATS = (".pdf", ".svg", ".png")
 
+BASE_COLOR = "#555555"
+
 Record = dict[str, Any]
 Style = dict[str, Any]
+Line = tuple[str, str, str]
+"""What is drawn as one line: (group, arm, loss)."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a line is drawn: its name in the legend, colour and marker."""
+
+    label: str
+    style: Style
+
+
+def line_of(record: Record) -> Line:
+    """The line that a record of ``over_seeds`` belongs to."""
+    return record["group"], record["arm"], record["loss"]
 
 
 def save(figure: Figure, path: Path) -> Path:
@@ -83,27 +100,44 @@ def literal(text: str) -> str:
     return text.replace("$", r"\$")
 
 
-def arm_text(arm: str) -> str:
-    """An arm as a plot names it."""
-    return literal(arm_label(arm))
+def looks(lines: Iterable[Line], names: ArmNames) -> dict[Line, Look]:
+    """The look of every line but the bases, group by group and arm by arm in table order.
+
+    The legend names the arm, with the group where there are several, and the loss where one arm
+    was trained on several.
+    """
+    found = [line for line in dict.fromkeys(lines) if line[1] != "base"]
+    groups = list(dict.fromkeys(group for group, _, _ in found))
+    places = {arm: i for i, arm in enumerate(names.in_order({arm for _, arm, _ in found}))}
+    ordered = sorted(found, key=lambda line: (groups.index(line[0]), places[line[1]], line[2]))
+    shared = _shared_start(groups)
+    looks = {}
+    for i, line in enumerate(ordered):
+        group, arm, loss = line
+        label = names.title(arm)
+        if sum(other[:2] == line[:2] for other in found) > 1 and loss:
+            label += f" ({loss.upper()})"
+        if len(groups) > 1:
+            label = f"{group.removeprefix(shared)}: {label}"
+        marker = MARKERS[(i + i // len(COLORS)) % len(MARKERS)]
+        looks[line] = Look(literal(label), {"color": COLORS[i % len(COLORS)], "marker": marker})
+    return looks
 
 
-def styles_of(arms: Sequence[str]) -> dict[str, Style]:
-    """Colour and marker of every arm but base, in table order."""
-    ordered = ordered_arms(sorted(set(arms) - {"base"}), Layout("", "", ()))
-    return {
-        arm: {"color": COLORS[i % len(COLORS)], "marker": MARKERS[i % len(MARKERS)]}
-        for i, arm in enumerate(ordered)
-    }
+def _shared_start(groups: Sequence[str]) -> str:
+    """``model · `` where all groups are of one model; empty else."""
+    models = {group.partition(" · ")[0] for group in groups}
+    plain = any(" · " not in group for group in groups)
+    return "" if len(models) != 1 or plain else f"{models.pop()} · "
 
 
-def band(axis: Axes, rows: Sequence[Record], arm: str, style: Style) -> None:
+def band(axis: Axes, rows: Sequence[Record], look: Look) -> None:
     """A line over iterations with its 95 % band, inside the unit's own range."""
     x = [row["iteration"] for row in rows]
     y = [row["value"] for row in rows]
     low, high = zip(*map(interval, rows), strict=True)
-    axis.plot(x, y, label=arm_text(arm), linewidth=1.2, **style)
-    axis.fill_between(x, low, high, color=style["color"], alpha=0.13, linewidth=0)
+    axis.plot(x, y, label=look.label, linewidth=1.2, **look.style)
+    axis.fill_between(x, low, high, color=look.style["color"], alpha=0.13, linewidth=0)
 
 
 def interval(row: Record) -> tuple[float, float]:

@@ -7,17 +7,17 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from groundwork.errors import UserError
-from leaderboards.layouts import COLUMNS
-from leaderboards.plots.scores import of_column
+from leaderboards.identity import ArmNames, group_names, names_of_records, names_of_runs
 from leaderboards.plots.style import (
+    Line,
+    Look,
     Record,
-    Style,
-    arm_text,
     band,
     grid,
+    line_of,
+    looks,
     stage_place,
     stage_seed,
-    styles_of,
     whole_numbers,
     whole_steps,
 )
@@ -29,8 +29,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Curve = tuple[str, int, str]
-"""(arm, iteration, step)."""
+Curve = tuple[Line, int, str]
+"""(line, iteration, step)."""
+Place = tuple[Line, int]
+"""A checkpoint: (line, iteration)."""
 
 
 def policyness_figure(frame: pd.DataFrame, runs: Sequence[Run]) -> Figure:
@@ -39,17 +41,18 @@ def policyness_figure(frame: pd.DataFrame, runs: Sequence[Run]) -> Figure:
     The second panel shows chosen (solid) and rejected (dashed) minus the original answers: how far
     the pairs are from what the policy itself writes.
     """
-    accuracy = of_column(over_seeds(frame), COLUMNS["pair_accuracy"])
+    records = over_seeds(frame)
+    accuracy = [r for r in records if r["info"].kind == "pairs" and r["value"] == r["value"]]
     measured = _policyness(runs)
     if not accuracy and not measured:
         raise UserError("no pair accuracy and no on-policyness to plot")
-    styles = styles_of([record["arm"] for record in accuracy] + [arm for arm, _ in measured])
+    drawn = looks([*map(line_of, accuracy), *(line for line, _ in measured)], _names(records, runs))
     figure, (left, right) = grid(2)
-    for arm, style in styles.items():
-        rows = sorted((r for r in accuracy if r["arm"] == arm), key=lambda r: r["iteration"])
+    for line, look in drawn.items():
+        rows = sorted((r for r in accuracy if line_of(r) == line), key=lambda r: r["iteration"])
         if rows:
-            band(left, rows, arm, style)
-        _policyness_lines(right, arm, measured, style)
+            band(left, rows, look)
+        _policyness_lines(right, line, measured, look)
     left.set_ylabel("pair accuracy (percent)")
     right.set_ylabel("avg. log-prob. minus original")
     for axis in (left, right):
@@ -62,39 +65,41 @@ def policyness_figure(frame: pd.DataFrame, runs: Sequence[Run]) -> Figure:
     return figure
 
 
+def _names(records: Sequence[Record], runs: Sequence[Run]) -> ArmNames:
+    stated, own = names_of_runs(runs), names_of_records(records)
+    return ArmNames({**stated.titles, **own.titles}, {**stated.places, **own.places})
+
+
 def _policyness_lines(
-    axis: Axes, arm: str, measured: Mapping[tuple[str, int], Mapping[str, float]], style: Style
+    axis: Axes, line: Line, measured: Mapping[Place, Mapping[str, float]], look: Look
 ) -> None:
-    steps = sorted(iteration for name, iteration in measured if name == arm)
-    for side, line in (("chosen", "-"), ("rejected", "--")):
+    steps = sorted(iteration for other, iteration in measured if other == line)
+    for side, dash in (("chosen", "-"), ("rejected", "--")):
         if steps:
-            gaps = [measured[arm, step][side] for step in steps]
-            label = f"{arm_text(arm)} {side}"
-            face = style["color"] if side == "chosen" else "white"
-            look = {"linestyle": line, "markerfacecolor": face, "linewidth": 1.2, **style}
-            axis.plot(steps, gaps, label=label, **look)
+            gaps = [measured[line, step][side] for step in steps]
+            face = look.style["color"] if side == "chosen" else "white"
+            shape = {"linestyle": dash, "markerfacecolor": face, "linewidth": 1.2, **look.style}
+            axis.plot(steps, gaps, label=f"{look.label} {side}", **shape)
 
 
-def _policyness(runs: Sequence[Run]) -> dict[tuple[str, int], dict[str, float]]:
-    """(arm, iteration) to the log-probability gaps of its pairs' sides to the original answers.
+def _policyness(runs: Sequence[Run]) -> dict[Place, dict[str, float]]:
+    """Each checkpoint's log-probability gaps of its pairs' sides to the original answers.
 
     Of several sampling stages of an iteration the last counts: its pairs train the policy. Over
-    several seeds of a run it is the mean.
+    several seeds it is the mean.
     """
-    found: dict[tuple[str, int], dict[str, float]] = {}
-    for run in runs:
-        mine: dict[tuple[str, int], dict[str, dict[str, float]]] = {}
+    found: dict[Place, dict[tuple[int, str], dict[str, float]]] = {}
+    for number, (run, group) in enumerate(zip(runs, group_names(runs), strict=True)):
         for stage in run.stages:
             name = str(stage.get("stage", ""))
             place, gaps = stage_place(name), _gaps(stage.get("measures") or {})
             if place and gaps:
-                mine.setdefault(place, {})[stage_seed(name)] = gaps
-        means = {
-            place: {side: fmean(gaps[side] for gaps in seeds.values()) for side in _SIDES}
-            for place, seeds in mine.items()
-        }
-        found = {**means, **found}
-    return found
+                line = (group, place[0], run.arm_loss(place[0]))
+                found.setdefault((line, place[1]), {})[number, stage_seed(name)] = gaps
+    return {
+        place: {side: fmean(gaps[side] for gaps in seeds.values()) for side in _SIDES}
+        for place, seeds in found.items()
+    }
 
 
 _SIDES = ("chosen", "rejected")
@@ -133,26 +138,26 @@ def curves_figure(runs: Sequence[Run]) -> Figure:
     generator stages are dashed, later iterations darker.
     """
     curves = _curves(runs)
-    drawn = {prefix: _points(curves, prefix) for prefix in _PANELS}
-    drawn = {prefix: points for prefix, points in drawn.items() if points}
-    if not drawn:
+    points = {prefix: _points(curves, prefix) for prefix in _PANELS}
+    points = {prefix: lines for prefix, lines in points.items() if lines}
+    if not points:
         raise UserError("no training curves to plot")
-    styles = styles_of([arm for arm, _, _ in curves])
-    figure, axes = grid(min(2, len(drawn)), -(-len(drawn) // 2))
-    for axis, (prefix, lines) in zip(axes, drawn.items(), strict=False):
-        for (arm, iteration, step), points in lines.items():
+    drawn = looks((line for line, _, _ in curves), names_of_runs(runs))
+    figure, axes = grid(min(2, len(points)), -(-len(points) // 2))
+    for axis, (prefix, lines) in zip(axes, points.items(), strict=False):
+        for (line, iteration, step), curve in lines.items():
             axis.plot(
-                *zip(*points, strict=True),
+                *zip(*curve, strict=True),
                 "--" if "gen" in step else "-",
-                color=styles[arm]["color"],
+                color=drawn[line].style["color"],
                 alpha=min(1.0, 0.35 + 0.2 * iteration),
-                label=f"{arm_text(arm)} {iteration} {step}",
+                label=f"{drawn[line].label} {iteration} {step}",
                 linewidth=1,
             )
         axis.set_xlabel("optimizer step")
         whole_numbers(axis)
         axis.set_ylabel(_PANELS[prefix])
-    for axis in axes[len(drawn) :]:
+    for axis in axes[len(points) :]:
         axis.set_visible(False)
     if len(curves) <= 12:
         axes[0].legend(frameon=False, fontsize=5)
@@ -180,37 +185,34 @@ def _points(
 
 def _curves(runs: Sequence[Run]) -> dict[Curve, list[Record]]:
     found: dict[Curve, list[Record]] = {}
-    for run in runs:
-        mine: dict[Curve, list[Record]] = {}
+    for run, group in zip(runs, group_names(runs), strict=True):
         for path in sorted(run.path.glob("**/curve.jsonl")):
             inside = path.relative_to(run.path)
             place = stage_place(inside.as_posix())
             rows = [{"step": index, **row} for index, row in enumerate(read_lines(path), 1)]
             if place and rows:
                 step = inside.parts[inside.parts.index(f"iter-{place[1]}") + 1]
-                mine.setdefault((*place, step), []).extend(rows)
-        found = {**mine, **found}
+                line = (group, place[0], run.arm_loss(place[0]))
+                found.setdefault((line, place[1], step), []).extend(rows)
     return found
 
 
 def cost_figure(frame: pd.DataFrame, runs: Sequence[Run]) -> Figure:
     """Cost against quality: compute time (and judge cost, where any) spent up to a checkpoint
     against the mean of its headline percentages."""
-    spent = spending(runs)
-    quality = _quality(over_seeds(frame))
-    points = {place: quality[place] for place in quality if place in spent}
+    spent, records = spending(runs), over_seeds(frame)
+    points = {place: value for place, value in _quality(records).items() if place in spent}
     if not points:
         raise UserError("no times of stages to plot cost against quality")
-    styles = styles_of([arm for arm, _ in points])
+    drawn = looks((line for line, _ in points), _names(records, runs))
     with_dollars = any(spent[place][1] > 0 for place in points)
     figure, axes = grid(2 if with_dollars else 1)
     for axis, part in zip(axes, range(2), strict=False):
-        for arm, style in styles.items():
-            steps = sorted(step for name, step in points if name == arm)
-            x = [spent[arm, step][part] / (60 if part == 0 else 1) for step in steps]
-            axis.plot(
-                x, [points[arm, step] for step in steps], label=arm_text(arm), linewidth=1, **style
-            )
+        for line, look in drawn.items():
+            steps = sorted(step for other, step in points if other == line)
+            x = [spent[line, step][part] / (60 if part == 0 else 1) for step in steps]
+            y = [points[line, step] for step in steps]
+            axis.plot(x, y, label=look.label, linewidth=1, **look.style)
         axis.set_xlabel(
             "minutes of training and sampling so far" if part == 0 else "cost so far ($)"
         )
@@ -219,37 +221,37 @@ def cost_figure(frame: pd.DataFrame, runs: Sequence[Run]) -> Figure:
     return figure
 
 
-def spending(runs: Sequence[Run]) -> dict[tuple[str, int], tuple[float, float]]:
-    """(arm, iteration) to seconds and dollars of all its non-evaluation stages, summed up to it; the
-    mean over seeds and runs."""
-    single: dict[tuple[str, int], list[float]] = {}
-    makers: dict[tuple[str, int], set[str]] = {}
-    for number, run in enumerate(runs):
+def spending(runs: Sequence[Run]) -> dict[Place, tuple[float, float]]:
+    """Seconds and dollars of all non-evaluation stages up to each checkpoint; the mean over seeds."""
+    single: dict[Place, list[float]] = {}
+    makers: dict[Place, set[str]] = {}
+    for number, (run, group) in enumerate(zip(runs, group_names(runs), strict=True)):
         for stage in run.stages:
             name = str(stage.get("stage", ""))
-            place = stage_place(name)
-            if place and stage.get("kind") not in ("eval", "judge"):
+            where = stage_place(name)
+            if where and stage.get("kind") not in ("eval", "judge"):
+                place = ((group, where[0], run.arm_loss(where[0])), where[1])
                 makers.setdefault(place, set()).add(f"{number}/{stage_seed(name)}")
                 entry = single.setdefault(place, [0.0, 0.0])
                 entry[0] += float(stage.get("seconds") or 0)
                 entry[1] += float(stage.get("cost_usd") or 0)
     means = {place: [v / len(makers[place]) for v in entry] for place, entry in single.items()}
     return {
-        (arm, step): (
-            sum(v[0] for (a, s), v in means.items() if a == arm and s <= step),
-            sum(v[1] for (a, s), v in means.items() if a == arm and s <= step),
+        (line, step): (
+            sum(v[0] for (other, s), v in means.items() if other == line and s <= step),
+            sum(v[1] for (other, s), v in means.items() if other == line and s <= step),
         )
-        for arm, step in means
+        for line, step in means
     }
 
 
-def _quality(records: Sequence[Record]) -> dict[tuple[str, int], float]:
+def _quality(records: Sequence[Record]) -> dict[Place, float]:
     """Mean of the headline percentages of a checkpoint, over the benchmarks all checkpoints have."""
-    values: dict[tuple[str, int], dict[str, float]] = {}
+    values: dict[Place, dict[str, float]] = {}
     for record in records:
         usable = record["headline"] and not record["category"] and record["unit"] == "percent"
-        if usable and record["benchmark"] != "pair_accuracy" and record["value"] == record["value"]:
-            place = (record["arm"], int(record["iteration"]))
+        if usable and record["info"].kind == "benchmark" and record["value"] == record["value"]:
+            place = (line_of(record), int(record["iteration"]))
             values.setdefault(place, {})[record["benchmark"]] = record["value"]
     shared = set.intersection(*map(set, values.values())) if values else set()
     return {

@@ -1,6 +1,6 @@
 """The items that the report's browser shows: prompts, answers and verdicts of every checkpoint.
 
-Texts of a gated benchmark (GPQA) never enter a report; its items show their verdicts only.
+Texts of a gated benchmark never enter a report; its items show their verdicts only.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from leaderboards.footnotes import arm_label
-from leaderboards.items import ITEM_METRICS
+from leaderboards.benchmark_info import ScoreInfo
+from leaderboards.identity import group_names
+from leaderboards.legacy_info import score_info
 from leaderboards.records import ItemScore, Score
-from leaderboards.runs import Evaluation, Run, read_items, read_lines
+from leaderboards.runs import Evaluation, Run, read_items, read_lines, source_of
 
-GATED = frozenset({"gpqa"})
 ANSWER_LIMIT = 6_000
 """Characters of one text that are kept; longer ones are cut in the middle, visibly."""
 TOTAL_LIMIT = 3_600_000
@@ -54,11 +54,9 @@ def collect(runs: Sequence[Run]) -> tuple[dict[str, Any], list[str]]:
     extracted, "j": the judge's words, "f": flags}}}}}``.
     """
     shown: dict[str, Shown] = {}
-    for run in runs:
-        seeds = {score.seed for found in run.evaluations for score in found.scores}
-        label = partial(_label, run.name if len(runs) > 1 else "", len(seeds) > 1)
+    for run, group in zip(runs, group_names(runs), strict=True):
         for evaluation in run.evaluations:
-            _add(shown, evaluation, label)
+            _add(shown, run, evaluation, partial(_label, runs, run, group))
     remarks = [
         f"{name}: texts are withheld (gated)." for name, one in shown.items() if one.withheld
     ]
@@ -88,16 +86,23 @@ def _data(one: Shown, step: int) -> dict[str, Any]:
     }
 
 
-def _add(shown: dict[str, Shown], evaluation: Evaluation, label: Callable[[Score], str]) -> None:
+def _info(score: Score) -> ScoreInfo:
+    return score.info or score_info(score.benchmark, score.metric, score.headline)
+
+
+def _add(
+    shown: dict[str, Shown], run: Run, evaluation: Evaluation, label: Callable[[Score], str]
+) -> None:
     items = read_items(evaluation.folder)
     headline = [score for score in evaluation.scores if score.headline and not score.category]
     score = next(iter(headline or evaluation.scores), None)
     if not items or score is None:
         return
-    one = shown.setdefault(score.benchmark, Shown(metric=_item_metric(items, score)))
-    gated = score.benchmark in GATED and "sample-data" not in score.marks
+    info = _info(score)
+    one = shown.setdefault(score.benchmark, Shown(metric=_item_metric(items, score, info)))
+    gated = info.gated and "sample-data" not in score.marks
     one.withheld = one.withheld or gated
-    texts = {} if gated else _texts(evaluation.folder, score.benchmark)
+    texts = {} if gated else _texts(run, evaluation, score.benchmark, info)
     found = one.answers.setdefault(label(score), {})
     for item in items:
         text = texts.get(item.item_id) or texts.get(item.cluster) or {}
@@ -108,17 +113,23 @@ def _add(shown: dict[str, Shown], evaluation: Evaluation, label: Callable[[Score
             one.categories.setdefault(item.item_id, item.category)
 
 
-def _label(run: str, seeds: bool, score: Score) -> str:
-    """A checkpoint's name, with its run and its seed where there are several of them."""
+def _label(runs: Sequence[Run], run: Run, group: str, score: Score) -> str:
+    """A checkpoint's name, with its group where there are several and its seed where it has several.
+
+    Runs that stand in one group differ in seeds, so that the seed tells them apart.
+    """
+    groups = group_names(runs)
+    alike = [other for other, name in zip(runs, groups, strict=True) if name == group]
+    seeds = {s.seed for other in alike for found in other.evaluations for s in found.scores}
     base = score.arm in ("", "base")
-    label = "base" if base else f"{arm_label(score.arm)} {score.iteration}"
-    label += f" · seed {score.seed}" if seeds and not base else ""
-    return f"{run}: {label}" if run else label
+    label = "base" if base else f"{run.arm_info(score.arm)[0]} {score.iteration}"
+    label += f" · seed {score.seed}" if len(seeds) > 1 and not base else ""
+    return f"{group}: {label}" if len(set(groups)) > 1 else label
 
 
-def _item_metric(items: Sequence[ItemScore], score: Score) -> str:
+def _item_metric(items: Sequence[ItemScore], score: Score, info: ScoreInfo) -> str:
     known = next((item.values for item in items if item.values), {})
-    wanted = (score.metric, *ITEM_METRICS.get((score.benchmark, score.metric), ()))
+    wanted = (score.metric, *info.item_metrics)
     return next((name for name in wanted if name in known), next(iter(known), ""))
 
 
@@ -135,10 +146,13 @@ def _entry(item: ItemScore, text: dict[str, str]) -> Entry:
     return {**entry, "f": flags} if flags else entry
 
 
-def _texts(folder: Path, benchmark: str) -> dict[str, dict[str, str]]:
+def _texts(
+    run: Run, evaluation: Evaluation, benchmark: str, info: ScoreInfo
+) -> dict[str, dict[str, str]]:
     """Item id to prompt, answer and the judge's words, from what the evaluation saved."""
-    if benchmark == "pair_accuracy":
-        return _pairs(folder)
+    folder = evaluation.folder
+    if info.kind == "pairs":
+        return _pairs(run, evaluation)
     rows = _lines(folder / "outputs.jsonl")
     found = {
         str(row.get("item_id")): {
@@ -154,7 +168,7 @@ def _texts(folder: Path, benchmark: str) -> dict[str, dict[str, str]]:
             text["prompt"] += f"\n\n[the baseline's answer]\n{baseline}"
     for path in sorted(folder.glob("model_judgment/*.jsonl")):
         for row in _lines(path):
-            item = f"mt_bench/{row.get('question_id')}/turn-{row.get('turn')}"
+            item = f"{benchmark}/{row.get('question_id')}/turn-{row.get('turn')}"
             found.get(item, {})["judgment"] = as_text(row.get("judgment"))
     return found
 
@@ -163,16 +177,29 @@ def _lines(path: Path) -> list[Entry]:
     return list(read_lines(path)) if path.is_file() else []
 
 
-def _pairs(folder: Path) -> dict[str, dict[str, str]]:
-    """The preference pairs of the iteration: both sides as one text."""
+def _pairs(run: Run, evaluation: Evaluation) -> dict[str, dict[str, str]]:
+    """The pairs that were judged, both sides as one text: those of the stage whose file the score's
+    stage read."""
     found = {}
-    for path in sorted(folder.parent.glob("*/pairs.jsonl")):
-        for row in _lines(path):
-            sides = "\n\n".join(
-                f"[{side}]\n{as_text(row.get(side))}" for side in ("chosen", "rejected")
-            )
-            found[str(row.get("id"))] = {"prompt": as_text(row.get("prompt")), "output": sides}
+    for row in _lines(judged_pairs(run, evaluation)):
+        sides = "\n\n".join(
+            f"[{side}]\n{as_text(row.get(side))}" for side in ("chosen", "rejected")
+        )
+        found[str(row.get("id"))] = {"prompt": as_text(row.get("prompt")), "output": sides}
     return found
+
+
+def judged_pairs(run: Run, evaluation: Evaluation) -> Path:
+    """The file of pairs that a pair-accuracy stage read: the one whose checksum its record holds,
+    else (a record without checksums) the fresh pairs of the generator before the first sample."""
+    records = {str(stage.get("stage")): stage for stage in run.stages}
+    name = evaluation.folder.relative_to(run.path).as_posix()
+    source = source_of(name, records, "pairs", "pairs.jsonl") if name in records else ""
+    if source:
+        return run.path / source / "pairs.jsonl"
+    beside = sorted(evaluation.folder.parent.glob("*/pairs.jsonl"))
+    first = [path for path in beside if path.parent.name == "pairs"]
+    return next(iter(first or beside), evaluation.folder / "pairs.jsonl")
 
 
 def _annotations(folder: Path) -> list[Entry]:

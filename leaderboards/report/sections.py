@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from groundwork.errors import UserError
 from leaderboards.build_table import build_table
 from leaderboards.compare import ItemStore
-from leaderboards.footnotes import arm_label, reason
+from leaderboards.footnotes import reason
 from leaderboards.formats import html as html_format
 from leaderboards.layouts import LAYOUTS
-from leaderboards.paper import beside, published_model
+from leaderboards.paper import published_model, with_published_values
 from leaderboards.plots import style
 from leaderboards.runs import Run
 from leaderboards.table import Table
@@ -34,7 +34,7 @@ def header(runs: Sequence[Run]) -> str:
             [
                 run.name,
                 run.model,
-                ", ".join(arm_label(str(arm)) for arm in info.get("arms") or []),
+                ", ".join(run.arm_info(arm)[0] for arm in run.arms if arm != "base"),
                 str(info.get("iterations", "")),
                 ", ".join(map(str, info.get("seeds") or [])),
                 str(info.get("data") or _in_config(info, "data")),
@@ -92,8 +92,7 @@ def main_table(frame: pd.DataFrame, store: ItemStore) -> Table:
     layout = LAYOUTS["iterations"]
     table = build_table(frame, layout, store)
     models = [model for model in frame["model"].unique() if published_model(str(model))]
-    losses = [str(loss) for loss in frame["loss"].unique() if loss]
-    return beside(table, layout, losses) if models else table
+    return with_published_values(table, layout) if models else table
 
 
 def tables(frame: pd.DataFrame, main: Table, store: ItemStore) -> str:
@@ -110,7 +109,7 @@ def tables(frame: pd.DataFrame, main: Table, store: ItemStore) -> str:
 def _worth(frame: pd.DataFrame) -> list[str]:
     """Names of layouts that would show more than the iterations table does."""
     arms, settings = set(frame["arm"]), set(frame["setting"])
-    ablated = bool(arms & {"without-w", "without-g", "without-w-g", "pbaa-generator"})
+    ablated = bool(arms & set(LAYOUTS["ablation"].arms) - {"sso", "sso-joint", "pbaa"})
     checks = {
         "summary": len(arms) > 1,
         "ablation": ablated,

@@ -283,7 +283,7 @@ def test_latex_compiles(run, tmp_path):
     tables = [
         render_table([run], format="latex", against="paper", paper_model="Qwen2-7B-Instruct"),
         render_table([hostile], format="latex"),
-        *(latex.render_table(paper_table(name)) for name in PAPER_TABLES),
+        *(latex.render(paper_table(name)) for name in PAPER_TABLES),
     ]
     head = r"\documentclass{article}\usepackage{booktabs,amssymb,graphicx}\begin{document}"
     body = "\n\\clearpage\n".join(tables)
@@ -295,7 +295,7 @@ def test_latex_compiles(run, tmp_path):
 
 
 def test_unknown_names_list_the_known_ones(run):
-    with pytest.raises(UserError, match="no table layout 'sumary'; known: iterations"):
+    with pytest.raises(UserError, match=r"no table layout 'sumary' \(did you mean 'summary'"):
         render_table([run], layout="sumary")
     with pytest.raises(UserError, match="no table format 'pdf'; known: terminal"):
         render_table([run], format="pdf")

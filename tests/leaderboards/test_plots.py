@@ -19,6 +19,8 @@ from leaderboards.plots.training import spending
 from leaderboards.runs import read_runs
 from tests.leaderboards.example_runs import add_eval, demo_run, start_run, write_stage
 
+SSO = ("tiny", "sso", "ipo")
+
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
@@ -74,8 +76,8 @@ def test_log_probabilities_become_gaps(tmp_path):
 
 def test_cost_is_summed_up_to_an_iteration(run):
     spent = spending(read_runs([run]))
-    assert spent["sso", 1] == pytest.approx((100.0, 0.04))
-    assert spent["sso", 3] == pytest.approx((300.0, 0.12))
+    assert spent[SSO, 1] == pytest.approx((100.0, 0.04))
+    assert spent[SSO, 3] == pytest.approx((300.0, 0.12))
     axis = cost_figure(load_runs([run]), read_runs([run])).axes[0]
     assert lines(axis)["PBAA"].get_xdata().tolist() == pytest.approx([100 / 60, 200 / 60, 5.0])
 
@@ -93,7 +95,7 @@ def test_several_seeds_are_averaged(tmp_path):
         (policy / "curve.jsonl").write_text(f'{{"step": 1, "loss": {loss}}}\n')
         add_eval(run, "gsm8k", [1, 0, 1, 0], arm="sso", iteration=1, seed=seed, folder=f"s{seed}")
     read, frame = read_runs([run]), load_runs([run])
-    assert spending(read)["sso", 1] == (180.0, 0.0)
+    assert spending(read)[SSO, 1] == (180.0, 0.0)
     drawn = lines(policyness_figure(frame, read).axes[1])
     assert drawn["SSO chosen"].get_ydata() == [-1.5]
     assert lines(curves_figure(read).axes[0])["SSO 1 policy"].get_ydata() == [3.0]

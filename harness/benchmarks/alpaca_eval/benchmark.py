@@ -21,7 +21,7 @@ from harness.benchmarks.alpaca_eval.files import (
 from harness.benchmarks.alpaca_eval.length_control import GLMS, neutral_rows
 from harness.benchmarks.alpaca_eval.scoring import NAME, Judged, outcome
 from harness.benchmarks.answers_file import read_outputs, text_hash, write_outputs
-from harness.benchmarks.base import EvalRequest, Outcome, Workload
+from harness.benchmarks.base import EvalRequest, Outcome, Workload, questions_in
 from harness.benchmarks.item_subset import draw
 from harness.benchmarks.judged import (
     Header,
@@ -35,6 +35,7 @@ from harness.benchmarks.judged import (
 )
 from harness.data.sources import DataSource
 from harness.errors import DataError, ProtocolError
+from leaderboards.benchmark_info import BenchmarkInfo, InfoColumn
 
 if TYPE_CHECKING:
     from harness.engines.base import Engine
@@ -102,9 +103,18 @@ class AlpacaEval:
     """See the module; the folder's README has protocol, reference points and changelog."""
 
     name = NAME
-    title = "AlpacaEval 2.0"
+    info = BenchmarkInfo(
+        "AlpacaEval 2.0",
+        (
+            InfoColumn("length", "Len", 10, "length", better=0, item_metrics=("characters",)),
+            InfoColumn("ae2_lc", "AE2", 20, "lc_win_rate", item_metrics=("win_rate", "preference")),
+            InfoColumn("ae2_wr", "AE2 WR", 80, "win_rate", item_metrics=("preference",)),
+        ),
+        minimum_effect=5.0,
+        spread=35.5,
+    )
     needs_judge = True
-    gated = False
+    questions = staticmethod(questions_in(*BASELINE_FILES, text="instruction"))
 
     def fingerprint(self, request: EvalRequest) -> str:
         """Hash of the data that this request reads."""

@@ -8,7 +8,7 @@ stored scrambled, prompts as hashes only. README.md has the protocols and the ch
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from harness.benchmarks.aggregate import Grade
@@ -20,9 +20,10 @@ from harness.benchmarks.gpqa.extraction import (
     option_order,
     strict,
 )
-from harness.data.gpqa_archive import gpqa_file, read_gpqa
+from harness.data.gpqa_archive import ARCHIVE, gpqa_file, read_gpqa, read_member
 from harness.data.sources import DataSource
 from harness.errors import DataError, ProtocolError
+from leaderboards.benchmark_info import BenchmarkInfo, InfoColumn
 
 ANSWERS = ("Correct Answer", "Incorrect Answer 1", "Incorrect Answer 2", "Incorrect Answer 3")
 FIELDS = ("Record ID", "Question", *ANSWERS)
@@ -111,15 +112,39 @@ def saved(row: Mapping[str, Any]) -> Answer:
     return Answer({"answer": str(row.get("answer", "")).strip("()")}, str(text or ""))
 
 
+QUESTION_FILES = ("gpqa/gpqa_main.csv", "gpqa/gpqa_diamond.csv")
+
+
+def questions(data: DataSource) -> Iterator[tuple[str, str]]:
+    """Id and text of every question of the largest set that is present."""
+    extended, archive = data.find("gpqa/gpqa_extended.csv"), data.find(ARCHIVE)
+    if extended is not None:
+        rows = data.rows("gpqa/gpqa_extended.csv", required=("Question",))
+    elif archive is not None:
+        rows = read_member(archive, "extended")
+    elif data.find(*QUESTION_FILES):
+        rows = data.rows(*QUESTION_FILES, required=("Question",))
+    else:
+        return
+    for number, row in enumerate(rows):
+        yield str(row.get("Record ID", number)), str(row["Question"])
+
+
 BENCHMARK = ObjectiveBenchmark(
     name="gpqa",
-    title="GPQA",
+    info=BenchmarkInfo(
+        "GPQA",
+        (InfoColumn("gpqa", "GPQA", 40),),
+        minimum_effect=10.0,
+        spread=50.0,
+        gated=True,
+    ),
     folder="gpqa",
     read=read,
     examples=examples,
     grade=grade,
     files=files,
+    questions=questions,
     saved=saved,
     changes={"process_docs": None, "training_split": None},
-    gated=True,
 )

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.benchmarks.aggregate import Grade
 from harness.benchmarks.answer_key import Answer, Item, ObjectiveBenchmark, Settings
+from harness.benchmarks.base import questions_in
 from harness.benchmarks.gsm8k.extraction import (
     after_answer_colon,
     final_number,
@@ -22,6 +23,7 @@ from harness.benchmarks.gsm8k.extraction import (
 )
 from harness.data.sources import DataSource
 from harness.errors import DataError
+from leaderboards.benchmark_info import BenchmarkInfo, InfoColumn
 
 if TYPE_CHECKING:
     from harness.benchmarks.lm_eval_bridge import TaskScorer
@@ -112,11 +114,17 @@ def saved(row: Mapping[str, Any]) -> Answer:
 
 BENCHMARK = ObjectiveBenchmark(
     name="gsm8k",
-    title="GSM8K",
+    info=BenchmarkInfo(
+        "GSM8K",
+        (InfoColumn("gsm8k", "GSM8K", 70),),
+        minimum_effect=4.0,
+        spread=39.0,
+    ),
     folder="gsm8k",
     read=read,
     examples=examples,
     grade=grade,
     files=files,
+    questions=questions_in(TEST, text="question"),
     saved=saved,
 )

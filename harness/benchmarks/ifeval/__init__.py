@@ -14,9 +14,11 @@ from typing import Any
 
 from harness.benchmarks.aggregate import Grade
 from harness.benchmarks.answer_key import Answer, Item, ObjectiveBenchmark, Settings
+from harness.benchmarks.base import questions_in
 from harness.benchmarks.ifeval.punkt import ensure_punkt
 from harness.data.sources import DataSource
 from harness.errors import DataError
+from leaderboards.benchmark_info import BenchmarkInfo, InfoColumn
 
 FILE = "ifeval/input_data.jsonl"
 FIELDS = ("key", "prompt", "instruction_id_list", "kwargs")
@@ -117,12 +119,18 @@ def saved(row: Mapping[str, Any]) -> Answer:
 
 BENCHMARK = ObjectiveBenchmark(
     name="ifeval",
-    title="IFEval",
+    info=BenchmarkInfo(
+        "IFEval",
+        (InfoColumn("ifeval", "IFEval", 100),),
+        minimum_effect=6.0,
+        spread=42.0,
+    ),
     folder="ifeval",
     read=read,
     examples=examples,
     grade=grade,
     files=files,
+    questions=questions_in("ifeval/input_data.jsonl", text="prompt", item_id="key"),
     saved=saved,
     changes={"doc_to_target": "", "process_results": None},
 )

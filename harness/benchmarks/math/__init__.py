@@ -14,9 +14,11 @@ from typing import Any
 
 from harness.benchmarks.aggregate import Grade
 from harness.benchmarks.answer_key import Answer, Item, ObjectiveBenchmark, Settings
+from harness.benchmarks.base import questions_in
 from harness.data.boxed import last_boxed
 from harness.data.sources import DataSource
 from harness.errors import DataError, ProtocolError
+from leaderboards.benchmark_info import BenchmarkInfo, InfoColumn
 
 SETS = {"math_500": "math/math_500.jsonl", "full": "math/math_test_5000.jsonl"}
 FIELDS = ("problem", "solution", "answer", "unique_id", "level")
@@ -104,11 +106,19 @@ def saved(row: Mapping[str, Any]) -> Answer:
 
 BENCHMARK = ObjectiveBenchmark(
     name="math",
-    title="MATH",
+    info=BenchmarkInfo(
+        "MATH",
+        (InfoColumn("math", "MATH", 60),),
+        minimum_effect=2.5,
+        spread=49.0,
+    ),
     folder="minerva_math",
     read=read,
     examples=examples,
     grade=grade,
     files=files,
+    questions=questions_in(
+        "math/math_test_5000.jsonl", "math/math_500.jsonl", text="problem", item_id="unique_id"
+    ),
     saved=saved,
 )

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from harness.benchmarks.aggregate import Grade
 from harness.benchmarks.answer_key import Answer, Item, ObjectiveBenchmark, Settings
+from harness.benchmarks.base import questions_in
 from harness.benchmarks.mmlu.extraction import LETTERS, letter
 from harness.data.sources import DataSource
 from harness.errors import DataError
+from leaderboards.benchmark_info import BenchmarkInfo, InfoColumn
 
 if TYPE_CHECKING:
     from harness.benchmarks.lm_eval_bridge import TaskScorer
@@ -104,11 +106,17 @@ def saved(row: Mapping[str, Any]) -> Answer:
 
 BENCHMARK = ObjectiveBenchmark(
     name="mmlu",
-    title="MMLU",
+    info=BenchmarkInfo(
+        "MMLU",
+        (InfoColumn("mmlu", "MMLU", 90),),
+        minimum_effect=1.5,
+        spread=47.0,
+    ),
     folder="mmlu/default",
     read=read,
     examples=examples,
     grade=grade,
     files=files,
+    questions=questions_in("mmlu/test.jsonl", text="question"),
     saved=saved,
 )

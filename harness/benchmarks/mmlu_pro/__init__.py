@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from harness.benchmarks.aggregate import Grade
 from harness.benchmarks.answer_key import Answer, Item, ObjectiveBenchmark, Settings
+from harness.benchmarks.base import questions_in
 from harness.benchmarks.mmlu_pro.extraction import LETTERS, official
 from harness.data.sources import DataSource
 from harness.errors import DataError
+from leaderboards.benchmark_info import BenchmarkInfo, InfoColumn
 
 if TYPE_CHECKING:
     from harness.benchmarks.lm_eval_bridge import TaskScorer
@@ -132,11 +134,17 @@ def saved(row: Mapping[str, Any]) -> Answer:
 
 BENCHMARK = ObjectiveBenchmark(
     name="mmlu_pro",
-    title="MMLU-Pro",
+    info=BenchmarkInfo(
+        "MMLU-Pro",
+        (InfoColumn("mmlu_pro", "MMLU-Pro", 50),),
+        minimum_effect=1.5,
+        spread=47.0,
+    ),
     folder="mmlu_pro",
     read=read,
     examples=examples,
     grade=grade,
     files=files,
+    questions=questions_in("mmlu_pro/test.jsonl", text="question", item_id="question_id"),
     saved=saved,
 )

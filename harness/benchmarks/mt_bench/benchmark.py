@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from groundwork.sampling_params import SamplingParams
 from harness.benchmarks.answers_file import read_outputs, text_hash, write_outputs
-from harness.benchmarks.base import EvalRequest, Outcome, Workload
+from harness.benchmarks.base import EvalRequest, Outcome, Workload, questions_in
 from harness.benchmarks.item_subset import draw
 from harness.benchmarks.judged import (
     Header,
@@ -36,6 +36,7 @@ from harness.benchmarks.mt_bench.files import (
 )
 from harness.benchmarks.mt_bench.scoring import NAME, RatedTurn, item_id, outcome
 from harness.errors import ProtocolError
+from leaderboards.benchmark_info import BenchmarkInfo, InfoColumn
 
 if TYPE_CHECKING:
     from harness.engines.base import Engine, Message
@@ -90,9 +91,15 @@ class MtBench:
     """See the module; the folder's README has protocol, reference points and changelog."""
 
     name = NAME
-    title = "MT-Bench"
+    info = BenchmarkInfo(
+        "MT-Bench",
+        (InfoColumn("mt_bench", "MT", 30, "average", item_metrics=("rating", "score")),),
+        minimum_effect=0.8,
+        spread=2.3,
+        design_effect=1.4,
+    )
     needs_judge = True
-    gated = False
+    questions = staticmethod(questions_in(QUESTIONS, text="turns", item_id="question_id"))
 
     def fingerprint(self, request: EvalRequest) -> str:
         """Hash of the data that this request reads, the judge's prompts included."""

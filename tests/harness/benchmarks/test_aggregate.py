@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.benchmarks import NAMES, all_protocols, get_benchmark, load_protocol
+from harness.benchmarks import BENCHMARKS, all_protocols, get_benchmark, load_protocol
 from harness.benchmarks.aggregate import Grade, Header, outcome, protocol_id, weighted_mean
 from harness.benchmarks.item_subset import draw
 from harness.errors import ProtocolError
@@ -74,7 +74,7 @@ def test_a_limit_keeps_every_stratum_its_share_and_is_the_same_every_time() -> N
 
 def test_every_benchmark_has_the_named_protocols_and_every_file_loads() -> None:
     found = {(spec.benchmark, spec.name.split("/")[1]) for spec in all_protocols()}
-    for name in NAMES:
+    for name in BENCHMARKS:
         assert {(name, "community"), (name, "paper"), (name, "quick")} <= found
         assert "reduced-protocol" in load_protocol(name, "quick").marks
         assert "reconstruction" in load_protocol(name, "paper").marks

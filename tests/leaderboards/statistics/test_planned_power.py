@@ -2,7 +2,12 @@
 
 import pytest
 
-from leaderboards import prospect
+from harness.benchmarks import get_benchmark
+from leaderboards import prospect as prospect_of
+
+
+def prospect(benchmark, items, **settings):
+    return prospect_of(get_benchmark(benchmark).info, items, **settings)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,77 @@
+"""Facts of figures that carry none: the paper's, and runs made before scores and runs carried them.
+
+Nothing new is added here: a benchmark states its facts itself (``harness.benchmarks``), and so does
+an arm (``sso.arms``).
+"""
+
+from __future__ import annotations
+
+from leaderboards.benchmark_info import BenchmarkInfo, InfoColumn, ScoreInfo
+
+BENCHMARKS: dict[str, BenchmarkInfo] = {
+    "alpaca_eval": BenchmarkInfo(
+        "AlpacaEval 2.0",
+        (
+            InfoColumn("length", "Len", 10, "length", better=0, item_metrics=("characters",)),
+            InfoColumn("ae2_lc", "AE2", 20, "lc_win_rate", item_metrics=("win_rate", "preference")),
+            InfoColumn("ae2_wr", "AE2 WR", 80, "win_rate", item_metrics=("preference",)),
+        ),
+        minimum_effect=5.0,
+    ),
+    "mt_bench": BenchmarkInfo(
+        "MT-Bench",
+        (InfoColumn("mt_bench", "MT", 30, "average", item_metrics=("rating", "score")),),
+        minimum_effect=0.8,
+    ),
+    "gpqa": BenchmarkInfo("GPQA", (InfoColumn("gpqa", "GPQA", 40),), 10.0, gated=True),
+    "mmlu_pro": BenchmarkInfo("MMLU-Pro", (InfoColumn("mmlu_pro", "MMLU-Pro", 50),), 1.5),
+    "math": BenchmarkInfo("MATH", (InfoColumn("math", "MATH", 60),), 2.5),
+    "gsm8k": BenchmarkInfo("GSM8K", (InfoColumn("gsm8k", "GSM8K", 70),), 4.0),
+    "mmlu": BenchmarkInfo("MMLU", (InfoColumn("mmlu", "MMLU", 90),), 1.5),
+    "ifeval": BenchmarkInfo("IFEval", (InfoColumn("ifeval", "IFEval", 100),), 6.0),
+    "pair_accuracy": BenchmarkInfo(
+        "Pair accuracy",
+        (InfoColumn("pair_accuracy", "Pair acc.", 110, "accuracy", item_metrics=("correct",)),),
+        8.0,
+        kind="pairs",
+    ),
+    "rewardbench": BenchmarkInfo(
+        "RewardBench",
+        (
+            InfoColumn("average", "Average", 200, "average"),
+            InfoColumn("chat", "Chat", 201, "chat"),
+            InfoColumn("chat_hard", "Chat Hard", 202, "chat_hard"),
+            InfoColumn("safety", "Safety", 203, "safety"),
+            InfoColumn("reasoning", "Reasoning", 204, "reasoning"),
+        ),
+    ),
+}
+
+ARMS: dict[str, tuple[str, int]] = {
+    "base": ("base", -1),
+    "ultrafeedback": ("UltraFeedback", 10),
+    "pbaa": ("PBAA", 20),
+    "pbaa-generator": ("PBAA generator", 30),
+    "sso-joint": ("SSO (joint)", 40),
+    "sso": ("SSO", 50),
+    "without-w": ("SSO w/o W", 60),
+    "without-g": ("SSO w/o G", 70),
+    "without-w-g": ("SSO w/o W, G", 80),
+    "skywork": ("Skywork", 200),
+    "skywork+synthetic": ("Skywork + synthetic", 201),
+    "skywork+ultrafeedback": ("Skywork + UltraFeedback", 202),
+}
+"""Arm to (title, place in a table), for runs whose ``run.json`` states neither."""
+
+
+def score_info(benchmark: str, metric: str, headline: bool) -> ScoreInfo:
+    """The facts of a score that carries none; an unknown benchmark is shown under its own name."""
+    info = BENCHMARKS.get(benchmark) or BenchmarkInfo(
+        benchmark, (InfoColumn(benchmark, benchmark),)
+    )
+    return info.of_score(metric, headline)
+
+
+def arm_info(arm: str) -> tuple[str, int]:
+    """(title, place) of an arm of an older run; an unknown one is shown under its own name, last."""
+    return ARMS.get(arm, (arm, 1000))
