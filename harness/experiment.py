@@ -68,7 +68,7 @@ def describe_run(folder: RunFolder, prepared: Prepared) -> None:
             "model_source": prepared.inputs.model.source,
             "data": prepared.inputs.data.label,
             "arms": list(config.methods) if config.effective_iterations else [],
-            "arm_info": {name: _arm_info(name) for name in config.methods},
+            "arm_info": _arm_info(config),
             "iterations": config.effective_iterations,
             "seeds": list(config.seeds),
             "benchmarks": list(config.benchmarks),
@@ -78,10 +78,12 @@ def describe_run(folder: RunFolder, prepared: Prepared) -> None:
     )
 
 
-def _arm_info(name: str) -> dict[str, Any]:
-    """What tables, plots and the report need to know of an arm."""
-    arm = get_arm(name)
-    return {"title": arm.title, "order": arm.order, "ablation": arm.ablation}
+def _arm_info(config: RunConfig) -> dict[str, dict[str, Any]]:
+    """What tables, plots and the report need to know of each arm."""
+    return {
+        arm.name: {"title": arm.title, "order": arm.order, "ablation": arm.ablation}
+        for arm in map(get_arm, config.methods)
+    }
 
 
 def watch_judge(folder: RunFolder, prepared: Prepared, reporter: Reporter) -> None:

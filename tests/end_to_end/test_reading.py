@@ -26,7 +26,7 @@ PLACES = [
     ["check", "RUN", "--baseline", "RUN", "--junit", "FILE/j.xml"],
 ]
 NAMES = [
-    (["table", "RUN", "--layout", "iteratoins"], "known: iterations"),
+    (["table", "RUN", "--layout", "iteratoins"], "did you mean 'iterations'"),
     (["check", "RUN", "--baseline", "RUN", "--arm", "ssso"], "it has base"),
     (["check", "RUN", "--baseline", "RUN", "--effect", "gsm9k=3"], "they have gsm8k"),
     (["check", "RUN", "--baseline", "none.json"], "no such baseline"),
@@ -49,17 +49,17 @@ def test_a_place_that_cannot_be_written_is_one_line(
     assert file.read_text() == "kept"
 
 
-@pytest.mark.parametrize(("words", "told"), NAMES, ids=lambda words: words[-1])
+@pytest.mark.parametrize(("words", "message"), NAMES, ids=lambda words: words[-1])
 def test_a_name_that_nobody_has_is_one_line(
     call: Call,
     run: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     words: list[str],
-    told: str,
+    message: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     done = call(*[word.replace("RUN", str(run)) for word in words])
     assert done.code == 2
-    assert told in done.err
+    assert message in done.err
     assert len(done.err.splitlines()) == 1

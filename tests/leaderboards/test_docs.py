@@ -24,14 +24,13 @@ def command_lines(path):
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_commands_and_options_exist(page):
     import typer
-    from harness.cli.app import app
 
-    from harness.cli import commands  # noqa: F401  (registers the commands)
+    from harness.cli.main import application
 
     found = command_lines(page)
     assert found
     for line in found:
-        command = typer.main.get_command(app)
+        command = typer.main.get_command(application())
         for word in line.split()[1:]:
             if not hasattr(command, "commands"):
                 break
