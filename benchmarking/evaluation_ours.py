@@ -77,7 +77,7 @@ def score_alpaca_eval(asked: EvalRequest, folder: Path) -> float:
 
     from harness.benchmarks.alpaca_eval.benchmark import comparison, prepare
     from harness.benchmarks.answers_file import read_outputs
-    from judges import open_judge
+    from judges import JudgeSettings, open_judge
 
     started = time.perf_counter()
     drawn = prepare(asked).instructions
@@ -85,7 +85,7 @@ def score_alpaca_eval(asked: EvalRequest, folder: Path) -> float:
     store = folder / "verdicts.sqlite"
     fill(store, [comparison(*both) for both in zip(drawn, rows, strict=True)])
     filling = time.perf_counter() - started
-    judge = open_judge(JUDGE, store=store, offline=True)
+    judge = open_judge(JudgeSettings(JUDGE, offline=True), store)
     get_benchmark("alpaca_eval").score(asked, folder, judge)
     return filling
 

@@ -125,16 +125,18 @@ def comparisons(n: int) -> Iterator[Any]:
 # The clients, each printing seconds for n verdicts
 
 
-def ours(url: str, n: int, limit: int, **options: int) -> float:
+def ours(url: str, n: int, limit: int, concurrency: int = 0) -> float:
     """Cold start: empty store; told the limit, as the other clients are."""
-    import openai  # noqa: F401  (imports are not what is measured)
+    import aiohttp  # noqa: F401  (imports are not what is measured)
 
-    from judges import open_judge
+    from judges import JudgeSettings, open_judge
+    from judges.client import ClientSettings
 
     items = list(comparisons(n))
-    options = options or {"concurrency": limit}
+    settings = ClientSettings(concurrency=concurrency or limit)
     with tempfile.TemporaryDirectory() as folder:
-        judge = open_judge(MODEL, base_url=url, store=Path(folder) / "v.sqlite", **options)
+        store = Path(folder) / "v.sqlite"
+        judge = open_judge(JudgeSettings(MODEL, url, client=settings), store)
         began = time.perf_counter()
         verdicts = judge.preferences(items)
         seconds = time.perf_counter() - began
@@ -212,14 +214,14 @@ def fastchat(url: str, n: int, limit: int) -> float:
 
 def cached_read(n: int) -> float:
     """Seconds in which a judge gives n verdicts that its store holds."""
-    from judges import open_judge
+    from judges import JudgeSettings, open_judge
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "v.sqlite"
         items = list(comparisons(n))
         fill(path, items)
         began = time.perf_counter()
-        verdicts = open_judge(MODEL, store=path, offline=True).preferences(items)
+        verdicts = open_judge(JudgeSettings(MODEL, offline=True), path).preferences(items)
         seconds = time.perf_counter() - began
     assert all(v.cached and v.state == "ok" for v in verdicts)
     return seconds
@@ -233,18 +235,7 @@ def fill(path: Path, items: Iterable[Any]) -> None:
     store, rows = VerdictStore(path), []
     for item in items:
         request = weighted_preference.request(item)
-        rows.append(
-            StoredReply(
-                key=request.key(MODEL),
-                judge=MODEL,
-                served=MODEL,
-                protocol=request.protocol,
-                attempt=0,
-                request={"messages": list(request.messages), "params": dict(request.params)},
-                reply=ANSWER,
-                tags=request.tags,
-            )
-        )
+        rows.append(StoredReply.of(request, MODEL, ANSWER))
         if len(rows) == 1000:
             store.put(rows)
             rows = []
@@ -254,20 +245,13 @@ def fill(path: Path, items: Iterable[Any]) -> None:
 
 def peak_memory(path: Path, n: int) -> float:
     """Peak resident MB of this process after n stored verdicts have streamed through the client."""
-    from judges.client import Client
+    from judges.client import Client, Server
     from judges.prices import Budget
     from judges.protocols import weighted_preference
     from judges.store import VerdictStore
 
     async def stream() -> int:
-        client = Client(
-            MODEL,
-            base_url=None,
-            api_key="none",
-            judge=MODEL,
-            store=VerdictStore(path),
-            budget=Budget(None),
-        )
+        client = Client(Server(MODEL), MODEL, VerdictStore(path), Budget(None))
         requests = (weighted_preference.request(item) for item in comparisons(n))
         return sum([1 async for answer in client.ask(requests) if answer.cached])
 

@@ -83,21 +83,22 @@ class Resources:
     def judge(self) -> Judge:
         """The configured judge; the ``local`` one reads the starting policy."""
         if self._judge is None:
-            from judges import open_judge
+            from judges import JudgeSettings, open_judge
+            from judges.client import ClientSettings
 
             settings = self.config.judge
             local = settings.name == "local"
-            self._judge = open_judge(
+            asked = JudgeSettings(
                 settings.name,
-                engine=LazyEngine(self, self.model.path) if local else None,
-                base_url=settings.base_url,
-                store=verdict_store(),
+                settings.base_url,
                 max_cost=settings.max_cost,
                 max_calls=settings.max_calls,
-                concurrency=settings.concurrency,
-                prompts=self.data.find("mt_bench/judge_prompts.jsonl"),
                 scope=self.run_id,
+                prompts=self.data.find("mt_bench/judge_prompts.jsonl"),
+                client=ClientSettings(concurrency=settings.concurrency),
             )
+            engine = LazyEngine(self, self.model.path) if local else None
+            self._judge = open_judge(asked, verdict_store(), engine=engine)
         return self._judge
 
     def release(self) -> None:

@@ -26,10 +26,9 @@ from judges.base import TextEngine
 from judges.errors import JudgeError
 from judges.records import Comparison, Rating, Verdict
 from judges.request import JudgeRequest, Message, text_digest
+from judges.settings import DEFAULT_READING, LocalReading
 from judges.store import StoredReply, VerdictStore
 
-LocalReading = Literal["contrast", "letters", "likelihood"]
-DEFAULT_READING: LocalReading = "contrast"
 GOOD = "You are an expert who answers correctly, helpfully and completely, and does just what is asked."
 BAD = "You are a careless assistant who answers wrongly, unhelpfully and beside the point."
 QUESTION_CHARACTERS = 300
@@ -208,7 +207,7 @@ class LocalJudge:
                 [probes[i].chat() for i in part], [probes[i].continuation for i in part]
             )
             rows = [
-                self._row(keys[i], requests[i], result.total, result.tokens)
+                self._row(requests[i], result.total, result.tokens)
                 for i, result in zip(part, found, strict=True)
             ]
             self._store.put(rows)
@@ -217,17 +216,9 @@ class LocalJudge:
             self._progress(done, len(keys))
         return [(known[key]["total"], known[key]["tokens"]) for key in keys]
 
-    def _row(self, key: str, request: JudgeRequest, total: float, tokens: int) -> StoredReply:
-        return StoredReply(
-            key=key,
-            judge=self.snapshot,
-            served=self.snapshot,
-            protocol=request.protocol,
-            attempt=0,
-            request={"messages": list(request.messages), "params": dict(request.params)},
-            reply={"total": float(total), "tokens": int(tokens)},
-            origin="local",
-        )
+    def _row(self, request: JudgeRequest, total: float, tokens: int) -> StoredReply:
+        reply = {"total": float(total), "tokens": int(tokens)}
+        return StoredReply.of(request, self.snapshot, reply, origin="local")
 
     def _verdict(
         self,

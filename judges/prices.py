@@ -92,8 +92,8 @@ class Budget:
     """Dollars and calls that may still be spent, counting what is in flight.
 
     ``reserve`` takes the most that a request can cost before it is sent; ``settle`` replaces that by
-    what it did cost. What was already spent under the same scope (a run that was killed and is
-    resumed) is passed in.
+    the true cost. ``spent``: calls and dollars already booked under the same scope (a run that was
+    killed and is resumed).
     """
 
     def __init__(
@@ -102,14 +102,12 @@ class Budget:
         *,
         max_cost: float | None = None,
         max_calls: int | None = None,
-        spent_calls: int = 0,
-        spent_cost: float = 0.0,
+        spent: tuple[int, float] = (0, 0.0),
     ) -> None:
         self.price = price
         self.max_cost = max_cost
         self.max_calls = max_calls
-        self.calls = spent_calls
-        self.cost = spent_cost
+        self.calls, self.cost = spent
         self.reserved_calls = 0
         self.reserved_cost = 0.0
 

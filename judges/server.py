@@ -7,12 +7,12 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from judges.agreement import remembered_agreements
-from judges.client import Client, ClientSettings, Failure
-from judges.client.batch import BatchDesk
+from judges.client import Client, Failure, RequestStats, Server
+from judges.client.batch import BatchClient
+from judges.client.limiter import AdaptiveLimiter
 from judges.credentials import OFFICIAL_URL, find_key, public_url
 from judges.errors import JudgeError
 from judges.prices import EXPECTED_COMPLETION_TOKENS, Budget, load_prices
@@ -20,84 +20,45 @@ from judges.prompts import prompt_book
 from judges.protocols import pairwise, rating, weighted_preference
 from judges.records import Comparison, Rating, Verdict
 from judges.reply import read_reply
+from judges.settings import JudgeSettings
 from judges.store import VerdictStore
-from judges.verdict_source import Asking
+from judges.verdict_source import VerdictSource
 
 
 class ServerJudge:
-    """A model asked through the OpenAI API; see ``open_judge`` for the common settings.
-
-    Args:
-        letters: how weighted preferences are read. ``logprobs`` is AlpacaEval 2.0's way;
-            ``parsed`` reads the written letter of a judge without log-probabilities, under another
-            protocol id.
-        scope: label under which the spend counts against the budget, across restarts of a run.
-        prices: a price table in place of the shipped one.
-        offline: send nothing; a verdict that is not in the store is an error.
-        batch: hand requests in through the provider's batch API (half the price, up to a day);
-            ``batch_poll_s`` seconds between looks at it. ``check`` still asks directly.
-        client: patience and back-off.
-        progress: called with (done, total) verdicts.
-    """
+    """A model asked through the OpenAI API; ``progress`` is called with (done, total) verdicts."""
 
     comparable = True
 
     def __init__(
         self,
-        name: str,
-        *,
+        settings: JudgeSettings,
         store: VerdictStore,
-        base_url: str | None = None,
-        max_cost: float | None = None,
-        max_calls: int | None = None,
-        concurrency: int = 128,
-        prompts: Path | None = None,
-        prices: Path | None = None,
-        letters: weighted_preference.Letters = "logprobs",
-        scope: str = "",
-        offline: bool = False,
-        batch: bool = False,
-        batch_poll_s: float = 30.0,
-        client: ClientSettings | None = None,
+        *,
         progress: Callable[[int, int], None] = lambda done, total: None,
     ) -> None:
-        base_url = base_url or os.environ.get("OPENAI_BASE_URL") or None
-        self.name = name
+        self.settings = settings
+        self.name = settings.name
         self.store = store
-        self.letters = letters
-        self.offline = offline
-        self._book = prompt_book(prompts)
+        self.letters = settings.letters
+        base_url = settings.base_url or os.environ.get("OPENAI_BASE_URL") or None
+        self._book = prompt_book(settings.prompts)
         self._url = public_url(base_url or OFFICIAL_URL)
         official = self._url == OFFICIAL_URL
-        identity = name if official else f"{name}@{self._url.partition('://')[2]}"
-        table = load_prices(prices)
-        priced = not offline and (official or max_cost is not None)
-        price = table.need(name) if priced else table.find(name)
-        calls, cost = store.spent(scope) if scope else (0, 0.0)
-        self.budget = Budget(
-            price if official or max_cost is not None else None,
-            max_cost=max_cost,
-            max_calls=max_calls,
-            spent_calls=calls,
-            spent_cost=cost,
-        )
+        self.budget = _budget(settings, store, official)
         self._client = Client(
-            name,
-            base_url=base_url,
-            api_key="" if offline else find_key(base_url),
-            judge=identity,
-            store=store,
-            budget=self.budget,
-            concurrency=concurrency,
-            settings=client,
-            scope=scope,
-        )
-        self._asking = Asking(
-            self._client,
+            Server(settings.name, base_url, "" if settings.offline else find_key(base_url)),
+            settings.name if official else f"{settings.name}@{self._url.partition('://')[2]}",
             store,
-            offline=offline,
+            self.budget,
+            settings=settings.client,
+            scope=settings.scope,
+        )
+        self._source = VerdictSource(
+            self._client,
+            offline=settings.offline,
             progress=progress,
-            batch=BatchDesk(self._client, poll_s=batch_poll_s) if batch else None,
+            batch=BatchClient(self._client) if settings.batch else None,
         )
 
     @property
@@ -108,7 +69,7 @@ class ServerJudge:
     @property
     def snapshot(self) -> str:
         """The judge's exact name: ours, and the server's own for it where that says more."""
-        return self._asking.snapshot
+        return self._source.snapshot
 
     # Asking
 
@@ -119,20 +80,20 @@ class ServerJudge:
         """
         _distinct([c.item_id for c in comparisons])
         alike = {i for i, c in enumerate(comparisons) if c.output_1 == c.output_2}
-        asked = [i for i in range(len(comparisons)) if i not in alike]
+        unequal = [i for i in range(len(comparisons)) if i not in alike]
         requests = [
             weighted_preference.request(comparisons[i], seed=seed, letters=self.letters)
-            for i in asked
+            for i in unequal
         ]
-        answers = self._asking.verdicts(
-            [comparisons[i].item_id for i in asked],
+        answers = self._source.verdicts(
+            [comparisons[i].item_id for i in unequal],
             requests,
             "preference",
             lambda reply: weighted_preference.read(reply, letters=self.letters),
-            [weighted_preference.is_switched(comparisons[i].instruction, seed) for i in asked],
+            [weighted_preference.is_switched(comparisons[i].instruction, seed) for i in unequal],
         )
         self._need_letters(answers)
-        verdicts = dict(zip(asked, answers, strict=True))
+        verdicts = dict(zip(unequal, answers, strict=True))
         for i in alike:
             verdicts[i] = Verdict(
                 item_id=comparisons[i].item_id,
@@ -149,7 +110,7 @@ class ServerJudge:
         """MT-Bench single-answer rating; one re-ask where the reply holds no rating."""
         _distinct([r.item_id for r in ratings])
         requests = [rating.request(r, self._book) for r in ratings]
-        return self._asking.verdicts(
+        return self._source.verdicts(
             [r.item_id for r in ratings],
             requests,
             "rating",
@@ -162,7 +123,7 @@ class ServerJudge:
         """Which output is better, asked in both orders; values are about the outputs as given."""
         _distinct([c.item_id for c in comparisons])
         requests = [r for c in comparisons for r in pairwise.requests(c, self._book)]
-        verdicts = self._asking.verdicts(
+        verdicts = self._source.verdicts(
             [c.item_id for c in comparisons for _ in (0, 1)],
             requests,
             "pairwise",
@@ -181,7 +142,7 @@ class ServerJudge:
         Raises:
             JudgeError: one line saying what is wrong, before any money is spent.
         """
-        if self.offline:
+        if self.settings.offline:
             return
         probe = weighted_preference.request(
             Comparison(item_id="probe", instruction="Say hi.", output_1="Hi.", output_2="No."),
@@ -189,16 +150,16 @@ class ServerJudge:
         )
         # A protocol of its own each time: the answer must come from the server, not the store.
         probe = replace(probe, protocol=f"probe/{self.letters}/{time.time_ns()}")
-        patience = replace(self._client.settings, attempts=2, patience_s=20.0)
-        patient, self._client.settings = self._client.settings, patience
+        usual = self._client.settings
+        self._client.settings = replace(usual, attempts=2, patience_s=20.0)
         try:
-            answer = self._asking.ask([probe], direct=True)[0]
+            answer = self._source.ask([probe], direct=True)[0]
         finally:
-            self._client.settings = patient
+            self._client.settings = usual
         if isinstance(answer.outcome, Failure):
             raise JudgeError(f"{self.identity} at {self._url}: {answer.outcome.error}")
         reply = read_reply(answer.outcome.reply)
-        self._asking.note_change(reply.model)
+        self._source.note_change(reply.model)
         if self.letters == "logprobs" and not reply.top_logprobs:
             raise self._no_logprobs()
 
@@ -206,9 +167,9 @@ class ServerJudge:
         """The same judge, whose verdicts are kept apart under another protocol id: it is asked
         again even where the store has an answer (self-consistency, canary)."""
         other = copy.copy(self)
-        other._asking = copy.copy(self._asking)
-        other._asking.salt = f"/{salt}"
-        other._asking.states = {}
+        other._source = copy.copy(self._source)
+        other._source.salt = f"/{salt}"
+        other._source.states = {}
         return other
 
     def price_of(self, verdict: Verdict) -> float | None:
@@ -224,21 +185,24 @@ class ServerJudge:
         price = self.budget.price
         if price is None:
             return 0.0
-        batch = self._asking.batch is not None
+        batch = self._source.batch is not None
         return price.cost(prompt_tokens, calls * EXPECTED_COMPLETION_TOKENS, batch=batch)
+
+    @property
+    def stats(self) -> RequestStats:
+        """Counts of requests, tries and failures of this judge so far."""
+        return self._client.stats
+
+    @property
+    def limiter(self) -> AdaptiveLimiter:
+        """Requests in flight, and how many there may be."""
+        return self._client.limiter
 
     def spent(self) -> dict[str, Any]:
         """Calls and dollars under this judge's scope, and how the verdicts were obtained."""
-        tally = self._client.tally
-        return {
-            "calls": self.budget.calls,
-            "cost_usd": self.budget.cost,
-            "answered": tally.answered,
-            "cached": tally.cached,
-            "retried": tally.retried,
-            "refused": tally.refused,
-            "failed": tally.failed,
-        }
+        names = ("answered", "cached", "retried", "refused", "failed")
+        counts = {name: getattr(self.stats, name) for name in names}
+        return {"calls": self.budget.calls, "cost_usd": self.budget.cost, **counts}
 
     def describe(self) -> dict[str, Any]:
         """Judge, server, snapshot, protocols, price, spend and states of verdicts; no secrets."""
@@ -247,13 +211,13 @@ class ServerJudge:
             "judge": self.name,
             "server": self._url,
             "snapshot": self.snapshot,
-            "served": dict(self._client.tally.served),
-            "changed_from": self._asking.changed_from,
+            "served": dict(self.stats.served),
+            "changed_from": self._source.changed_from,
             "letters": self.letters,
             "prompts": self._book.protocol,
             "comparable": self.comparable,
             "price_usd_per_million": None if price is None else [price.input, price.output],
-            "states": dict(self._asking.states),
+            "states": dict(self._source.states),
             "agreement": {
                 a.data: {"accuracy": a.accuracy, "interval": a.accuracy_interval, "n": a.n}
                 for a in remembered_agreements(self.store, self.snapshot)
@@ -278,6 +242,24 @@ class ServerJudge:
             "from: name another judge, or read its written letter (letters='parsed', another "
             "protocol)"
         )
+
+
+def _budget(settings: JudgeSettings, store: VerdictStore, official: bool) -> Budget:
+    """The budget with what was spent under its scope before.
+
+    Raises:
+        JudgeError: dollars are to be counted, and the price table lacks the model.
+    """
+    table = load_prices(settings.prices)
+    counted = official or settings.max_cost is not None
+    find = table.need if counted and not settings.offline else table.find
+    price = find(settings.name)
+    return Budget(
+        price if counted else None,
+        max_cost=settings.max_cost,
+        max_calls=settings.max_calls,
+        spent=store.spent(settings.scope) if settings.scope else (0, 0.0),
+    )
 
 
 def _distinct(item_ids: Sequence[str]) -> None:

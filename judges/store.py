@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from judges.errors import JudgeError
+from judges.request import JudgeRequest
 
 VERSION = 1
 SCHEMA = """
@@ -81,6 +82,21 @@ class StoredReply:
     completion_tokens: int = 0
     tags: Mapping[str, Any] | None = None
 
+    @classmethod
+    def of(
+        cls, request: JudgeRequest, judge: str, reply: Mapping[str, Any], **facts: Any
+    ) -> StoredReply:
+        """The reply of a judge to a request, under the request's key; ``facts``: other fields."""
+        return cls(
+            key=request.key(judge),
+            judge=judge,
+            protocol=request.protocol,
+            attempt=request.attempt,
+            request={"messages": list(request.messages), "params": dict(request.params)},
+            reply=reply,
+            **{"served": judge, "tags": request.tags, **facts},
+        )
+
 
 class VerdictStore:
     """The store of one file. Safe for several threads and processes at once.
@@ -119,7 +135,7 @@ class VerdictStore:
 
     @contextmanager
     def _write(self) -> Iterator[sqlite3.Connection]:
-        with self._lock, self._said_plainly():
+        with self._lock, self._naming_the_file():
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield self._db
@@ -130,7 +146,7 @@ class VerdictStore:
                 raise
 
     @contextmanager
-    def _said_plainly(self) -> Iterator[None]:
+    def _naming_the_file(self) -> Iterator[None]:
         """An error of the file (full disk, read-only, damaged) as one line that names it."""
         try:
             yield
@@ -155,7 +171,7 @@ class VerdictStore:
         for start in range(0, len(keys), LOOKUP_CHUNK):
             chunk = list(keys[start : start + LOOKUP_CHUNK])
             marks = ",".join("?" * len(chunk))
-            with self._lock, self._said_plainly():
+            with self._lock, self._naming_the_file():
                 rows = self._db.execute(
                     f"SELECT {columns} FROM replies WHERE key IN ({marks})", chunk
                 ).fetchall()

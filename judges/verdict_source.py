@@ -7,20 +7,19 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from judges.client import Answer, Client, Failure, run_async
-from judges.client.batch import BatchDesk
+from judges.client.batch import BatchClient
 from judges.errors import JudgeError
 from judges.records import Verdict
 from judges.reply import Reading, Reply, read_reply
 from judges.request import JudgeRequest
-from judges.store import VerdictStore
 
 Kind = Literal["preference", "rating", "pairwise"]
 Reader = Callable[[Reply], Reading]
 
 
 @dataclass(frozen=True, slots=True)
-class _Heard:
-    """What is kept of an answer: what was read in it, and its text (an error after a failure).
+class _Parsed:
+    """The part of an answer that its verdict needs: the reading and the text (or the error).
 
     Not the answer: whole replies of thousands of requests would be held for nothing.
     """
@@ -34,7 +33,7 @@ class _Heard:
     cost_usd: float = 0.0
 
 
-class Asking:
+class VerdictSource:
     """How a judge's verdicts are obtained.
 
     Attributes:
@@ -49,14 +48,13 @@ class Asking:
     def __init__(
         self,
         client: Client,
-        store: VerdictStore,
         *,
         offline: bool,
         progress: Callable[[int, int], None],
-        batch: BatchDesk | None = None,
+        batch: BatchClient | None = None,
     ) -> None:
         self.client = client
-        self.store = store
+        self.store = client.store
         self.offline = offline
         self.progress = progress
         self.batch = batch
@@ -64,7 +62,7 @@ class Asking:
         self.states: dict[str, int] = {}
         self.changed_from = ""
         self.snapshot = client.judge
-        self.note_served(store.fact(self._fact()) or "")
+        self.note_served(self.store.fact(self._fact()) or "")
 
     def verdicts(
         self,
@@ -79,23 +77,23 @@ class Asking:
         """Verdicts of requests, in order, with one re-ask of those that could not be read."""
         if self.salt:
             requests = [replace(r, protocol=r.protocol + self.salt) for r in requests]
-        heard: dict[int, _Heard] = {}
+        parsed: dict[int, _Parsed] = {}
 
-        def hear(answer: Answer) -> None:
-            heard[answer.index] = _heard(answer, read)
+        def receive(answer: Answer) -> None:
+            parsed[answer.index] = _parse(answer, read)
 
-        self._each(requests, hear)
-        unread = [i for i in sorted(heard) if heard[i].reading.state == "unparsed"]
+        self._each(requests, receive)
+        unread = [i for i in sorted(parsed) if parsed[i].reading.state == "unparsed"]
         if unread:
 
-            def hear_again(answer: Answer) -> None:
+            def receive_again(answer: Answer) -> None:
                 if not isinstance(answer.outcome, Failure):
-                    heard[unread[answer.index]] = _heard(answer, read)
+                    parsed[unread[answer.index]] = _parse(answer, read)
 
-            second = [_reask(requests[i], heard[i].text, reminder) for i in unread]
-            self._each(second, hear_again, complete=False)
+            second = [_reask(requests[i], parsed[i].text, reminder) for i in unread]
+            self._each(second, receive_again, complete=False)
         verdicts = [
-            self._verdict(item_id, kind, request.protocol, heard[i], switched)
+            self._verdict(item_id, kind, request.protocol, parsed[i], switched)
             for i, (item_id, request, switched) in enumerate(
                 zip(item_ids, requests, swapped, strict=True)
             )
@@ -111,16 +109,16 @@ class Asking:
         """
         answers: dict[int, Answer] = {}
 
-        def hear(answer: Answer) -> None:
+        def receive(answer: Answer) -> None:
             answers[answer.index] = answer
 
-        self._each(requests, hear, direct=direct)
+        self._each(requests, receive, direct=direct)
         return [answers[i] for i in sorted(answers)]
 
     def _each(
         self,
         requests: Sequence[JudgeRequest],
-        hear: Callable[[Answer], None],
+        receive: Callable[[Answer], None],
         *,
         complete: bool = True,
         direct: bool = False,
@@ -130,7 +128,7 @@ class Asking:
         Offline, requests that the store lacks are an error if all are needed (``complete``), and
         left out otherwise.
         """
-        missing = self._recall(requests, hear)
+        missing = self._recall(requests, receive)
         if missing and self.offline:
             if complete:
                 raise JudgeError(
@@ -138,10 +136,10 @@ class Asking:
                     f"{self.store.path}, and nothing is sent offline"
                 )
         elif missing:
-            self._send(requests, missing, hear, direct)
+            self._send(requests, missing, receive, direct)
 
     def _recall(
-        self, requests: Sequence[JudgeRequest], hear: Callable[[Answer], None]
+        self, requests: Sequence[JudgeRequest], receive: Callable[[Answer], None]
     ) -> list[int]:
         """Answer what the store holds; the positions of the other requests."""
         keys = [request.key(self.client.judge) for request in requests]
@@ -149,17 +147,17 @@ class Asking:
         missing = []
         for i, key in enumerate(keys):
             if key in rows:
-                hear(Answer(i, rows[key], True))
+                receive(Answer(i, rows[key], True))
             else:
                 missing.append(i)
-        self.client.tally.cached += len(keys) - len(missing)
+        self.client.stats.cached += len(keys) - len(missing)
         return missing
 
     def _send(
         self,
         requests: Sequence[JudgeRequest],
         missing: Sequence[int],
-        hear: Callable[[Answer], None],
+        receive: Callable[[Answer], None],
         direct: bool,
     ) -> None:
         async def collect() -> None:
@@ -167,12 +165,12 @@ class Asking:
             done = len(requests) - len(missing)
             source = self.client.ask(asked) if direct or not self.batch else self.batch.ask(asked)
             async for answer in source:
-                hear(replace(answer, index=missing[answer.index]))
+                receive(replace(answer, index=missing[answer.index]))
                 done += 1
                 self.progress(done, len(requests))
 
         run_async(collect)
-        if served := next(iter(self.client.tally.served), ""):
+        if served := next(iter(self.client.stats.served), ""):
             self.note_served(served)
 
     def note_served(self, served: str) -> None:
@@ -183,7 +181,7 @@ class Asking:
         if known is None:
             self.store.set_fact(self._fact(), served)
         judge, name = self.client.judge, known or served
-        self.snapshot = judge if name == self.client.model else f"{judge}={name}"
+        self.snapshot = judge if name == self.client.server.model else f"{judge}={name}"
 
     def note_change(self, served: str) -> None:
         """Keep verdicts of a judge that was changed silently apart from those in the store."""
@@ -197,39 +195,39 @@ class Asking:
         return f"served:{self.client.judge}"
 
     def _verdict(
-        self, item_id: str, kind: Kind, protocol: str, heard: _Heard, swapped: bool
+        self, item_id: str, kind: Kind, protocol: str, parsed: _Parsed, swapped: bool
     ) -> Verdict:
         common: dict[str, Any] = {
             "item_id": item_id,
             "kind": kind,
             "judge": self.snapshot,
             "protocol": protocol,
-            "state": heard.reading.state,
+            "state": parsed.reading.state,
             "swapped": swapped,
         }
-        if not heard.key:
-            return Verdict(**common, raw=heard.text)
-        value = heard.reading.value
+        if not parsed.key:
+            return Verdict(**common, raw=parsed.text)
+        value = parsed.reading.value
         if value is not None and swapped:
             value = 3 - value
         return Verdict(
             **common,
             value=value,
-            raw=heard.text,
-            request_key=heard.key,
-            prompt_tokens=heard.prompt_tokens,
-            completion_tokens=heard.completion_tokens,
-            cost_usd=0.0 if heard.cached else heard.cost_usd,
-            cached=heard.cached,
+            raw=parsed.text,
+            request_key=parsed.key,
+            prompt_tokens=parsed.prompt_tokens,
+            completion_tokens=parsed.completion_tokens,
+            cost_usd=0.0 if parsed.cached else parsed.cost_usd,
+            cached=parsed.cached,
         )
 
 
-def _heard(answer: Answer, read: Reader) -> _Heard:
+def _parse(answer: Answer, read: Reader) -> _Parsed:
     outcome = answer.outcome
     if isinstance(outcome, Failure):
-        return _Heard(Reading("error"), outcome.error, answer.cached)
+        return _Parsed(Reading("error"), outcome.error, answer.cached)
     reply = read_reply(outcome.reply)
-    return _Heard(
+    return _Parsed(
         read(reply),
         reply.text,
         answer.cached,

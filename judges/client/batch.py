@@ -1,8 +1,7 @@
 """The provider's batch API: the same requests for half the price, answered within a day.
 
-Which batch holds which requests is in the store before anything is waited for, and each batch
-carries a digest of its requests, so that a killed run finds its batches again instead of paying for
-them twice.
+The store has the requests of each batch before any waiting starts, and each batch carries a digest
+of its requests, so that a killed run finds its batches again instead of paying for them twice.
 """
 
 from __future__ import annotations
@@ -13,7 +12,8 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from judges.client.records import Answer, Failure, HopelessError
+from judges.client.records import Answer, Failure, FatalServerError
+from judges.client.retry import RETRIED
 from judges.errors import JudgeError
 from judges.reply import read_reply
 from judges.request import JudgeRequest
@@ -32,18 +32,12 @@ MARK = "sso_bench"
 CONTROL_TRIES = 8
 
 
-class BatchDesk:
-    """Hands requests in as batches and collects the replies.
+class BatchClient:
+    """Hands requests in as batches and collects the replies (server, store, budget: a client's)."""
 
-    Args:
-        client: server, store and budget.
-        poll_s: seconds between looks at a batch.
-    """
-
-    def __init__(self, client: Client, *, poll_s: float = 30.0) -> None:
+    def __init__(self, client: Client) -> None:
         self.client = client
         self.store = client.store
-        self.poll_s = poll_s
 
     async def ask(self, requests: Sequence[JudgeRequest]) -> AsyncIterator[Answer]:
         """Answers to requests that the store lacks, once their batches are done.
@@ -57,7 +51,9 @@ class BatchDesk:
         keys = [request.key(self.client.judge) for request in requests]
         wanted = dict(zip(keys, requests, strict=True))
         async with openai.AsyncOpenAI(
-            api_key=self.client.api_key, base_url=self.client.base_url, max_retries=0
+            api_key=self.client.server.api_key,
+            base_url=self.client.server.base_url,
+            max_retries=0,
         ) as api:
             for batch, held in list(self._open().items()):
                 await self._collect(api, batch, {k: wanted[k] for k in held if k in wanted}, held)
@@ -112,21 +108,17 @@ class BatchDesk:
             yield part
 
     def _line(self, key: str, request: JudgeRequest) -> bytes:
-        body = {
-            "model": self.client.model,
-            "messages": list(request.messages),
-            **request.params,
-        }
+        body = {"model": self.client.server.model, "messages": list(request.messages)}
         line = {
             "custom_id": key,
             "method": "POST",
             "url": "/v1/chat/completions",
-            "body": body,
+            "body": body | dict(request.params),
         }
         return json.dumps(line).encode() + b"\n"
 
     async def _hand_in(self, api: Any, part: dict[str, JudgeRequest]) -> str:
-        """Id of the batch of these requests: one that is there already, else a new one."""
+        """Id of the batch of these requests: an earlier one, else a new one."""
         digest = hashlib.sha256("".join(sorted(part)).encode()).hexdigest()
 
         async def create() -> str:
@@ -151,13 +143,13 @@ class BatchDesk:
     async def _collect(
         self, api: Any, name: str, requests: dict[str, JudgeRequest], held: Sequence[str]
     ) -> None:
-        """Wait for a batch and store its replies. Replies to requests that this call does not
-        know are left for the call that does."""
+        """Wait for a batch and store its replies. Replies to requests of other calls are left for
+        those calls."""
         while True:
             batch = await self._patiently(lambda: api.batches.retrieve(name))
             if batch.status in DONE:
                 break
-            await asyncio.sleep(self.poll_s)
+            await asyncio.sleep(self.client.settings.batch_poll_s)
         if batch.status == "failed":
             errors = [error.message for error in (batch.errors.data or [])] if batch.errors else []
             self._forget(name)
@@ -183,45 +175,54 @@ class BatchDesk:
             body = response["body"]
             reply = read_reply(body)
             tokens = (reply.prompt_tokens, reply.completion_tokens)
-            request = requests[key]
             rows.append(
-                StoredReply(
-                    key=key,
-                    judge=self.client.judge,
+                StoredReply.of(
+                    requests[key],
+                    self.client.judge,
+                    body,
                     served=reply.model,
-                    protocol=request.protocol,
-                    attempt=request.attempt,
-                    request={"messages": list(request.messages), "params": dict(request.params)},
-                    reply=body,
                     origin="batch",
                     scope=self.client.scope,
                     cost_usd=price.cost(*tokens, batch=True) if price else 0.0,
-                    prompt_tokens=reply.prompt_tokens,
-                    completion_tokens=reply.completion_tokens,
-                    tags=request.tags,
+                    prompt_tokens=tokens[0],
+                    completion_tokens=tokens[1],
                 )
             )
         known = self.store.get([row.key for row in rows])
         new = [row for row in rows if row.key not in known]
         self.store.put(new)
-        self.client.tally.answered += len(new)
+        stats = self.client.stats
+        stats.answered += len(new)
         for row in new:
-            self.client.tally.served[row.served] = self.client.tally.served.get(row.served, 0) + 1
+            stats.served[row.served] = stats.served.get(row.served, 0) + 1
             self.client.budget.book(row.cost_usd)
 
     async def _patiently(self, call: Callable[[], Awaitable[Any]]) -> Any:
-        """A call about batches, tried again on what mends."""
+        """A call about batches, tried again after errors that may pass."""
         import openai
+        from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_exponential
 
         settings = self.client.settings
-        for tries in range(CONTROL_TRIES):
-            try:
-                return await call()
-            except openai.APIStatusError as error:
-                line = self.client.scrub(f"HTTP {error.status_code}: {error}")
-                if error.status_code < 500 and error.status_code not in (408, 409, 429):
-                    raise HopelessError(f"{self.client.judge}: {line}") from None
-            except openai.APIConnectionError as error:
-                line = self.client.scrub(str(error))
-            await asyncio.sleep(min(settings.backoff_max_s, settings.backoff_s * 2**tries))
-        raise HopelessError(f"{self.client.judge}: {line}")
+        retrying = AsyncRetrying(
+            retry=retry_if_exception(_may_pass),
+            stop=stop_after_attempt(CONTROL_TRIES),
+            wait=wait_exponential(settings.backoff_s, settings.backoff_max_s),
+            reraise=True,
+        )
+
+        async def once() -> Any:
+            return await call()
+
+        try:
+            return await retrying(once)
+        except openai.APIError as error:
+            line = self.client.scrub(str(error))
+            raise FatalServerError(f"{self.client.judge}: {line}") from None
+
+
+def _may_pass(error: BaseException) -> bool:
+    import openai
+
+    if isinstance(error, openai.APIStatusError):
+        return error.status_code >= 500 or error.status_code in RETRIED
+    return isinstance(error, openai.APIConnectionError)

@@ -1,71 +1,144 @@
-"""The connections to the server, over aiohttp.
+"""One server over HTTP: where a request goes, and how much of an answer is taken.
 
-httpx's own pool looks at every connection on each request, and its parser is written in Python: at 50
-requests in flight that costs more time than all the rest. The official package supports aiohttp as
-its transport, which has neither.
+Plain aiohttp and not the ``openai`` package: replies are kept as the raw JSON that came, and their
+size, their total time and their redirects have to be bounded here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from contextvars import ContextVar
+import asyncio
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urljoin, urlsplit
+from urllib.request import getproxies, proxy_bypass
 
-from judges.credentials import NO_KEY
+from judges.client.records import FatalServerError, Server
+from judges.credentials import NO_KEY, OFFICIAL_URL, public_url
 
-RAW = {"X-Stainless-Raw-Response": "true"}
-"""The official package's mark for: hand back the response itself, as ``with_raw_response`` does."""
-
-Ready = Callable[[], Awaitable[None]]
-_ready: ContextVar[Ready] = ContextVar("ready")
-"""What the request of the current task waits for when it is ready to be written."""
+MOST_BYTES = 8 << 20
+"""Of one reply. A long explained verdict with log-probabilities has less than 1 MB."""
+REDIRECTS = 5
 
 
-async def _wait_until_ready(_: Any) -> None:
-    await _ready.get()()
+class NoReplyError(Exception):
+    """No whole reply arrived: connection refused or cut, time-out, or an endless body."""
+
+
+@dataclass(frozen=True)
+class HttpReply:
+    """Status, headers and body of one answer."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
 
 
 class Connection:
-    """The official asynchronous client of one server; an asynchronous context manager.
+    """The connections to one server; an asynchronous context manager."""
 
-    Sends through its ``post``, which is what ``chat.completions.create`` calls after it has walked
-    through the types of all parameters (a millisecond a request).
-    """
-
-    def __init__(self, *, api_key: str, base_url: str | None, timeout_s: float) -> None:
-        self._api_key = api_key
-        self._base_url = base_url
+    def __init__(self, server: Server, timeout_s: float) -> None:
+        self._url = (server.base_url or OFFICIAL_URL).rstrip("/")
+        self._server = server
         self._timeout_s = timeout_s
-        self._api: Any = None
+        self._session: Any = None
 
     async def __aenter__(self) -> Connection:
-        import openai
+        import aiohttp
 
-        self._api = openai.AsyncOpenAI(
-            api_key=self._api_key,
-            base_url=self._base_url,
-            max_retries=0,
-            timeout=self._timeout_s,
-            organization=None if self._api_key != NO_KEY else "",
-            http_client=openai.DefaultAioHttpClient(
-                timeout=self._timeout_s, event_hooks={"request": [_wait_until_ready]}
-            ),
+        self._session = aiohttp.ClientSession(
+            headers=_headers(self._server.api_key),
+            timeout=aiohttp.ClientTimeout(total=self._timeout_s),
+            connector=aiohttp.TCPConnector(limit=0),
+            proxy=_proxy(self._url),
         )
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._api.close()
+        await self._session.close()
 
-    async def post(
-        self, path: str, body: dict[str, Any], headers: dict[str, str], ready: Ready
-    ) -> bytes:
-        """The body of the answer to one request, which is made, then waits for ``ready``, then is
-        written. No time-out runs before that.
+    async def get(self, path: str) -> HttpReply:
+        """The answer to a GET request. Raises as ``post``."""
+        return await self._request("GET", path, None, {})
 
-        Raises what the official package raises, and what ``ready`` raises.
+    async def post(self, path: str, body: Mapping[str, Any], key: str) -> HttpReply:
+        """The answer to a request with a JSON body and an idempotency key.
+
+        Raises:
+            NoReplyError: no whole answer.
+            FatalServerError: the server redirects to another host; nothing was sent there.
         """
-        _ready.set(ready)
-        raw = await self._api.post(
-            path, cast_to=object, body=body, options={"headers": {**RAW, **headers}}
+        headers = {"Content-Type": "application/json", "Idempotency-Key": key}
+        return await self._request("POST", path, json.dumps(body).encode(), headers)
+
+    async def _request(
+        self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]
+    ) -> HttpReply:
+        import aiohttp
+
+        base, _, query = self._url.partition("?")
+        url = f"{base.rstrip('/')}{path}" + (f"?{query}" if query else "")
+        try:
+            for _ in range(REDIRECTS):
+                async with self._session.request(
+                    method, url, data=body, headers=headers, allow_redirects=False
+                ) as response:
+                    reply = HttpReply(response.status, response.headers, await _bounded(response))
+                if not 300 <= reply.status < 400:
+                    return reply
+                url = _same_host(url, reply)
+        except TimeoutError:
+            raise NoReplyError(f"no whole reply within {self._timeout_s:g} s") from None
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise NoReplyError(str(error) or type(error).__name__) from None
+        except asyncio.IncompleteReadError:
+            raise NoReplyError("the connection was cut") from None
+        raise FatalServerError(f"{public_url(url)}: more than {REDIRECTS} redirects")
+
+
+def _proxy(url: str) -> str | None:
+    """The proxy of the environment. Not aiohttp's ``trust_env``, which looks it up in a thread per
+    request and takes credentials from ``.netrc``."""
+    parts = urlsplit(url)
+    return None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)
+
+
+def _headers(key: str) -> dict[str, str]:
+    headers = {"Accept": "application/json", "User-Agent": "sso-bench"}
+    if key:
+        headers["Authorization"] = f"Bearer {key}"
+    for name, variable in (("Organization", "OPENAI_ORG_ID"), ("Project", "OPENAI_PROJECT_ID")):
+        if key != NO_KEY and (value := os.environ.get(variable)):
+            headers[f"OpenAI-{name}"] = value
+    return headers
+
+
+async def _bounded(response: Any) -> bytes:
+    """The body, up to ``MOST_BYTES``."""
+    parts, size = [], 0
+    async for part in response.content.iter_any():
+        parts.append(part)
+        size += len(part)
+        if size > MOST_BYTES:
+            response.close()
+            raise NoReplyError(f"the reply is longer than {MOST_BYTES >> 20} MB")
+    return b"".join(parts)
+
+
+def _same_host(url: str, reply: HttpReply) -> str:
+    """Where a redirect leads.
+
+    Raises:
+        FatalServerError: to another host, or in a way that would drop the request's body.
+    """
+    target = urljoin(url, reply.headers.get("Location", ""))
+    if urlsplit(url)[:2] != urlsplit(target)[:2]:
+        raise FatalServerError(
+            f"{public_url(url)} redirects to {public_url(target)}: prompts are not sent to another "
+            "host (give its address as the judge's, if it is the right one)"
         )
-        return bytes(raw.http_response.content)
+    if reply.status not in (307, 308):
+        raise FatalServerError(f"{public_url(url)}: unexpected redirect (HTTP {reply.status})")
+    return target

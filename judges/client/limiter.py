@@ -1,10 +1,10 @@
 """How many requests may be in flight: additive increase, multiplicative decrease, with a memory.
 
 The window doubles per round trip until the server first refuses (429, 503). Refusals come back at
-once, so when all of a round trip's are in, what is still in flight is what the server took: the
-window shrinks to that, but at most to a half a round trip. It then grows by one a round trip up to
-just below the size that was refused, stays there for a few, and probes one more. A Retry-After stops
-all sending until it is over.
+once, so when all refusals of a round trip have arrived, the requests still in flight are those that
+the server took: the window shrinks to that number, but at most to a half per round trip. It then
+grows by one per round trip up to just below the size that was refused, stays there for a few, and
+probes one more. A Retry-After stops all sending until it is over.
 
 The window counts from the sending of a request to the end of our work on its reply, so a busy
 machine needs more than the server's own limit to keep the server full; the probing finds that.
@@ -13,10 +13,11 @@ machine needs more than the server's own limit to keep the server full; the prob
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 
 LEAST_LEFT = 0.5
-"""What is left of the window, at least, after one round trip's refusals."""
+"""The share of the window that remains, at least, after one round trip's refusals."""
 HOLD_ROUNDS = 3
 """Round trips that the window stays just below the refused size before it probes it again."""
 CLOCK_S = 0.001
@@ -24,7 +25,7 @@ CLOCK_S = 0.001
 
 
 class AdaptiveLimiter:
-    """Slots for requests in flight, in one event loop.
+    """Slots for requests in flight, in one event loop at a time.
 
     Args:
         maximum: the most slots ever.
@@ -36,30 +37,14 @@ class AdaptiveLimiter:
         self.window = float(min(start, maximum))
         self.in_flight = 0
         self.cuts = 0
-        self.refused = 0
         self.refused_at: int | None = None
         self._held = 0
-        self._open = False
         self._floor = 1.0
         self._paused_until = 0.0
         self._waiters: deque[asyncio.Future[None]] = deque()
-        self._announced = 0
-
-    def wanted(self, ahead: int) -> bool:
-        """Whether one more request should be made, so that ``ahead`` of them wait for a slot."""
-        coming = self.in_flight + len(self._waiters) + self._announced
-        return not self._paused() and coming < int(self.window) + ahead
-
-    def announce(self) -> None:
-        """A request is being made that will ask for a slot."""
-        self._announced += 1
-
-    def arrived(self) -> None:
-        """It asks now, or never will."""
-        self._announced -= 1
 
     async def acquire(self) -> int:
-        """Wait for a slot; returns the ticket to hand back with what came of it."""
+        """Wait for a slot; returns the ticket that goes back with the outcome."""
         if self.has_room():
             return self.take()
         waiter = asyncio.get_running_loop().create_future()
@@ -80,7 +65,7 @@ class AdaptiveLimiter:
         return self._free() and not self._waiters
 
     def take(self) -> int:
-        """Take a slot without waiting (``has_room`` says whether there is one); the ticket."""
+        """Take a slot without waiting (where ``has_room``); returns the ticket."""
         self.in_flight += 1
         return self.cuts
 
@@ -93,7 +78,7 @@ class AdaptiveLimiter:
         elif self._held < HOLD_ROUNDS * self.window:
             self._held += 1
         else:
-            # Probe: one more slot, and one more each round trip until the next refusal.
+            # Probe: one more slot, and one more per round trip until the next refusal.
             self._held = 0
             self.refused_at = self.maximum + 2
             self.window = min(self.window + 1, self.maximum)
@@ -101,7 +86,6 @@ class AdaptiveLimiter:
 
     def limited(self, ticket: int, retry_after: float | None) -> None:
         """The server refused a request for load: hand the slot back and shrink the window."""
-        self.refused += 1
         if ticket == self.cuts:
             self.cuts += 1
             self._held = 0
@@ -111,31 +95,19 @@ class AdaptiveLimiter:
             self.window = max(self._floor, self.in_flight)
             self.refused_at = int(self.window) + 1
         if retry_after:
-            self.pause(retry_after)
+            self._pause(retry_after)
         self._wake()
 
     def failed(self) -> None:
         """A request failed for another reason: hand its slot back."""
         self._hand_back()
 
-    def pause(self, seconds: float) -> None:
-        """Send nothing for that long."""
-        loop = asyncio.get_running_loop()
-        self._paused_until = max(self._paused_until, loop.time() + seconds)
-        loop.call_at(self._paused_until + CLOCK_S, self._wake)
-
-    def open_wide(self) -> None:
-        """Let everyone who waits through: the run ends, and they are to notice."""
-        self._open = True
-        self._wake()
+    def _pause(self, seconds: float) -> None:
+        self._paused_until = max(self._paused_until, time.monotonic() + seconds)
+        asyncio.get_running_loop().call_later(seconds + CLOCK_S, self._wake)
 
     def _free(self) -> bool:
-        if self._open:
-            return True
-        return not self._paused() and self.in_flight < int(self.window)
-
-    def _paused(self) -> bool:
-        return asyncio.get_running_loop().time() < self._paused_until
+        return time.monotonic() >= self._paused_until and self.in_flight < int(self.window)
 
     def _hand_back(self) -> None:
         self.in_flight -= 1

@@ -1,4 +1,4 @@
-"""What the client is told and what it hands back."""
+"""Settings, results and statistics of the client."""
 
 from __future__ import annotations
 
@@ -11,20 +11,34 @@ from judges.store import StoredReply
 
 @dataclass(frozen=True)
 class ClientSettings:
-    """How patient the client is. Times in seconds."""
+    """How many requests are in flight, and how patient the client is. Times in seconds."""
 
+    concurrency: int = 128
+    """Most requests in flight; the number adapts below it."""
     timeout_s: float = 120.0
+    """For one try, from the connection to the last byte."""
     attempts: int = 12
-    """Tries of one request before it is given up; refusals for load are not counted."""
+    """Tries per request; refusals for load are not counted."""
     patience_s: float = 1800.0
     """How long one request may be refused for load."""
     backoff_s: float = 0.5
     backoff_max_s: float = 30.0
+    batch_poll_s: float = 30.0
+    """Between two looks at a batch."""
 
     @property
     def lease_s(self) -> float:
         """How long a claim on a request holds: one try and its back-off."""
         return self.timeout_s + 2 * self.backoff_max_s + 30
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server, the model's name there, and the key (``None`` as address: OpenAI's own)."""
+
+    model: str
+    base_url: str | None = None
+    api_key: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)
@@ -36,7 +50,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class Answer:
-    """What came of one request, by its position in the input."""
+    """The outcome of one request, by its position in the input."""
 
     index: int
     outcome: StoredReply | Failure
@@ -44,8 +58,8 @@ class Answer:
 
 
 @dataclass
-class Tally:
-    """What a client did: requests answered by the server, from the store, tries and failures."""
+class RequestStats:
+    """Counts of one client: requests answered by the server and by the store, tries and failures."""
 
     answered: int = 0
     cached: int = 0
@@ -54,25 +68,26 @@ class Tally:
     retried: int = 0
     failed: int = 0
     served: dict[str, int] = field(default_factory=dict)
+    """Answers by the name that the server gives the model."""
 
 
 @dataclass
 class Job:
-    """A request on its way, and the positions in the input that wait for it.
+    """A request under way, and the positions in the input that wait for it.
 
-    ``bound`` is the cost set aside for it. ``ticket`` is the limiter's for its slot, ``None``
-    while it has none; ``announced``: the limiter knows that it will ask for one. ``claimed_at`` is
-    when it was last claimed (monotonic seconds).
+    ``bound`` is the cost set aside for it, ``claimed_at`` when it was last claimed (monotonic
+    seconds), ``refusals`` how often it was refused for load. ``sending``: a try is under way, which
+    may be charged.
     """
 
     request: JudgeRequest
     key: str
     indices: list[int]
     bound: float = 0.0
-    ticket: int | None = None
-    announced: bool = False
     claimed_at: float = 0.0
+    refusals: int = 0
+    sending: bool = False
 
 
-class HopelessError(JudgeError):
+class FatalServerError(JudgeError):
     """An answer of the server that ends the run."""

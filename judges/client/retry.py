@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import json
 import random
 import time
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from judges.client.records import Failure, HopelessError, Job
+from judges.client.connection import Connection, HttpReply, NoReplyError
+from judges.client.records import Failure, FatalServerError, Job
 from judges.reply import Reply, read_reply
 from judges.store import StoredReply
 
 if TYPE_CHECKING:
-    from judges.client import Client
-    from judges.client.connection import Connection
+    from tenacity import RetryCallState
 
-MENDS = {408, 409, 425, 429}
+    from judges.client import Client
+
+RETRIED = {408, 409, 425, 429}
 LOAD = {429, 503, 529}
 FATAL = {401, 403, 404, 405}
 FRESH_S = 20.0
@@ -29,17 +29,19 @@ MOST_GIVEN_UP = 5
 """Requests given up with none answered in between after which the server counts as gone."""
 
 
-class WithdrawnError(Exception):
-    """A request that was made and is not to be sent any more."""
+class RetryableError(Exception):
+    """A failed try; the next one may succeed."""
+
+    def __init__(
+        self, message: str, *, load: bool = False, retry_after: float | None = None
+    ) -> None:
+        super().__init__(message)
+        self.load = load
+        self.retry_after = retry_after
 
 
-@dataclass(frozen=True)
-class Trouble:
-    """A try that may go better next time."""
-
-    error: str
-    load: bool = False
-    retry_after: float | None = None
+class TakenOverError(Exception):
+    """Another process has claimed the request, or answered it."""
 
 
 class Sender:
@@ -48,229 +50,209 @@ class Sender:
     def __init__(self, client: Client, connection: Connection) -> None:
         self.client = client
         self.connection = connection
-        self.store = client.store
         self.limiter = client.limiter
-        self.stopped = asyncio.Event()
-        self._turns = asyncio.Lock()
+        self.settings = client.settings
+        self.stopped = False
         self.rejected = 0
         self.given_up = 0
 
-    async def obtain(self, job: Job) -> StoredReply | Failure:
-        """Send one request until it is answered or given up.
+    async def obtain(self, job: Job, ticket: int) -> StoredReply | Failure | None:
+        """Send one request until it is answered or given up; ``None``: another process has it.
+
+        ``ticket`` is that of the slot taken for the first try.
 
         Raises:
-            HopelessError: the server will answer no request at all.
+            FatalServerError: the server will answer no request at all.
         """
-        settings = self.client.settings
-        tries, refusals, began = 0, 0, time.monotonic()
-        while True:
-            result = await self._send(job)
-            if not isinstance(result, Trouble):
-                return result
-            if self.stopped.is_set():
-                return Failure(result.error)
-            waited = time.monotonic() - began
-            tries, refusals = tries + (not result.load), refusals + result.load
-            if (result.retry_after or 0.0) > settings.patience_s:
-                asked = f"the server asks to wait {result.retry_after:.0f} s"
-                raise self._hopeless(f"{asked}: {result.error}")
-            if tries >= settings.attempts or waited > settings.patience_s:
-                return self._give_up(f"given up after {tries} tries: {result.error}")
-            self.client.tally.retried += 1
-            exponent = min(refusals if result.load else tries, 16) - 1
-            delay = min(settings.backoff_max_s, settings.backoff_s * 2**exponent)
-            delay *= random.uniform(0.0 if result.load else 0.5, 1.0)
-            await self._rest(delay + (result.retry_after or 0.0))
-            if self.stopped.is_set():
-                return Failure(result.error)
-            job.claimed_at = 0.0
+        from tenacity import AsyncRetrying, retry_if_exception_type
 
-    def stop(self) -> None:
-        """Send nothing more, and let nobody wait for a slot or a back-off."""
-        self.stopped.set()
-        self.limiter.open_wide()
+        tickets = [ticket]
+        retrying = AsyncRetrying(
+            retry=retry_if_exception_type(RetryableError),
+            stop=partial(self._enough, job),
+            wait=partial(self._delay, job),
+            retry_error_callback=self._give_up,
+        )
+        try:
+            outcome: StoredReply | Failure = await retrying(self._try, job, tickets)
+        except TakenOverError:
+            return None
+        return outcome
 
-    async def turn(self) -> None:
-        """Wait until the request that follows the reply before this one is on its way.
-
-        Replies that come together would otherwise all be worked on before the server gets anything
-        to do, and would come together again. A request is written one round of the event loop after
-        it has its slot.
-        """
-        await self._turns.acquire()
-        loop = asyncio.get_running_loop()
-        loop.call_soon(loop.call_soon, self._turns.release)
-
-    async def _slot(self, job: Job) -> None:
-        """What a request waits for before it is written: a slot, and that it is still ours to send.
-
-        Raises:
-            WithdrawnError: the run is stopping, or another process has taken the request over.
-        """
-        if job.ticket is not None:
-            return  # the server redirects: the same try once more
-        self._arrived(job)
-        job.ticket = await self.limiter.acquire()
-        if self.stopped.is_set():
-            raise WithdrawnError("not sent")
-        if time.monotonic() - job.claimed_at > FRESH_S:
-            if job.key not in self.store.claim([job.key], self.client.settings.lease_s):
-                raise WithdrawnError("another process took this request over")
-            job.claimed_at = time.monotonic()
-        self.client.tally.sent += 1
-
-    def _arrived(self, job: Job) -> None:
-        if job.announced:
-            job.announced = False
-            self.limiter.arrived()
-
-    def _hand_back(self, job: Job) -> None:
-        """Give a request's slot back, if it has one."""
-        self._arrived(job)
-        if job.ticket is not None:
-            job.ticket = None
+    async def _try(self, job: Job, tickets: list[int]) -> StoredReply | Failure:
+        """One try in one slot, which goes back with the outcome."""
+        ticket = tickets.pop() if tickets else await self.limiter.acquire()
+        try:
+            reply = await self._post(job)
+            outcome = self._kept(job, reply) if reply.status == 200 else self._refused(job, reply)
+        except RetryableError as error:
+            if error.load:
+                job.refusals += 1
+                self.client.stats.refused += 1
+                self.limiter.limited(ticket, error.retry_after)
+            else:
+                self.limiter.failed()
+            raise
+        except BaseException:
             self.limiter.failed()
+            raise
+        if reply.status == 200:
+            self.limiter.succeeded()
+            self.client.proven, self.given_up = True, 0
+        else:
+            self.limiter.failed()
+        return outcome
 
-    async def _rest(self, seconds: float) -> None:
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self.stopped.wait(), seconds)
-
-    async def _send(self, job: Job) -> StoredReply | Failure | Trouble:
-        """One try. The slot is handed back with what came of it."""
-        try:
-            heard = await self._hear(job)
-            # outside of what mends: a reply that can't be stored is not asked for again
-            return self._keep(job, *heard) if isinstance(heard, tuple) else heard
-        finally:
-            self._hand_back(job)
-
-    async def _hear(
-        self, job: Job
-    ) -> tuple[dict[str, Any], Reply] | StoredReply | Failure | Trouble:
-        """A reply's JSON and what it says, or why there is none."""
-        import openai
-
-        client = self.client
-        try:
-            content = await self.connection.post(
-                "/chat/completions",
-                {
-                    "model": client.model,
-                    "messages": list(job.request.messages),
-                    **job.request.params,
-                },
-                {"Idempotency-Key": job.key},
-                lambda: self._slot(job),
-            )
-            await self.turn()
-            body = json.loads(content)
-            return body, read_reply(body)
-        except openai.APIStatusError as error:
-            return self._status(job, error)
-        except WithdrawnError as error:
-            return self.store.get([job.key]).get(job.key) or Failure(str(error))
-        except openai.APIConnectionError as error:
-            # The cause says more: "Cannot connect to host ..." and not "Request timed out".
-            return Trouble(client.scrub(str(error.__cause__ or "") or str(error)))
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            return Trouble(client.scrub(f"unreadable reply: {error}"))
-
-    def _keep(self, job: Job, body: dict[str, Any], reply: Reply) -> StoredReply:
-        """Commit a reply, then free its slot."""
-        row = self._row(job, body, reply.model, reply.prompt_tokens, reply.completion_tokens)
-        self.store.put([row])
-        job.ticket = None
-        self.limiter.succeeded()
-        self.client.proven = True
-        self.given_up = 0
+    def _kept(self, job: Job, reply: HttpReply) -> StoredReply:
+        """Commit a reply. One that can't be stored is not asked for again."""
+        row = self._stored(job, *_parsed(self.client, reply))
+        self.client.store.put([row])
         return row
 
-    def _status(self, job: Job, error: Any) -> StoredReply | Failure | Trouble:
+    async def _post(self, job: Job) -> HttpReply:
+        """Send the request, if it is still ours to send."""
         client = self.client
-        code = error.status_code
-        line = client.scrub(f"HTTP {code}: {_server_message(error)}")
-        spent_up = getattr(error, "code", None) == "insufficient_quota"
-        if (code in MENDS or code >= 500) and not spent_up:
-            retry_after = retry_after_seconds(error.response.headers)
-            if code in LOAD:
-                client.tally.refused += 1
-                ticket, job.ticket = job.ticket, None
-                if ticket is not None:
-                    self.limiter.limited(ticket, retry_after)
-            return Trouble(line, load=code in LOAD, retry_after=retry_after)
-        if spent_up or code == 401 or (code in FATAL and not client.proven):
-            raise self._hopeless(f"{_advice(code, client.model)}{line}")
-        if "content_filter" in line or getattr(error, "code", None) == "content_filter":
+        if time.monotonic() - job.claimed_at > FRESH_S:
+            if job.key not in client.store.claim([job.key], self.settings.lease_s):
+                raise TakenOverError
+            job.claimed_at = time.monotonic()
+        body = {"model": client.server.model, "messages": list(job.request.messages)}
+        client.stats.sent += 1
+        job.sending = True
+        try:
+            return await self.connection.post(
+                "/chat/completions", body | dict(job.request.params), job.key
+            )
+        except NoReplyError as error:
+            raise RetryableError(client.scrub(str(error))) from None
+        except FatalServerError as error:
+            raise self._fatal(client.scrub(str(error))) from None
+        finally:
+            job.sending = False
+
+    def _refused(self, job: Job, reply: HttpReply) -> StoredReply | Failure:
+        """What an answer other than 200 means.
+
+        Raises:
+            RetryableError: another try may succeed.
+            FatalServerError: none will, of any request.
+        """
+        client, code = self.client, reply.status
+        message, name = error_of(reply)
+        line = client.scrub(f"HTTP {code}: {message}")
+        quota_used_up = name == "insufficient_quota"
+        if (code in RETRIED or code >= 500) and not quota_used_up:
+            pause = retry_after_seconds(reply.headers)
+            if (pause or 0.0) > self.settings.patience_s:
+                raise self._fatal(f"the server asks to wait {pause:.0f} s: {line}")
+            raise RetryableError(line, load=code in LOAD, retry_after=pause)
+        if quota_used_up or code == 401 or (code in FATAL and not client.proven):
+            raise self._fatal(f"{_advice(code, client.server.model)}{line}")
+        if "content_filter" in f"{name} {line}":
             body = {"choices": [{"message": {}, "finish_reason": "content_filter"}], "error": line}
-            row = self._row(job, body, "", 0, 0)
-            self.store.put([row])
+            row = self._stored(job, body, read_reply(body))
+            client.store.put([row])
             return row
         self.rejected += 1
         if not client.proven and self.rejected >= 3:
-            raise self._hopeless(f"the server rejects every request: {line}")
+            raise self._fatal(f"the server rejects every request: {line}")
         return Failure(line)
 
-    def _give_up(self, reason: str) -> Failure:
+    # What tenacity asks
+
+    def _enough(self, job: Job, state: RetryCallState) -> bool:
+        tries = state.attempt_number - job.refusals
+        waited = state.seconds_since_start or 0.0
+        return self.stopped or tries >= self.settings.attempts or waited > self.settings.patience_s
+
+    def _delay(self, job: Job, state: RetryCallState) -> float:
+        """Exponential, jittered, after what the server asked for; the claim is then renewed."""
+        error = _last_error(state)
+        self.client.stats.retried += 1
+        job.claimed_at = 0.0
+        settings = self.settings
+        tries = job.refusals if error.load else state.attempt_number - job.refusals
+        delay = min(settings.backoff_max_s, settings.backoff_s * 2 ** (min(tries, 16) - 1))
+        jitter = random.uniform(0.0 if error.load else 0.5, 1.0)
+        return delay * jitter + (error.retry_after or 0.0)
+
+    def _give_up(self, state: RetryCallState) -> Failure:
         """One request failed for good; where no other one succeeds either, the run ends."""
+        error = _last_error(state)
+        if self.stopped:
+            return Failure(str(error))
+        reason = f"given up after {state.attempt_number} tries: {error}"
         self.given_up += 1
         if not self.client.proven or self.given_up >= MOST_GIVEN_UP:
-            raise self._hopeless(reason)
+            raise self._fatal(reason)
         return Failure(reason)
 
-    def _hopeless(self, reason: str) -> HopelessError:
-        self.stop()
-        return HopelessError(f"{self.client.judge}: {reason}")
+    def _fatal(self, reason: str) -> FatalServerError:
+        self.stopped = True
+        return FatalServerError(f"{self.client.judge}: {reason}")
 
-    def _row(
-        self, job: Job, body: dict[str, Any], served: str, prompt: int, completion: int
-    ) -> StoredReply:
+    def _stored(self, job: Job, body: dict[str, Any], reply: Reply) -> StoredReply:
         price = self.client.budget.price
-        return StoredReply(
-            key=job.key,
-            judge=self.client.judge,
-            served=served,
-            protocol=job.request.protocol,
-            attempt=job.request.attempt,
-            request={"messages": list(job.request.messages), "params": dict(job.request.params)},
-            reply=body,
+        tokens = (reply.prompt_tokens, reply.completion_tokens)
+        return StoredReply.of(
+            job.request,
+            self.client.judge,
+            body,
+            served=reply.model,
             scope=self.client.scope,
-            cost_usd=price.cost(prompt, completion) if price else 0.0,
-            prompt_tokens=prompt,
-            completion_tokens=completion,
-            tags=job.request.tags,
+            cost_usd=price.cost(*tokens) if price else 0.0,
+            prompt_tokens=reply.prompt_tokens,
+            completion_tokens=reply.completion_tokens,
         )
+
+
+def _parsed(client: Client, reply: HttpReply) -> tuple[dict[str, Any], Reply]:
+    """A reply's JSON and its parts."""
+    try:
+        body = json.loads(reply.body)
+        return body, read_reply(body)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise RetryableError(client.scrub(f"unreadable reply: {error}")) from None
+
+
+def _last_error(state: RetryCallState) -> RetryableError:
+    error = state.outcome.exception() if state.outcome else None
+    assert isinstance(error, RetryableError)
+    return error
 
 
 def retry_after_seconds(headers: Any) -> float | None:
     """Seconds a server asks to wait: ``retry-after-ms``, else ``Retry-After`` (number or date)."""
+    for name, unit in (("retry-after-ms", 1000), ("retry-after", 1)):
+        try:
+            seconds = float(headers.get(name)) / unit
+        except (TypeError, ValueError):
+            continue
+        return seconds if 0 <= seconds < float("inf") else None
     try:
-        return max(0.0, float(headers.get("retry-after-ms")) / 1000)
-    except (TypeError, ValueError):
-        pass
-    value = headers.get("retry-after")
-    if not value:
+        when = parsedate_to_datetime(headers.get("retry-after") or "")
+        return max(0.0, (when - datetime.now(UTC)).total_seconds())
+    except (ValueError, TypeError, OverflowError):
         return None
-    try:
-        return max(0.0, float(value))
-    except ValueError:
-        pass
-    try:
-        when = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    return max(0.0, (when - datetime.now(UTC)).total_seconds())
 
 
-def _server_message(error: Any) -> str:
-    body = error.body
-    if isinstance(body, dict):
-        return str(body.get("message") or body)
-    return str(error)
+def error_of(reply: HttpReply) -> tuple[str, str]:
+    """Message and code of an error body (OpenAI's form, or FastAPI's ``detail``)."""
+    text = reply.body.decode("utf-8", "replace")
+    try:
+        body = json.loads(text)
+    except (ValueError, RecursionError):
+        return text[:300] or "no reason given", ""
+    error = body.get("error", body) if isinstance(body, dict) else body
+    if not isinstance(error, dict):
+        return str(error)[:500], ""
+    message = error.get("message") or error.get("detail") or error
+    return str(message)[:500], str(error.get("code") or "")
 
 
 def _advice(code: int, model: str) -> str:
     return {
         401: "the server does not accept the key; ",
         403: f"the key may not use model {model!r}; ",
-        404: f"the server knows no model {model!r} (or no such address); ",
+        404: f"the server has no model {model!r} (or no such address); ",
     }.get(code, "")

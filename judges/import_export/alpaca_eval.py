@@ -236,17 +236,8 @@ def _stored(
             )
     else:
         choice = {"message": {"content": ""}, "given_preference": shown}
-    return StoredReply(
-        key=request.key(judge),
-        judge=judge,
-        served=judge,
-        protocol=request.protocol,
-        attempt=0,
-        request={"messages": list(request.messages), "params": dict(request.params)},
-        reply={"model": judge, "choices": [choice]},
-        origin="import:alpaca_eval",
-        tags=request.tags,
-    )
+    reply = {"model": judge, "choices": [choice]}
+    return StoredReply.of(request, judge, reply, origin="import:alpaca_eval")
 
 
 def _missing(instructions: Sequence[str] | None, seen: Mapping[tuple[str, ...], int]) -> list[str]:

@@ -92,20 +92,16 @@ def _single(
         {"role": "system", "content": book.templates[by[1]].system},
         {"role": "user", "content": field(row, "user_prompt", place, str)},
     ]
-    request = JudgeRequest(messages, rating.PARAMS, rating.protocol(book, by[1]))
     turn = field(row, "turn", place, int)
+    tags = {"item_id": f"{row.get('question_id')}", "category": "", "turn": turn}
+    request = JudgeRequest(messages, rating.PARAMS, rating.protocol(book, by[1]), tags=tags)
     message = {"role": "assistant", "content": judgment}
-    return StoredReply(
-        key=request.key(name),
-        judge=name,
-        served=name,
-        protocol=request.protocol,
-        attempt=0,
-        request={"messages": messages, "params": dict(rating.PARAMS)},
-        reply={"model": name, "choices": [{"message": message, "finish_reason": "stop"}]},
+    return StoredReply.of(
+        request,
+        name,
+        {"model": name, "choices": [{"message": message, "finish_reason": "stop"}]},
         origin="import:fastchat",
         created=float(row.get("tstamp") or 0.0),
-        tags={"item_id": f"{row.get('question_id')}", "category": "", "turn": turn},
     )
 
 

@@ -10,14 +10,13 @@ from __future__ import annotations
 import math
 import random
 import re
-from typing import Literal
 
 from judges.prompts import alpaca_eval_template, fill_places
 from judges.records import Comparison
 from judges.reply import Reading, Reply, unread_state
 from judges.request import JudgeRequest, text_digest
+from judges.settings import Letters
 
-Letters = Literal["logprobs", "parsed"]
 FIRST, SECOND = "m", "M"
 TOP = 5
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from judges import Comparison, Rating, open_judge
+from judges import Comparison, JudgeSettings, Rating, open_judge
 from judges.client import ClientSettings
 from judges.server import ServerJudge
 from tests.judges.faulty_server import FaultyServer, completion, letter_reply
@@ -23,8 +24,12 @@ def comparisons(n: int) -> list[Comparison]:
 
 
 def judge_on(server: FaultyServer, store: Path, **settings: Any) -> ServerJudge:
-    settings = {"client": QUICK, **settings}
-    judge = open_judge("judge-1", base_url=server.url, store=store, **settings)
+    """A judge of these ``JudgeSettings`` or ``ClientSettings``, in a hurry."""
+    client = settings.pop("client", QUICK)
+    for name in ("concurrency", "batch_poll_s"):
+        if name in settings:
+            client = replace(client, **{name: settings.pop(name)})
+    judge = open_judge(JudgeSettings("judge-1", server.url, client=client, **settings), store)
     assert isinstance(judge, ServerJudge)
     return judge
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from judges import JudgeError, open_judge
+from judges import JudgeError, JudgeSettings, open_judge
 from judges.credentials import NO_KEY, OFFICIAL_URL, VARIABLES, find_key
 from tests.judges.faulty_server import FaultyServer, letter_reply
 from tests.judges.judge_examples import comparisons, judge_on
@@ -106,7 +106,6 @@ def test_a_planted_key_is_written_nowhere(
 
 
 def test_a_user_and_password_in_the_address_are_not_shown(tmp_path: Path) -> None:
-    judge = open_judge(
-        "m", base_url="http://user:hunter2@127.0.0.1:9/v1?key=hunter3", store=tmp_path / "v.sqlite"
-    )
+    address = "http://user:hunter2@127.0.0.1:9/v1?key=hunter3"
+    judge = open_judge(JudgeSettings("m", address), tmp_path / "v.sqlite")
     assert "hunter" not in json.dumps(judge.describe()) + judge.snapshot

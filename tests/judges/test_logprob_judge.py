@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from judges import Comparison, JudgeError, Rating, open_judge
+from judges import Comparison, JudgeError, JudgeSettings, Rating, open_judge
 from judges.logprob_judge import BAD, GOOD, SLOPE, LocalJudge, LocalReading, local_agreement
 from judges.store import VerdictStore
 
@@ -135,7 +135,8 @@ def test_it_is_not_comparable_and_says_how_well_it_agrees(tmp_path: Path) -> Non
 
 def test_opening(tmp_path: Path) -> None:
     with pytest.raises(JudgeError, match="needs an engine"):
-        open_judge("local", store=tmp_path / "v.sqlite")
+        open_judge(JudgeSettings("local"), tmp_path / "v.sqlite")
+    vibes = JudgeSettings("local", reading="vibes")  # type: ignore[arg-type]
     with pytest.raises(JudgeError, match="no reading 'vibes'"):
-        open_judge("local", engine=WordEngine(), store=tmp_path / "v.sqlite", reading="vibes")
-    open_judge("local", engine=WordEngine(), store=tmp_path / "v.sqlite").check()
+        open_judge(vibes, tmp_path / "v.sqlite", engine=WordEngine())
+    open_judge(JudgeSettings("local"), tmp_path / "v.sqlite", engine=WordEngine()).check()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from judges import Comparison, JudgeError, Rating, open_judge
+from judges import Comparison, JudgeError, JudgeSettings, Rating, open_judge
 from judges.client import ClientSettings
 from judges.server import ServerJudge
 from judges.store import VerdictStore
@@ -148,7 +148,7 @@ def test_no_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("OPENAI_API_KEY", "SSO_BENCH_JUDGE_API_KEY", "OPENAI_BASE_URL"):
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(JudgeError, match="no key for the judge: set OPENAI_API_KEY"):
-        open_judge("gpt-4-1106-preview", store=tmp_path / "v.sqlite")
+        open_judge(JudgeSettings("gpt-4-1106-preview"), tmp_path / "v.sqlite")
 
 
 def test_wrong_key_and_unknown_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,7 +162,7 @@ def test_wrong_key_and_unknown_model(tmp_path: Path, monkeypatch: pytest.MonkeyP
     error = {"error": {"message": "no such model"}}
     with (
         FaultyServer(lambda _: (404, {}, error)) as server,
-        pytest.raises(JudgeError, match="knows no model 'judge-1'"),
+        pytest.raises(JudgeError, match="has no model 'judge-1'"),
     ):
         judge_on(server, tmp_path / "v.sqlite").check()
 
@@ -171,12 +171,9 @@ def test_refused_connection(tmp_path: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    judge = open_judge(
-        "m",
-        base_url=f"http://127.0.0.1:{port}/v1",
-        store=tmp_path / "v.sqlite",
-        client=ClientSettings(backoff_s=0.01),
-    )
+    quick = ClientSettings(backoff_s=0.01)
+    settings = JudgeSettings("m", f"http://127.0.0.1:{port}/v1", client=quick)
+    judge = open_judge(settings, tmp_path / "v.sqlite")
     assert isinstance(judge, ServerJudge)
     with pytest.raises(JudgeError, match=f"Cannot connect to host 127.0.0.1:{port}") as caught:
         judge.check()
@@ -189,10 +186,10 @@ def test_price_table_without_the_model(tmp_path: Path, monkeypatch: pytest.Monke
     with pytest.raises(
         JudgeError, match=r"no price of model 'gpt-4-1106-previeu' \(nearest: gpt-4-1"
     ):
-        open_judge("gpt-4-1106-previeu", store=tmp_path / "v.sqlite")
+        open_judge(JudgeSettings("gpt-4-1106-previeu"), tmp_path / "v.sqlite")
     with pytest.raises(JudgeError, match="no price of model 'm'"):
-        open_judge("m", base_url="http://h:1/v1", max_cost=1.0, store=tmp_path / "v.sqlite")
-    open_judge("m", base_url="http://h:1/v1", store=tmp_path / "v.sqlite")
+        open_judge(JudgeSettings("m", "http://h:1/v1", max_cost=1.0), tmp_path / "v.sqlite")
+    open_judge(JudgeSettings("m", "http://h:1/v1"), tmp_path / "v.sqlite")
 
 
 @pytest.mark.parametrize(
@@ -202,11 +199,11 @@ def test_a_broken_price_table(text: str, tmp_path: Path) -> None:
     path = tmp_path / "p.yaml"
     path.write_text(text)
     with pytest.raises(JudgeError, match=r"p.yaml: no price table"):
-        open_judge("m", base_url="http://h:1/v1", prices=path, store=tmp_path / "v.sqlite")
+        open_judge(JudgeSettings("m", "http://h:1/v1", prices=path), tmp_path / "v.sqlite")
 
 
 def test_the_same_item_twice_is_refused(tmp_path: Path) -> None:
-    judge = open_judge("m", base_url="http://h:1/v1", store=tmp_path / "v.sqlite")
+    judge = open_judge(JudgeSettings("m", "http://h:1/v1"), tmp_path / "v.sqlite")
     with pytest.raises(JudgeError, match="item '0' is to be judged twice"):
         judge.preferences(comparisons(1) * 2)
 

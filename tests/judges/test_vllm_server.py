@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from judges import Comparison, JudgeError, Rating, open_judge, pair_accuracy
+from judges import Comparison, JudgeError, JudgeSettings, Rating, open_judge, pair_accuracy
 from judges.server import ServerJudge
 
 pytestmark = [pytest.mark.vllm, pytest.mark.slow]
@@ -59,7 +59,7 @@ def _wait(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
 
 
 def judge(server: str, tmp_path: Path, name: str = "smollm2") -> ServerJudge:
-    opened = open_judge(name, base_url=server, store=tmp_path / "v.sqlite")
+    opened = open_judge(JudgeSettings(name, server), tmp_path / "v.sqlite")
     assert isinstance(opened, ServerJudge)
     return opened
 

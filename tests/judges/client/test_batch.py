@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from judges import BudgetError, JudgeError, open_judge
+from judges import BudgetError, JudgeError, JudgeSettings, open_judge
 from judges.client import ClientSettings
 from judges.server import ServerJudge
 from judges.store import VerdictStore
@@ -115,15 +115,11 @@ class BatchServer:
 def batch_judge(server: BatchServer, tmp_path: Path, **settings: Any) -> ServerJudge:
     prices = tmp_path / "prices.yaml"
     prices.write_text(PRICES)
+    quick = ClientSettings(backoff_s=0.01, batch_poll_s=0.01)
+    asked = {"max_cost": 1.0, **settings}
     judge = open_judge(
-        "judge-1",
-        base_url=server.url,
-        store=tmp_path / "v.sqlite",
-        prices=prices,
-        batch=True,
-        batch_poll_s=0.01,
-        client=ClientSettings(backoff_s=0.01),
-        **{"max_cost": 1.0, **settings},
+        JudgeSettings("judge-1", server.url, prices=prices, batch=True, client=quick, **asked),
+        tmp_path / "v.sqlite",
     )
     assert isinstance(judge, ServerJudge)
     return judge
@@ -150,7 +146,7 @@ def test_a_killed_run_finds_its_batch_again(
     with BatchServer() as server:
         # Killed right after handing in: the store knows the batch, nothing was collected.
         with monkeypatch.context() as patch:
-            patch.setattr("judges.client.batch.BatchDesk._collect", _killed)
+            patch.setattr("judges.client.batch.BatchClient._collect", _killed)
             with pytest.raises(KeyboardInterrupt):
                 batch_judge(server, tmp_path).preferences(items)
         assert len(server.batches) == 1

@@ -90,7 +90,7 @@ def test_a_request_taken_over_while_it_waits_for_a_slot_is_not_sent(
         verdicts = judge.preferences(items)
     assert len(server.received) == sent
     assert [v.value for v in verdicts] == expected(items)
-    assert judge._client.limiter.in_flight == 0
+    assert judge.limiter.in_flight == 0
 
 
 def _overtaken(store: VerdictStore, others: Any, claim: Any, keys: list[str]) -> Any:
@@ -111,7 +111,7 @@ def test_a_reply_that_can_not_be_stored_is_not_asked_for_again(tmp_path: Path) -
         with pytest.raises(JudgeError, match="disk is full"):
             judge.preferences(comparisons(1))
         assert len(server.received) == 1
-    assert judge._client.limiter.in_flight == 0
+    assert judge.limiter.in_flight == 0
 
 
 def test_a_redirected_request_takes_one_slot(tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ def test_a_redirected_request_takes_one_slot(tmp_path: Path) -> None:
         verdicts = judge.preferences(items)
         assert len(server.received) == 8
     assert [verdict.value for verdict in verdicts] == expected(items)
-    assert judge._client.limiter.in_flight == 0
+    assert judge.limiter.in_flight == 0
 
 
 # Rate limits
@@ -165,8 +165,8 @@ def test_concurrency_comes_down_to_what_the_server_takes(tmp_path: Path) -> None
         judge = judge_on(server, tmp_path / "v.sqlite", concurrency=64)
         verdicts = judge.preferences(comparisons(150))
     assert all(v.state == "ok" for v in verdicts)
-    assert judge._client.limiter.window < 32
-    assert judge._client.limiter.cuts >= 1
+    assert judge.limiter.window < 32
+    assert judge.limiter.cuts >= 1
     # Found out after the first rounds: without adapting, 56 of 64 would be refused each round.
     assert server.statuses["limit"] < 150
 
@@ -251,7 +251,7 @@ def test_who_waits_for_a_slot_gets_it_before_who_comes_later() -> None:
     [
         (401, "Incorrect API key provided: sk-planted-secret-1", "does not accept the key"),
         (403, "no", "may not use model 'judge-1'"),
-        (404, "The model does not exist", "knows no model 'judge-1'"),
+        (404, "The model does not exist", "has no model 'judge-1'"),
     ],
 )
 def test_hopeless_statuses_end_the_run_at_once(

@@ -19,9 +19,11 @@ WORKER = f"""
 import sys
 from pathlib import Path
 from tests.judges.judge_examples import QUICK, comparisons
-from judges import open_judge
+from dataclasses import replace
+from judges import JudgeSettings, open_judge
 url, store, n = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
-judge = open_judge("judge-1", base_url=url, store=store, client=QUICK, concurrency={IN_FLIGHT})
+client = replace(QUICK, concurrency={IN_FLIGHT})
+judge = open_judge(JudgeSettings("judge-1", url, client=client), store)
 print("start", flush=True)
 values = [v.value for v in judge.preferences(comparisons(n))]
 assert None not in values

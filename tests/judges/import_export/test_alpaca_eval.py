@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from judges import Comparison, JudgeError, Rating, open_judge
+from judges import Comparison, JudgeError, JudgeSettings, Rating, open_judge
 from judges.import_export import (
     export_alpaca_eval,
     export_jsonl,
@@ -69,7 +69,7 @@ def test_published_annotations_give_the_published_win_rate_with_no_call(
     )
     rows = annotations(data_dir, model)
     assert done.rows + sum(done.left_out.values()) == 805
-    judge = open_judge(GPT4, store=tmp_path / "v.sqlite", offline=True)
+    judge = open_judge(JudgeSettings(GPT4, offline=True), tmp_path / "v.sqlite")
     verdicts = judge.preferences(as_comparisons(rows))
     assert all(v.state == "ok" for v in verdicts)
     win_rate = 100 * (math.fsum(v.value or 0 for v in verdicts) / 805 - 1)
@@ -113,7 +113,7 @@ def test_published_judgments_give_the_published_mt_bench_score_with_no_call(
                     references=refs,
                 )
             )
-    judge = open_judge("gpt-4", store=tmp_path / "v.sqlite", offline=True, prompts=prompts)
+    judge = open_judge(JudgeSettings("gpt-4", offline=True, prompts=prompts), tmp_path / "v.sqlite")
     values = [v.value for v in judge.ratings(items)]
     assert sum(v or 0 for v in values) / 160 == pytest.approx(6.190625)
 
@@ -236,7 +236,7 @@ def test_a_tie_of_zero_is_read_as_one_and_a_half(tmp_path: Path, no_key: None) -
     path = tmp_path / "annotations.json"
     path.write_text(json.dumps([annotation(preference=0)]))
     import_alpaca_eval(VerdictStore(tmp_path / "v.sqlite"), path)
-    judge = open_judge(GPT4, store=tmp_path / "v.sqlite", offline=True)
+    judge = open_judge(JudgeSettings(GPT4, offline=True), tmp_path / "v.sqlite")
     assert judge.preferences(as_comparisons([annotation()]))[0].value == 1.5
 
 
