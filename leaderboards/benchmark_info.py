@@ -1,4 +1,4 @@
-"""What tables, plots, the gate and planning need to know of a benchmark.
+"""What tables, plots, the gate and planning need to know of a benchmark, and of an arm.
 
 A benchmark states its own ``BenchmarkInfo``; every score carries the part that concerns it
 (``ScoreInfo``), so that a reader of scores keeps no list of benchmarks.
@@ -36,6 +36,15 @@ class ScoreInfo(BaseModel):
     minimum_effect: float | None = None
     gated: bool = False
     kind: Kind = "benchmark"
+
+
+@dataclass(frozen=True)
+class ArmInfo:
+    """How an arm is shown: its title, its place in a table, and whether it is an ablation."""
+
+    title: str
+    order: int = LAST
+    ablation: bool = False
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from groundwork.errors import UserError
 from leaderboards.compare import ItemStore
 from leaderboards.footnotes import Footnotes, reason
-from leaderboards.identity import ArmNames, names_of_records
+from leaderboards.identity import Arms, arms_of_records
 from leaderboards.layouts import STUBS, Column, Layout, columns_of, layout_named
 from leaderboards.score_frame import over_seeds
 from leaderboards.significance import Point, Record, Significance, judge_table
@@ -45,8 +45,8 @@ def build_table(frame: pd.DataFrame, layout: Layout, store: ItemStore | None = N
     columns = _shown(records, layout)
     if not columns:
         raise UserError(f"the runs hold no figure that the table {layout.name!r} shows")
-    rows, names = _by_cell(records, columns), names_of_records(records)
-    order = _rows(records, layout, names)
+    rows, arms = _by_cell(records, columns), arms_of_records(records)
+    order = _rows(records, layout, arms)
     usual = {column.key: _usual_protocol(rows, column.key) for column in columns}
     figures = {place: _preferred(found, usual[place[2]]) for place, found in rows.items()}
     significance = judge_table(figures, order, columns, store=store)
@@ -70,7 +70,7 @@ def build_table(frame: pd.DataFrame, layout: Layout, store: ItemStore | None = N
         stub=tuple(STUBS[name] for name in layout.stub),
         columns=tuple(column.label for column in columns),
         keys=tuple(column.key for column in columns),
-        groups=tuple(_relabel(group, layout, names) for group in groups),
+        groups=tuple(_relabel(group, layout, arms) for group in groups),
         notes=notes.listing(),
         remarks=(*_seeds_remark(figures.values(), seeds), *_remarks(records), *_unfinished(frame)),
         column_notes=column_notes,
@@ -104,24 +104,28 @@ def _point(record: Record) -> Point:
     return str(record["loss"]), str(record["arm"]), int(record["iteration"])
 
 
-def _rows(records: list[Record], layout: Layout, names: ArmNames) -> dict[str, list[Point]]:
+def _rows(records: list[Record], layout: Layout, arms: Arms) -> dict[str, list[Point]]:
     """Groups in order of appearance, each with its checkpoints in table order."""
     found: dict[str, set[Point]] = {}
     for record in records:
         found.setdefault(record["group"], set()).add(_point(record))
-    return {group: order_points(points, layout, names) for group, points in found.items()}
+    return {group: order_points(points, layout, arms) for group, points in found.items()}
 
 
-def order_points(found: set[Point], layout: Layout, names: ArmNames) -> list[Point]:
+def order_points(found: set[Point], layout: Layout, arms: Arms) -> list[Point]:
     """Checkpoints of a group in table order, as the layout chooses them."""
-    wanted = {arm for _, arm, _ in found if not layout.arms or arm in (*layout.arms, "base")}
-    arms = names.in_order(wanted, layout.arms)
+    wanted = {arm for _, arm, _ in found if _is_shown(arm, layout, arms)}
     chosen: list[Point] = []
     for loss in sorted({loss for loss, _, _ in found}, key=lambda loss: (loss != "", loss)):
-        for arm in arms:
+        for arm in arms.in_order(wanted, layout.arms):
             steps = sorted(i for found_loss, a, i in found if (found_loss, a) == (loss, arm))
             chosen += [(loss, arm, i) for i in (steps[-1:] if layout.rows == "last" else steps)]
     return chosen
+
+
+def _is_shown(arm: str, layout: Layout, arms: Arms) -> bool:
+    listed = not layout.arms or arm in (*layout.arms, "base")
+    return listed or (layout.ablations and arms.info(arm).ablation)
 
 
 def _usual_protocol(rows: dict[tuple[str, Point, str], list[Record]], key: str) -> str:
@@ -216,14 +220,14 @@ def _places(title: str, point: Point, columns: list[Column]) -> list[tuple[str, 
     return [(title, point, column.key) for column in columns]
 
 
-def _relabel(group: Group, layout: Layout, names: ArmNames) -> Group:
+def _relabel(group: Group, layout: Layout, arms: Arms) -> Group:
     losses = {row.point[0] for row in group.rows if row.point and row.point[0]}
     named = len(losses) > 1 and "loss" not in layout.stub
 
     def labels(point: Point) -> tuple[str, ...]:
         loss, arm, iteration = point
         texts = {
-            "arm": names.title(arm) + (f" ({loss.upper()})" if named and loss else ""),
+            "arm": arms.title(arm) + (f" ({loss.upper()})" if named and loss else ""),
             "loss": loss.upper(),
             "iteration": "" if arm == "base" else f"Iter{iteration}",
         }

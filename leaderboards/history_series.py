@@ -47,7 +47,7 @@ class Series:
 
     @property
     def title(self) -> str:
-        arm = "" if self.arm == "base" else f" · {arm_info(self.arm)[0]}"
+        arm = "" if self.arm == "base" else f" · {arm_info(self.arm).title}"
         return f"{self.benchmark} {self.metric} ({self.unit}) · {shown_name(self.model)}{arm}"
 
     def changes(self) -> list[Change]:

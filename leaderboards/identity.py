@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from leaderboards.benchmark_info import ArmInfo
 from leaderboards.legacy_info import arm_info
 from leaderboards.runs import Run
 
@@ -22,39 +23,36 @@ SHOWN_DIFFERENCES = 3
 
 
 @dataclass(frozen=True)
-class ArmNames:
-    """Titles of arms, and their places in a table."""
+class Arms:
+    """How the arms of several runs are shown."""
 
-    titles: Mapping[str, str] = field(default_factory=dict)
-    places: Mapping[str, int] = field(default_factory=dict)
+    known: Mapping[str, ArmInfo] = field(default_factory=dict)
+
+    def info(self, arm: str) -> ArmInfo:
+        """How one arm is shown."""
+        return self.known.get(arm) or arm_info(arm)
 
     def title(self, arm: str) -> str:
         """An arm as a table prints it."""
-        return self.titles.get(arm) or arm_info(arm)[0]
+        return self.info(arm).title
 
     def in_order(self, arms: Iterable[str], first: Sequence[str] = ()) -> list[str]:
         """Arms in table order: base, those in ``first``, the others by place and name."""
         rank = {arm: position - len(first) for position, arm in enumerate(first)}
         return sorted(
             set(arms),
-            key=lambda arm: (
-                arm != "base",
-                rank.get(arm, self.places.get(arm, arm_info(arm)[1])),
-                arm,
-            ),
+            key=lambda arm: (arm != "base", rank.get(arm, self.info(arm).order), arm),
         )
 
 
-def names_of_records(records: Iterable[Mapping[str, Any]]) -> ArmNames:
-    """The arms' titles and places as the records state them."""
-    found = {r["arm"]: (r["arm_title"], int(r["arm_order"])) for r in records}
-    return ArmNames({a: t for a, (t, _) in found.items()}, {a: p for a, (_, p) in found.items()})
+def arms_of_records(records: Iterable[Mapping[str, Any]]) -> Arms:
+    """The arms as the records of a frame state them."""
+    return Arms({record["arm"]: record["arm_info"] for record in records})
 
 
-def names_of_runs(runs: Iterable[Run]) -> ArmNames:
-    """The arms' titles and places as the runs state them."""
-    found = {arm: run.arm_info(arm) for run in runs for arm in run.arms}
-    return ArmNames({a: t for a, (t, _) in found.items()}, {a: p for a, (_, p) in found.items()})
+def arms_of_runs(runs: Iterable[Run]) -> Arms:
+    """The arms as the runs state them."""
+    return Arms({arm: run.arm_info(arm) for run in runs for arm in run.arms})
 
 
 def group_names(runs: Sequence[Run]) -> list[str]:
@@ -182,7 +180,7 @@ def shown_name(model: str) -> str:
     for place, part in enumerate(parts):
         if re.fullmatch(r"iter-\d+", part) and place >= 1:
             before = [p for p in parts[: place - 1] if not p.startswith("seed-")]
-            made = [*before[-1:], arm_info(parts[place - 1])[0], f"Iter{part[5:]}"]
+            made = [*before[-1:], arm_info(parts[place - 1]).title, f"Iter{part[5:]}"]
             step = parts[place + 1] if len(parts) > place + 1 else ""
             return " ".join([*made, *(["generator"] if step == "generator" else [])])
     if model.startswith(("/", "./", "../", "~")) and parts:

@@ -47,7 +47,8 @@ class Layout:
     """One table: ``columns`` in this order where a figure exists, with ``others`` all further ones.
 
     ``rows`` "all" shows every iteration, "last" the starting model and each arm's last one.
-    ``stub`` are the leading columns that label a row. ``arms`` and ``losses`` filter (empty: all).
+    ``stub`` are the leading columns that label a row. ``arms`` filters (empty: all)
+    and orders; ``ablations`` admits every arm that is one.
     ``paper`` names the tables of the paper that this layout regenerates.
     """
 
@@ -58,6 +59,7 @@ class Layout:
     rows: Literal["all", "last"] = "all"
     stub: tuple[str, ...] = ("arm", "iteration")
     arms: tuple[str, ...] = ()
+    ablations: bool = False
     settings: tuple[str, ...] = ("online",)
     paper: tuple[str, ...] = ()
 
@@ -94,6 +96,7 @@ LAYOUTS: dict[str, Layout] = {
             rows="last",
             stub=("arm",),
             arms=ABLATIONS,
+            ablations=True,
             paper=("table5",),
         ),
         Layout(
@@ -101,6 +104,7 @@ LAYOUTS: dict[str, Layout] = {
             "Ablation of the parts of the loss by iteration",
             ("length", "ae2_lc", "mt_bench"),
             arms=ABLATIONS,
+            ablations=True,
             paper=("table12",),
         ),
         Layout(

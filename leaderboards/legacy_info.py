@@ -6,7 +6,7 @@ an arm (``sso.arms``).
 
 from __future__ import annotations
 
-from leaderboards.benchmark_info import BenchmarkInfo, InfoColumn, ScoreInfo
+from leaderboards.benchmark_info import ArmInfo, BenchmarkInfo, InfoColumn, ScoreInfo
 
 BENCHMARKS: dict[str, BenchmarkInfo] = {
     "alpaca_eval": BenchmarkInfo(
@@ -47,21 +47,21 @@ BENCHMARKS: dict[str, BenchmarkInfo] = {
     ),
 }
 
-ARMS: dict[str, tuple[str, int]] = {
-    "base": ("base", -1),
-    "ultrafeedback": ("UltraFeedback", 10),
-    "pbaa": ("PBAA", 20),
-    "pbaa-generator": ("PBAA generator", 30),
-    "sso-joint": ("SSO (joint)", 40),
-    "sso": ("SSO", 50),
-    "without-w": ("SSO w/o W", 60),
-    "without-g": ("SSO w/o G", 70),
-    "without-w-g": ("SSO w/o W, G", 80),
-    "skywork": ("Skywork", 200),
-    "skywork+synthetic": ("Skywork + synthetic", 201),
-    "skywork+ultrafeedback": ("Skywork + UltraFeedback", 202),
+ARMS: dict[str, ArmInfo] = {
+    "base": ArmInfo("base", -1),
+    "ultrafeedback": ArmInfo("UltraFeedback", 10),
+    "pbaa": ArmInfo("PBAA", 20),
+    "pbaa-generator": ArmInfo("PBAA generator", 30, ablation=True),
+    "sso-joint": ArmInfo("SSO (joint)", 40),
+    "sso": ArmInfo("SSO", 50),
+    "without-w": ArmInfo("SSO w/o W", 60, ablation=True),
+    "without-g": ArmInfo("SSO w/o G", 70, ablation=True),
+    "without-w-g": ArmInfo("SSO w/o W, G", 80, ablation=True),
+    "skywork": ArmInfo("Skywork", 200),
+    "skywork+synthetic": ArmInfo("Skywork + synthetic", 201),
+    "skywork+ultrafeedback": ArmInfo("Skywork + UltraFeedback", 202),
 }
-"""Arm to (title, place in a table), for runs whose ``run.json`` states neither."""
+"""Arms of runs whose ``run.json`` does not describe them, and of the paper."""
 
 
 def score_info(benchmark: str, metric: str, headline: bool) -> ScoreInfo:
@@ -72,6 +72,6 @@ def score_info(benchmark: str, metric: str, headline: bool) -> ScoreInfo:
     return info.of_score(metric, headline)
 
 
-def arm_info(arm: str) -> tuple[str, int]:
-    """(title, place) of an arm of an older run; an unknown one is shown under its own name, last."""
-    return ARMS.get(arm, (arm, 1000))
+def arm_info(arm: str) -> ArmInfo:
+    """How an arm of an older run is shown; an unknown one under its own name, last."""
+    return ARMS.get(arm) or ArmInfo(arm)

@@ -56,15 +56,13 @@ def _row(row: dict[str, str]) -> dict[str, Any]:
     metric = column.metric or "published"
     headline = column.metric is None or row["metric"] in ("ae2_lc", "mt_bench", "average")
     arm = _ARMS.get(row["method"], row["method"])
-    title, order = arm_info(arm)
     return {
         "source": "paper",
         "run": row["table"],
         "model": row["model"],
         "group": row["model"],
         "arm": arm,
-        "arm_title": title,
-        "arm_order": order,
+        "arm_info": arm_info(arm),
         "loss": row["loss"],
         "setting": row["setting"],
         "iteration": 0 if arm == "base" else int(row["iteration"] or 1),

@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from groundwork import files
 from groundwork.errors import UserError, nearest
 from groundwork.records import first_problem
+from leaderboards.benchmark_info import LAST, ArmInfo
 from leaderboards.legacy_info import arm_info
 from leaderboards.records import ItemScore, Score
 
@@ -62,13 +63,18 @@ class Run:
         scored = [score.arm or "base" for found in self.evaluations for score in found.scores]
         return tuple(dict.fromkeys([*named, *scored]))
 
-    def arm_info(self, arm: str) -> tuple[str, int]:
-        """(title, place in a table) of an arm, as the run recorded them."""
+    def arm_info(self, arm: str) -> ArmInfo:
+        """How an arm is shown, as the run recorded it."""
         known = self.info.get("arm_info")
         stated = known.get(arm) if isinstance(known, dict) else None
         if not isinstance(stated, dict):
             return arm_info(arm)
-        return str(stated.get("title") or arm), int(stated.get("order") or 0)
+        order = stated.get("order")
+        return ArmInfo(
+            str(stated.get("title") or arm),
+            order if isinstance(order, int) else LAST,
+            bool(stated.get("ablation")),
+        )
 
     def arm_loss(self, arm: str) -> str:
         """The preference loss that the arm's training stages recorded, else the configured one."""

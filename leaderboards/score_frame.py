@@ -24,8 +24,7 @@ COLUMNS: dict[str, str] = {
     "model": "starting model of the run",
     "group": "the experiment: the model, and what tells two experiments on it apart",
     "arm": "arm of the comparison; 'base' is the starting model",
-    "arm_title": "the arm as tables and plots print it",
-    "arm_order": "place of the arm in a table",
+    "arm_info": "how the arm is shown (benchmark_info.ArmInfo)",
     "loss": "preference loss that the checkpoint was trained on (ipo, dpo); empty for base",
     "setting": "online, offline or reward_model",
     "iteration": "0 for the starting model, else 1..N",
@@ -99,7 +98,6 @@ def _rows(run: Run, group: str) -> list[dict[str, Any]]:
 
 def _row(run: Run, evaluation: Evaluation, score: Score, **fields: Any) -> dict[str, Any]:
     arm = score.arm or "base"
-    title, order = run.arm_info(arm)
     return {
         **score.model_dump(exclude={"v", "settings", "model", "info"}),
         **fields,
@@ -107,8 +105,7 @@ def _row(run: Run, evaluation: Evaluation, score: Score, **fields: Any) -> dict[
         "run": run.name,
         "model": run.model or score.model,
         "arm": arm,
-        "arm_title": title,
-        "arm_order": order,
+        "arm_info": run.arm_info(arm),
         "loss": "" if arm == "base" else evaluation.loss,
         "marks": "|".join(score.marks),
         "digits": -1,

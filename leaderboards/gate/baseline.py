@@ -187,10 +187,9 @@ def _record(entry: Record, key: str, items: dict[str, Items]) -> Record:
     record = {name: entry[name] for name in _KEPT}
     if not isinstance(record["value"], int | float) or not math.isfinite(record["value"]):
         raise ValueError(f"value {record['value']} is no number")
-    title, order = arm_info(record["arm"])
     record.update(
         source="run", category="", headline=True, digits=-1, folder="", notes=(),
-        group=record["model"] or record["run"], arm_title=title, arm_order=order,
+        group=record["model"] or record["run"], arm_info=arm_info(record["arm"]),
         info=ScoreInfo.model_validate(entry["info"])
         if "info" in entry
         else score_info(record["benchmark"], record["metric"], headline=True),

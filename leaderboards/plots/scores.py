@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from groundwork.errors import UserError
-from leaderboards.identity import names_of_records
+from leaderboards.identity import arms_of_records
 from leaderboards.layouts import Column, columns_of
 from leaderboards.plots.style import (
     BASE_COLOR,
@@ -39,7 +39,7 @@ def iterations_figure(frame: pd.DataFrame) -> Figure:
     columns = list(columns_of(records).values())
     if not columns:
         raise UserError("no scores to plot by iteration")
-    drawn = looks(map(line_of, records), names_of_records(records))
+    drawn = looks(map(line_of, records), arms_of_records(records))
     wide = min(3, len(columns))
     figure, axes = grid(wide, -(-len(columns) // wide))
     for axis, column in zip(axes, columns, strict=False):
@@ -84,7 +84,7 @@ def length_figure(frame: pd.DataFrame) -> Figure:
     rates = [c for k, c in columns_of(records).items() if c.better]
     if not lengths or not rates:
         raise UserError("no answer lengths and win rates to plot")
-    drawn = looks(map(line_of, records), names_of_records(records))
+    drawn = looks(map(line_of, records), arms_of_records(records))
     figure, axes = grid(len(rates))
     for axis, column in zip(axes, rates, strict=True):
         found = {_point(r): r for r in records if r["info"].column == column.key}

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from groundwork.errors import UserError
-from leaderboards.identity import ArmNames
+from leaderboards.identity import Arms
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -100,7 +100,7 @@ def literal(text: str) -> str:
     return text.replace("$", r"\$")
 
 
-def looks(lines: Iterable[Line], names: ArmNames) -> dict[Line, Look]:
+def looks(lines: Iterable[Line], names: Arms) -> dict[Line, Look]:
     """The look of every line but the bases, group by group and arm by arm in table order.
 
     The legend names the arm, with the group where there are several, and the loss where one arm

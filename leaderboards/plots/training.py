@@ -7,7 +7,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from groundwork.errors import UserError
-from leaderboards.identity import ArmNames, group_names, names_of_records, names_of_runs
+from leaderboards.identity import arms_of_runs, group_names
 from leaderboards.plots.style import (
     Line,
     Look,
@@ -46,7 +46,7 @@ def policyness_figure(frame: pd.DataFrame, runs: Sequence[Run]) -> Figure:
     measured = _policyness(runs)
     if not accuracy and not measured:
         raise UserError("no pair accuracy and no on-policyness to plot")
-    drawn = looks([*map(line_of, accuracy), *(line for line, _ in measured)], _names(records, runs))
+    drawn = looks([*map(line_of, accuracy), *(line for line, _ in measured)], arms_of_runs(runs))
     figure, (left, right) = grid(2)
     for line, look in drawn.items():
         rows = sorted((r for r in accuracy if line_of(r) == line), key=lambda r: r["iteration"])
@@ -63,11 +63,6 @@ def policyness_figure(frame: pd.DataFrame, runs: Sequence[Run]) -> Figure:
         if axis.get_legend_handles_labels()[1]:
             axis.legend(frameon=False, fontsize=6)
     return figure
-
-
-def _names(records: Sequence[Record], runs: Sequence[Run]) -> ArmNames:
-    stated, own = names_of_runs(runs), names_of_records(records)
-    return ArmNames({**stated.titles, **own.titles}, {**stated.places, **own.places})
 
 
 def _policyness_lines(
@@ -142,7 +137,7 @@ def curves_figure(runs: Sequence[Run]) -> Figure:
     points = {prefix: lines for prefix, lines in points.items() if lines}
     if not points:
         raise UserError("no training curves to plot")
-    drawn = looks((line for line, _, _ in curves), names_of_runs(runs))
+    drawn = looks((line for line, _, _ in curves), arms_of_runs(runs))
     figure, axes = grid(min(2, len(points)), -(-len(points) // 2))
     for axis, (prefix, lines) in zip(axes, points.items(), strict=False):
         for (line, iteration, step), curve in lines.items():
@@ -204,7 +199,7 @@ def cost_figure(frame: pd.DataFrame, runs: Sequence[Run]) -> Figure:
     points = {place: value for place, value in _quality(records).items() if place in spent}
     if not points:
         raise UserError("no times of stages to plot cost against quality")
-    drawn = looks((line for line, _ in points), _names(records, runs))
+    drawn = looks((line for line, _ in points), arms_of_runs(runs))
     with_dollars = any(spent[place][1] > 0 for place in points)
     figure, axes = grid(2 if with_dollars else 1)
     for axis, part in zip(axes, range(2), strict=False):

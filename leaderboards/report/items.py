@@ -122,7 +122,7 @@ def _label(runs: Sequence[Run], run: Run, group: str, score: Score) -> str:
     alike = [other for other, name in zip(runs, groups, strict=True) if name == group]
     seeds = {s.seed for other in alike for found in other.evaluations for s in found.scores}
     base = score.arm in ("", "base")
-    label = "base" if base else f"{run.arm_info(score.arm)[0]} {score.iteration}"
+    label = "base" if base else f"{run.arm_info(score.arm).title} {score.iteration}"
     label += f" · seed {score.seed}" if len(seeds) > 1 and not base else ""
     return f"{group}: {label}" if len(set(groups)) > 1 else label
 

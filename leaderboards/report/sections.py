@@ -34,7 +34,7 @@ def header(runs: Sequence[Run]) -> str:
             [
                 run.name,
                 run.model,
-                ", ".join(run.arm_info(arm)[0] for arm in run.arms if arm != "base"),
+                ", ".join(run.arm_info(arm).title for arm in run.arms if arm != "base"),
                 str(info.get("iterations", "")),
                 ", ".join(map(str, info.get("seeds") or [])),
                 str(info.get("data") or _in_config(info, "data")),
@@ -109,7 +109,7 @@ def tables(frame: pd.DataFrame, main: Table, store: ItemStore) -> str:
 def _worth(frame: pd.DataFrame) -> list[str]:
     """Names of layouts that would show more than the iterations table does."""
     arms, settings = set(frame["arm"]), set(frame["setting"])
-    ablated = bool(arms & set(LAYOUTS["ablation"].arms) - {"sso", "sso-joint", "pbaa"})
+    ablated = any(info.ablation for info in frame["arm_info"])
     checks = {
         "summary": len(arms) > 1,
         "ablation": ablated,

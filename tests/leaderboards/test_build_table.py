@@ -319,3 +319,22 @@ def test_headline_metric_is_shown_and_lengths_never_ranked(tmp_path):
     shown = cell(table, "tiny", ("SSO", "Iter1"), "length")
     assert (shown.text, shown.rank) == ("1500", 0)
     assert json.loads((run / "run.json").read_text())["model"] == "tiny"
+
+
+def test_a_column_and_an_ablation_that_nobody_listed(tmp_path):
+    arm_info = {"half": {"title": "Half of it", "order": 55, "ablation": True}}
+    run = start_run(tmp_path, arm_info=arm_info)
+    column = {"title": "Riddles", "column": "riddles", "label": "RID", "order": 15}
+    for arm, iteration in (("base", 0), ("half", 1)):
+        at = {"arm": arm, "iteration": iteration}
+        add_eval(run, "riddles", [1, 0, 1], info=column, **at)
+        add_eval(run, "mt_bench", [5.0, 6.0], metric="average", unit="points", **at)
+        add_eval(run, "gsm8k", [1, 0], **at)
+    frame = load_runs([run])
+    assert iteration_table(frame).columns == ("RID", "MT", "GSM8K")
+    ablation = build_table(frame, layout_named("ablation-iterations"))
+    assert [row.labels for row in ablation.groups[0].rows] == [
+        ("base", ""),
+        ("Half of it", "Iter1"),
+    ]
+    assert ablation.columns == ("MT",)
