@@ -91,23 +91,6 @@ def mcnemar(first: npt.ArrayLike, second: npt.ArrayLike) -> McNemar:
     return McNemar(only_first, only_second, min(1.0, 2 * tail))
 
 
-def sign_flip_p(differences: npt.ArrayLike, draws: int = 10_000, seed: int = 0) -> float:
-    """Two-sided randomisation p-value of the mean difference: signs flipped at random.
-
-    Counts the observed arrangement itself, so the result is never 0 (at least 1 / (draws + 1)).
-    """
-    d = np.asarray(differences, dtype=float)
-    rng = np.random.default_rng(seed)
-    observed = abs(float(d.sum()))
-    hits, left = 0, draws
-    while left > 0:
-        rows = min(left, max(1, 2_000_000 // max(d.size, 1)))
-        signs = rng.integers(0, 2, size=(rows, d.size), dtype=np.int8) * 2 - 1
-        hits += int(np.sum(np.abs(signs @ d) >= observed - 1e-12))
-        left -= rows
-    return (hits + 1) / (draws + 1)
-
-
 def is_binary(values: npt.ArrayLike) -> bool:
     """Whether every value is 0 or 1."""
     x = np.asarray(values, dtype=float)

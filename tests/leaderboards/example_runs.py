@@ -112,6 +112,16 @@ def coin_flips(n: int, share: float, seed: int) -> list[float]:
     return np.random.default_rng(seed).permutation(values).tolist()
 
 
+def dated_run(
+    root: Path, name: str, share: float, created: str, commit: str = "abc123def456", n: int = 400
+) -> Path:
+    """A run of one GSM8K evaluation with a date and a commit, as a history keeps it."""
+    git = {"commit": commit, "dirty": False}
+    run = start_run(root, name, created=created, git=git)
+    add_eval(run, "gsm8k", coin_flips(n, share, 0))
+    return run
+
+
 BENCHMARKS: dict[str, tuple[str, str]] = {
     "gsm8k": ("accuracy", "percent"),
     "math": ("accuracy", "percent"),

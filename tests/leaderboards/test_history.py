@@ -1,79 +1,21 @@
-"""The history in SQLite and in a real PostgreSQL server, its trends, plots and use as a baseline."""
+"""The history in SQLite and in a real PostgreSQL server."""
 
 import json
-import os
-import shutil
 import socket
-import subprocess
-import tempfile
-from pathlib import Path
 
-import numpy as np
 import pytest
 
 from groundwork.errors import UserError
 from leaderboards import check
-from leaderboards.history import DEFAULT_URL, UNSENT, History, add
+from leaderboards.history import UNSENT, History, add
 from leaderboards.history_series import series, show
-from leaderboards.plots import history_figure, save
-from tests.leaderboards.example_runs import add_eval, coin_flips, start_run
-
-
-def make_run(root, name, share, created, commit="abc123def456", n=400):
-    git = {"commit": commit, "dirty": False}
-    run = start_run(root, name, created=created, git=git)
-    add_eval(run, "gsm8k", coin_flips(n, share, 0))
-    return run
-
-
-def binaries():
-    """The folder of PostgreSQL's server programs, or None."""
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    return found[-1].parent if found else None
-
-
-def as_server_user(command):
-    """PostgreSQL refuses to run as root."""
-    return ["runuser", "-u", "postgres", "--", *command] if os.geteuid() == 0 else command
-
-
-@pytest.fixture(scope="module")
-def postgres():
-    """URL of a fresh database on a server started for the test."""
-    if (folder := binaries()) is None:
-        pytest.skip("the PostgreSQL server is not installed")
-    pytest.importorskip("psycopg", reason="the postgres extra is not installed")
-    place = Path(tempfile.mkdtemp(prefix="pg-"))
-    place.chmod(0o777)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    data = str(place / "data")
-    setup = [str(folder / "initdb"), "-D", data, "-U", "bench", "-A", "trust", "--no-sync"]
-    subprocess.run(as_server_user(setup), check=True, capture_output=True, cwd=place)
-    options = f"-h 127.0.0.1 -p {port} -k {place} -c fsync=off"
-    control = [str(folder / "pg_ctl"), "-D", data, "-o", options, "-w", "-l", str(place / "log")]
-    subprocess.run(as_server_user([*control, "start"]), check=True, capture_output=True, cwd=place)
-    yield f"postgresql://bench:secret@127.0.0.1:{port}/postgres"
-    stop = [str(folder / "pg_ctl"), "-D", data, "-m", "immediate", "stop"]
-    subprocess.run(as_server_user(stop), check=False, capture_output=True, cwd=place)
-    shutil.rmtree(place, ignore_errors=True)
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def url(request, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    if request.param == "sqlite":
-        return DEFAULT_URL
-    url = request.getfixturevalue("postgres")
-    with History(url) as history:
-        history._runs.metadata.drop_all(history._engine)
-    return url
+from tests.leaderboards.conftest import empty
+from tests.leaderboards.example_runs import dated_run
 
 
 def test_add_show_and_replace(url, tmp_path):
-    first = make_run(tmp_path, "first", 0.5, "2026-01-01T00:00:00")
-    second = make_run(tmp_path, "second", 0.6, "2026-01-02T00:00:00", "feedbeef0000")
+    first = dated_run(tmp_path, "first", 0.5, "2026-01-01T00:00:00")
+    second = dated_run(tmp_path, "second", 0.6, "2026-01-02T00:00:00", "feedbeef0000")
     result = add([first, second], url, branch="main")
     assert result.reached
     assert "first, second" in result.message
@@ -92,9 +34,9 @@ def test_add_show_and_replace(url, tmp_path):
 
 
 def test_the_gate_reads_its_baseline_from_the_history(url, tmp_path):
-    old = make_run(tmp_path, "old", 0.9, "2026-01-01T00:00:00")
-    base = make_run(tmp_path, "base", 0.6, "2026-01-03T00:00:00")
-    lost = make_run(tmp_path, "lost", 0.4, "2026-01-04T00:00:00")
+    old = dated_run(tmp_path, "old", 0.9, "2026-01-01T00:00:00")
+    base = dated_run(tmp_path, "base", 0.6, "2026-01-03T00:00:00")
+    lost = dated_run(tmp_path, "lost", 0.4, "2026-01-04T00:00:00")
     add([old, base], url, branch="main")
     assert check(base, "history:main", history=url).status == "pass"
     result = check(lost, "history:main", history=url)
@@ -103,29 +45,10 @@ def test_the_gate_reads_its_baseline_from_the_history(url, tmp_path):
         check(lost, "history:dev", history=url)
 
 
-def test_level_shifts_and_plot(url, tmp_path):
-    rng = np.random.default_rng(0)
-    for day in range(16):
-        share = (0.5 if day < 9 else 0.65) + rng.normal(0, 0.01)
-        add(
-            [make_run(tmp_path, f"r{day}", share, f"2026-02-{day + 1:02}T00:00:00")],
-            url,
-            branch="main",
-        )
-    (one,) = series(url)
-    (change,) = one.changes()
-    assert change.index == 9
-    assert change.difference == pytest.approx(15, abs=1.5)
-    assert "← level shift +1" in show(url)
-    path = save(history_figure(series(url)), tmp_path / "trend.svg")
-    assert path.read_text().count("<svg") == 1
-    with pytest.raises(UserError, match=r"written as \.pdf, \.svg, \.png"):
-        save(history_figure(series(url)), tmp_path / "trend.gif")
-
-
 def test_an_unreachable_database_keeps_the_runs(tmp_path, monkeypatch, postgres):
     monkeypatch.chdir(tmp_path)
-    run = make_run(tmp_path, "kept", 0.5, "2026-01-01T00:00:00")
+    empty(postgres)
+    run = dated_run(tmp_path, "kept", 0.5, "2026-01-01T00:00:00")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -139,7 +62,7 @@ def test_an_unreachable_database_keeps_the_runs(tmp_path, monkeypatch, postgres)
     with pytest.raises(UserError, match="can't be used"):
         show(gone)
 
-    other = make_run(tmp_path, "other", 0.5, "2026-01-02T00:00:00")
+    other = dated_run(tmp_path, "other", 0.5, "2026-01-02T00:00:00")
     add([other], "local.sqlite", branch="main")  # another history does not get the waiting run
     assert UNSENT.is_file()
     with History(UNSENT) as local:
@@ -165,7 +88,7 @@ def test_not_a_history(tmp_path):
 def test_branch_from_the_environment(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GITHUB_HEAD_REF", "feature")
-    add([make_run(tmp_path, "one", 0.5, "2026-01-01T00:00:00")])
+    add([dated_run(tmp_path, "one", 0.5, "2026-01-01T00:00:00")])
     with History() as history:
         ((record, scores),) = history.records()
     assert record["branch"] == "feature"

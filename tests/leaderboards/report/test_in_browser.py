@@ -1,21 +1,18 @@
-"""The HTML report: its content as text, and its behaviour in a real Chromium."""
+"""The report in a real Chromium."""
 
 import json
 import os
-import re
 from pathlib import Path
 
 import pytest
 
-from groundwork.errors import UserError
 from leaderboards.report import write_report
-from leaderboards.report.items import as_text, collect, shortened
-from leaderboards.report.page import embedded
-from leaderboards.runs import read_run
 from tests.leaderboards.browser import Browser, missing
-from tests.leaderboards.example_runs import add_eval, demo_run, start_run
+from tests.leaderboards.example_runs import add_eval, demo_run
 
 SECTIONS = ["overview", "tables", "plots", "items", "comparability", "judge", "costs", "settings"]
+
+
 HOSTILE = (
     "</script><script>window.hacked=1</script><img src=x onerror=window.hacked=2>"
     "<svg onload=window.hacked=3>'\"`${window.hacked=4}<!--<script>]]>&lt;b&gt;"
@@ -39,129 +36,6 @@ def browser():
         pytest.skip(reason)
     with Browser() as started:
         yield started
-
-
-def test_every_section_is_there_and_nothing_is_loaded(page):
-    text = page.read_text()
-    assert re.findall(r'<section id="(\w+)">', text) == SECTIONS
-    without_namespaces = re.sub(
-        r'xmlns(:\w+)?="[^"]*"|<!DOCTYPE[^>]*>|<rdf:RDF.*?</rdf:RDF>', "", text, flags=re.S
-    )
-    body = re.sub(
-        r'<script type="application/json".*?</script>', "", without_namespaces, flags=re.S
-    )
-    assert re.findall(r"""(?:src|href|url)\s*[=(]\s*["']?(https?:|//)""", body) == []
-    assert page.stat().st_size < 5_000_000
-
-
-def test_model_text_is_only_data(page):
-    text = page.read_text()
-    assert "zebra" in text
-    assert "<b>two</b>" not in text
-    assert r"\u003cb\u003etwo" in text
-
-
-def test_embedded_json_comes_back_and_cannot_end_its_element():
-    text = embedded({"x": HOSTILE})
-    assert json.loads(text)["x"] == HOSTILE
-    assert "<" not in text
-    assert "\u2028" not in text
-
-
-def test_gated_text_never_enters_the_page(tmp_path):
-    run = demo_run(tmp_path, arms=("sso",), iterations=1, marks=())
-    data, remarks = collect([read_run(run)])
-    assert remarks == ["gpqa: texts are withheld (gated)."]
-    assert data["gpqa"]["checkpoints"]["base"]["item-0"].keys() == {"v"}
-    assert "GATED-TEXT" not in write_report([run], tmp_path / "r.html").read_text()
-
-
-def test_alpaca_prompts_come_from_the_annotations(tmp_path):
-    run = start_run(tmp_path)
-    outputs = [{"item_id": "item-0", "output": "mine"}, {"item_id": "item-1", "output": "too"}]
-    folder = add_eval(run, "alpaca_eval", [0.5, 0.7], metric="lc_win_rate", outputs=outputs)
-    rows = [{"instruction": f"do {i}", "output_1": f"theirs {i}", "output_2": "x"} for i in (0, 1)]
-    (folder / "annotations.json").write_text(json.dumps(rows))
-    data, _ = collect([read_run(run)])
-    assert data["alpaca_eval"]["prompts"]["item-1"] == "do 1\n\n[the baseline's answer]\ntheirs 1"
-    assert data["alpaca_eval"]["checkpoints"]["base"]["item-0"]["a"] == "mine"
-
-
-def test_pairs_and_judgments_are_shown(tmp_path):
-    run = start_run(tmp_path)
-    add_eval(
-        run,
-        "pair_accuracy",
-        [1, 0],
-        ids=["q1/policy", "q2/policy"],
-        arm="sso",
-        iteration=1,
-        folder=".",
-    )
-    pairs = run / "sso" / "iter-1" / "pairs"
-    pairs.mkdir()
-    row = {
-        "id": "q1/policy",
-        "prompt": [{"role": "user", "content": "hi"}],
-        "chosen": "good",
-        "rejected": "bad",
-    }
-    (pairs / "pairs.jsonl").write_text(json.dumps(row) + "\n")
-    ids = ["mt_bench/7/turn-1", "mt_bench/7/turn-2"]
-    outputs = [{"item_id": item, "question": "Why?", "output": "Because."} for item in ids]
-    folder = add_eval(
-        run, "mt_bench", [4.0, 6.0], ids=ids, metric="average", unit="points", outputs=outputs
-    )
-    (folder / "model_judgment").mkdir()
-    judged = {"question_id": 7, "turn": 2, "judgment": "Too short. [[6]]"}
-    (folder / "model_judgment" / "gpt-4_single.jsonl").write_text(json.dumps(judged) + "\n")
-    data, _ = collect([read_run(run)])
-    shown = data["pair_accuracy"]["checkpoints"]["SSO 1"]
-    assert shown["q1/policy"]["a"] == "[chosen]\ngood\n\n[rejected]\nbad"
-    assert data["pair_accuracy"]["prompts"] == {"q1/policy": "[user]\nhi"}
-    rated = data["mt_bench"]["checkpoints"]["base"]
-    assert rated[ids[1]] == {"v": {"average": 6.0}, "a": "Because.", "j": "Too short. [[6]]"}
-    assert "j" not in rated[ids[0]]
-    assert data["mt_bench"]["metric"] == "average"
-
-
-def test_the_headline_metric_decides_what_changed(tmp_path):
-    run = start_run(tmp_path)
-    folder = add_eval(run, "gsm8k", [1, 0], metric="strict_match")
-    items = (folder / "items.jsonl").read_text()
-    (folder / "items.jsonl").write_text(
-        items.replace('"strict_match":', '"flexible":1.0,"strict_match":')
-    )
-    data, _ = collect([read_run(run)])
-    assert data["gsm8k"]["metric"] == "strict_match"
-
-
-def test_texts_of_chats_and_long_texts():
-    chat = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "ho"}]
-    assert as_text(chat) == "[user]\nhi\n\n[assistant]\nho"
-    assert as_text(["one", "two"]) == "one\n\ntwo"
-    assert as_text(None) == ""
-    short = shortened("a" * 50 + "b" * 50, limit=20)
-    assert short == "a" * 10 + "\n[... 80 characters left out ...]\n" + "b" * 10
-
-
-def test_a_large_run_stays_small_and_says_so(tmp_path):
-    run = start_run(tmp_path)
-    for iteration in range(4):
-        rows = [
-            {"item_id": f"item-{i}", "prompt": "p", "output": "word " * 1100} for i in range(300)
-        ]
-        arm = "sso" if iteration else "base"
-        add_eval(run, "gsm8k", [1, 0] * 150, arm=arm, iteration=iteration, outputs=rows)
-    page = write_report([run], tmp_path / "r.html")
-    assert page.stat().st_size < 5_000_000
-    assert "every second item is shown here" in page.read_text()
-
-
-def test_cannot_be_written(run, tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match=r"can.t be written: "):
-        write_report([run], tmp_path / "file" / "r.html")
 
 
 def keep(browser, name):

@@ -1,0 +1,80 @@
+"""Plots of training and cost, checked on the figures' own data."""
+
+import numpy as np
+import pytest
+
+from leaderboards import load_runs
+from leaderboards.plots import (
+    cost_figure,
+    curves_figure,
+    policyness_figure,
+)
+from leaderboards.plots.training import spending
+from leaderboards.runs import read_runs
+from tests.leaderboards.example_runs import add_eval, demo_run, start_run, write_stage
+
+SSO = ("tiny", "sso", "ipo")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return demo_run(tmp_path_factory.mktemp("runs"))
+
+
+def lines(axis):
+    return {line.get_label(): line for line in axis.get_lines()}
+
+
+def test_pair_accuracy_and_on_policyness(run):
+    left, right = policyness_figure(load_runs([run]), read_runs([run])).axes
+    assert "SSO" in lines(left)
+    gaps = lines(right)
+    assert gaps["SSO chosen"].get_ydata().tolist() == pytest.approx([-0.1, -0.2, -0.3])
+    assert gaps["SSO rejected"].get_ydata().tolist() == pytest.approx([-0.3, -0.6, -0.9])
+
+
+def test_log_probabilities_become_gaps(tmp_path):
+    run = start_run(tmp_path)
+    add_eval(run, "gsm8k", [1, 0])
+    folder = run / "sso" / "iter-1" / "pairs"
+    folder.mkdir(parents=True)
+    logps = {"avg_logp_chosen": -1.5, "avg_logp_rejected": -2.5, "avg_logp_original": -1.0}
+    write_stage(run, folder, kind="sample", measures=logps)
+    _, right = policyness_figure(load_runs([run]), read_runs([run])).axes
+    assert lines(right)["SSO chosen"].get_ydata().tolist() == [-0.5]
+    assert lines(right)["SSO rejected"].get_ydata().tolist() == [-1.5]
+
+
+def test_cost_is_summed_up_to_an_iteration(run):
+    spent = spending(read_runs([run]))
+    assert spent[SSO, 1] == pytest.approx((100.0, 0.04))
+    assert spent[SSO, 3] == pytest.approx((300.0, 0.12))
+    axis = cost_figure(load_runs([run]), read_runs([run])).axes[0]
+    assert lines(axis)["PBAA"].get_xdata().tolist() == pytest.approx([100 / 60, 200 / 60, 5.0])
+
+
+def test_several_seeds_are_averaged(tmp_path):
+    run = start_run(tmp_path)
+    for seed, (seconds, loss) in enumerate([(60.0, 4.0), (120.0, 2.0)]):
+        sample = run / f"seed-{seed}/sso/iter-1/sample"
+        policy = run / f"seed-{seed}/sso/iter-1/policy"
+        for folder in (sample, policy):
+            folder.mkdir(parents=True)
+        gaps = {"chosen_gap": -1.0 - seed, "rejected_gap": -3.0 - seed}
+        write_stage(run, sample, kind="sample", seconds=seconds, measures=gaps)
+        write_stage(run, policy, kind="train", seconds=seconds)
+        (policy / "curve.jsonl").write_text(f'{{"step": 1, "loss": {loss}}}\n')
+        add_eval(run, "gsm8k", [1, 0, 1, 0], arm="sso", iteration=1, seed=seed, folder=f"s{seed}")
+    read, frame = read_runs([run]), load_runs([run])
+    assert spending(read)[SSO, 1] == (180.0, 0.0)
+    drawn = lines(policyness_figure(frame, read).axes[1])
+    assert drawn["SSO chosen"].get_ydata() == [-1.5]
+    assert lines(curves_figure(read).axes[0])["SSO 1 policy"].get_ydata() == [3.0]
+
+
+def test_training_curves(run):
+    figure = curves_figure(read_runs([run]))
+    labels = [axis.get_ylabel() for axis in figure.axes]
+    assert labels == ["loss", "reward margin", "reward accuracy", "KL to ref"]
+    margin = lines(figure.axes[1])["SSO 1 policy"]
+    np.testing.assert_allclose(margin.get_ydata(), 0.01 * np.arange(1, 21))

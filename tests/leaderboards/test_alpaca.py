@@ -1,0 +1,71 @@
+"""Neighbours on the public AlpacaEval leaderboard."""
+
+import numpy as np
+import pytest
+
+from leaderboards import render_table
+from leaderboards.alpaca import Entry, leaderboard, neighbours
+from tests.leaderboards.example_runs import add_eval, coin_flips, start_run
+
+
+@pytest.fixture
+def run(tmp_path):
+    """base, sso 1-2 and pbaa 1 on GSM8K (sso 2 clearly better) and MT-Bench."""
+    run = start_run(tmp_path)
+    base = np.array(coin_flips(200, 0.4, 0))
+    better = base.copy()
+    better[np.flatnonzero(base == 0)[:50]] = 1  # 50 items gained, none lost: p = 2^-49
+    slightly = base.copy()
+    slightly[np.flatnonzero(base == 0)[0]] = 1
+    add_eval(run, "gsm8k", base.tolist(), marks=("sample-data",))
+    add_eval(run, "gsm8k", slightly.tolist(), arm="sso", iteration=1, marks=("sample-data",))
+    add_eval(run, "gsm8k", better.tolist(), arm="sso", iteration=2, marks=("sample-data",))
+    add_eval(
+        run,
+        "gsm8k",
+        base.tolist(),
+        arm="pbaa",
+        iteration=1,
+        protocol="gsm8k@2",
+        marks=("sample-data",),
+    )
+    for arm, iteration, value in (("base", 0, 5.0), ("sso", 1, 6.0), ("pbaa", 1, 5.5)):
+        add_eval(
+            run,
+            "mt_bench",
+            [value, value + 0.2],
+            metric="average",
+            unit="points",
+            arm=arm,
+            iteration=iteration,
+        )
+    return run
+
+
+def test_against_alpaca(tmp_path):
+    run = start_run(tmp_path)
+    add_eval(run, "alpaca_eval", [0.2, 0.3], metric="lc_win_rate", value=21.5)
+    text = render_table([run], against="alpaca")
+    assert "Meta-Llama-3-8B-Instruct" in text
+    assert "22.9" in text
+    assert "Meta-Llama-3.1-8B-Instruct-Turbo" in text
+    assert "20.9" in text
+    assert "gpt4_0613" not in text
+
+
+def test_neighbours():
+    entries = [Entry(name, value, 0, 0) for name, value in (("a", 50), ("b", 40), ("c", 30))]
+    assert [entry.model for entry in neighbours(40, entries)] == ["b", "c"]
+    assert [entry.model for entry in neighbours(60, entries)] == ["a"]
+    assert [entry.model for entry in neighbours(35, entries)] == ["b", "c"]
+
+
+def test_shipped_points_are_the_published_ones(data_dir):
+    whole = {entry.model: entry for entry in leaderboard(data_dir)}
+    shipped = leaderboard()
+    assert len(whole) > 200
+    assert len(shipped) > 25
+    for entry in shipped:
+        assert entry.ae2_lc == pytest.approx(whole[entry.model].ae2_lc, abs=1e-4)
+        assert entry.ae2_wr == pytest.approx(whole[entry.model].ae2_wr, abs=1e-4)
+        assert entry.length == whole[entry.model].length
