@@ -126,11 +126,12 @@ def run_ours(o: dict[str, Any]) -> dict[str, Any]:
     from groundwork.memory import kept_memory
     from sso.checkpoints import load_policy, load_tokenizer
     from sso.encoding import encode_groups
-    from sso.fast_forward import drive, find_form, set_shared_attention
+    from sso.fast_forward import install_forward, set_shared_attention
+    from sso.forward_probe import probe_forward_plan
     from sso.logprobs import LEAN_CHUNK_BYTES
     from sso.objectives import Objective
     from sso.settings import LossSettings, TrainingSettings
-    from sso.trainer import PreferenceTrainer
+    from sso.trainer import PreferenceTrainer, StepSettings
 
     settings = TrainingSettings(precision="bf16" if o["bf16"] else "fp32")
     tokenizer = load_tokenizer(Path(o["model"]))
@@ -142,12 +143,12 @@ def run_ours(o: dict[str, Any]) -> dict[str, Any]:
     cache_products(few=o["recompute"])
     policy = load_policy(Path(o["model"]), settings)
     set_shared_attention(policy)
-    form = find_form(policy, encoded)
-    assert not form.reason, form.reason
+    plan = probe_forward_plan(policy, encoded)
+    assert not plan.reason, plan.reason
     if o["recompute"]:
-        form = replace(form, chunk_bytes=LEAN_CHUNK_BYTES)
+        plan = replace(plan, chunk_bytes=LEAN_CHUNK_BYTES)
     speed_up(policy)
-    drive(policy, form)
+    install_forward(policy, plan)
     with tempfile.TemporaryDirectory() as folder:
         trainer = PreferenceTrainer(
             model=policy,
@@ -155,10 +156,9 @@ def run_ours(o: dict[str, Any]) -> dict[str, Any]:
                 **arguments(folder, len(steps), 1, 1, o["bf16"], o["recompute"])
             ),
             steps=steps,
-            objective=objective,
-            loss=LossSettings(kind="dpo", gamma=0.0),
-            micro_tokens=o["micro_tokens"],
-            form=form,
+            how=StepSettings(
+                objective, LossSettings(kind="dpo", gamma=0.0), o["micro_tokens"], plan
+            ),
             work=Path(folder),
         )
         gc.collect()

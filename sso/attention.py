@@ -1,10 +1,8 @@
 """Attention over a packed sequence: each completion sees its prompt and itself, nothing else.
 
-Registered with transformers as an attention implementation of its own, so that every model whose
-attention goes through that interface can use it. Instead of one dense (T, T) mask, which would
-compute and throw away all the blocks between completions, every branch is attended in parts: the
-prompt causally, then each completion against (its prompt, itself). Calls without a layout are
-plain SDPA.
+Instead of one dense (T, T) mask, which would compute and throw away all the blocks between
+completions, every branch is attended in parts: the prompt causally, then each completion against
+(its prompt, itself). ``groundwork.attention`` brings it into a transformers model.
 """
 
 from __future__ import annotations
@@ -20,42 +18,30 @@ from torch import Tensor
 from groundwork import cpu_kernels as kernels
 from sso.batches import PackedLayout
 
-NAME = "sso_shared_prefix"
 
+class PackedAttention:
+    """``groundwork.attention.AttentionLayout`` of a packed sequence."""
 
-def register() -> str:
-    """Make the implementation known to transformers; returns its name."""
-    from transformers import AttentionInterface, AttentionMaskInterface
-    from transformers.masking_utils import sdpa_mask
+    def __init__(self, layout: PackedLayout) -> None:
+        self.layout = layout
 
-    AttentionInterface.register(NAME, attention_forward)
-    AttentionMaskInterface.register(NAME, sdpa_mask)
-    return NAME
+    @property
+    def longest(self) -> float:
+        """Tokens of the longest prompt and completion."""
+        return max(b.prompt + max(b.completions, default=0) for b in self.layout.branches)
 
-
-def attention_forward(
-    module: torch.nn.Module,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    attention_mask: Tensor | None,
-    dropout: float = 0.0,
-    scaling: float | None = None,
-    sso_layout: PackedLayout | None = None,
-    **kwargs: Any,
-) -> tuple[Tensor, None]:
-    """transformers' attention signature: query (B, H, T, D), key and value (B, Hkv, T, D).
-
-    Returns (B, T, H, D). ``sso_layout`` gives the structure of a packed sequence.
-    """
-    if sso_layout is None:
-        from transformers.integrations.sdpa_attention import sdpa_attention_forward
-
-        return sdpa_attention_forward(
-            module, query, key, value, attention_mask, dropout, scaling, **kwargs
-        )
-    out = packed_attention(query, key, value, sso_layout, dropout=dropout, scaling=scaling)
-    return out.transpose(1, 2), None
+    def attend(
+        self,
+        layer: int,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        *,
+        scale: float | None,
+        dropout: float = 0.0,
+    ) -> Tensor:
+        """Attention (1, H, T, D) of one layer."""
+        return packed_attention(query, key, value, self.layout, dropout=dropout, scaling=scale)
 
 
 def packed_attention(
@@ -91,7 +77,7 @@ def _attend(q: Tensor, k: Tensor, v: Tensor, dropout: float, scaling: float | No
     """Causal attention of the last ``q.shape[2]`` positions of the keys."""
     rows, columns = q.shape[2], k.shape[2]
     if rows == 0:
-        return q
+        return v[:, :, :0]
     mask = None if rows == columns or rows == 1 else _lower_right(rows, columns, str(q.device))
     return F.scaled_dot_product_attention(
         q, k, v, attn_mask=mask, dropout_p=dropout, scale=scaling, is_causal=rows == columns > 1
@@ -109,7 +95,8 @@ class _CpuPackedAttention(torch.autograd.Function):
     def forward(
         ctx: Any, query: Tensor, key: Tensor, value: Tensor, layout: PackedLayout, scale: float
     ) -> Tensor:
-        batch, heads, tokens, width = query.shape
+        batch, heads, tokens, _ = query.shape
+        width = value.shape[3]
         out = query.new_empty(batch, tokens, heads, width).transpose(1, 2)
         repeat = heads // key.shape[1]
         for head in range(key.shape[1]):

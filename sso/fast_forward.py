@@ -1,125 +1,112 @@
-"""Finds out how a model can be driven: shared prefixes or plain rows, chunked head or its own.
+"""Drives a model: packed behind shared prompts or plain rows, through a chunked output layer or its own.
 
-What a configuration says is checked first (sliding windows); then a short probe compares the fast forms
-with the model's own forward pass. So a model whose attention ignores the layout, whose state is
-recurrent, or whose output layer does more than a product is found by its numbers, not by its name.
+``sso.forward_probe`` finds the fastest plan that is right for a model; ``install_forward`` makes the model
+follow it.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from dataclasses import dataclass
+from inspect import signature
 from typing import Any
 
 import torch
+from torch import Tensor
 
-from sso.attention import NAME, register
-from sso.batches import MicroBatch, packed_batch, plain_batch
-from sso.encoding import EncodedBranch, EncodedGroup, EncodedPair
-from sso.logprobs import Form, completion_logprobs
+from groundwork.attention import switch_attention
+from groundwork.memory import return_memory
+from sso.attention import PackedAttention
+from sso.batches import MicroBatch
+from sso.logprobs import CHUNK_BYTES, LEAN_CHUNK_BYTES, token_logprobs, whole_logprobs
 
 _log = logging.getLogger(__name__)
 
-_TOLERANCE = {torch.float32: 2e-3, torch.bfloat16: 0.25, torch.float16: 0.05}
-"""Largest difference of a token's log-probability, in nats, that rounding explains."""
 
+@dataclass(frozen=True)
+class ForwardPlan:
+    """How a model is driven: packed behind shared prompts or plain rows; chunked head or its own.
 
-def find_form(model: Any, groups: Sequence[EncodedGroup]) -> Form:
-    """The fastest form that is right for this model and these groups; says why if not the fast one.
-
-    ``model`` must be loaded with the shared-prefix attention implementation where it takes it.
+    ``reason`` says why the plan is not the fast one, for the log and the report; ``chunk_bytes`` how
+    large the logits get that exist at once.
     """
-    longest = max(len(b.prompt) + len(c) for g in groups for b in g.branches for c in b.completions)
-    blocked = window_reason(model.config, longest)
-    probe = probe_groups(model.config.get_text_config().vocab_size)
-    with torch.no_grad():
-        training = model.training
-        model.eval()
-        expected = _try(model, plain_batch(probe), Form(False, False))
-        if isinstance(expected, str):
-            raise RuntimeError(f"the model does not run: {expected}")
-        head = _mismatch(model, plain_batch(probe), Form(False, True), expected)
-        shared = blocked or _mismatch(model, packed_batch(probe), Form(True, not head), expected)
-        model.train(training)
-    reasons = []
-    if shared:
-        reasons.append(f"plain batches instead of shared prefixes: {shared}")
-    if head:
-        reasons.append(f"the model's own output layer instead of the chunked one: {head}")
-    form = Form(not shared, not head, "; ".join(reasons))
-    if form.reason:
-        _log.warning("%s: %s", type(model).__name__, form.reason)
-    return form
+
+    shared_prefix: bool = True
+    chunked_head: bool = True
+    reason: str = ""
+    chunk_bytes: int = CHUNK_BYTES
 
 
-def drive(model: Any, form: Form) -> None:
+def completion_logprobs(
+    model: Any, batch: MicroBatch, plan: ForwardPlan, device: Any = None
+) -> Tensor:
+    """Log-probabilities (N,) of the batch's completion tokens under a transformers causal model.
+
+    ``model`` is the unwrapped ``PreTrainedModel``; with ``ForwardPlan.chunked_head`` its backbone and its
+    output embeddings are called apart, else its own forward at the needed positions.
+    """
+    device = device if device is not None else batch.input_ids.device
+    inputs = model_inputs(batch, device)
+    rows, targets = batch.rows.to(device), batch.targets.to(device)
+    if plan.chunked_head:
+        backbone, head = backbone_and_head(model)
+        hidden = backbone(**inputs).last_hidden_state.flatten(0, 1)[rows]
+        if plan.chunk_bytes == LEAN_CHUNK_BYTES and hidden.requires_grad:
+            # the output layer's backward pass is over, the layers' is to come
+            hidden.register_hook(lambda grad: return_memory())
+        bias = getattr(head, "bias", None)
+        return token_logprobs(hidden, head.weight, targets, bias, plan.chunk_bytes)
+    base = model.get_base_model() if hasattr(model, "peft_config") else model
+    # the class's forward: the instance's own may have been replaced by ``install_forward``
+    forward = type(base).forward
+    if batch.input_ids.shape[0] == 1 and "logits_to_keep" in signature(forward).parameters:
+        logits = forward(base, **inputs, logits_to_keep=rows).logits.flatten(0, 1)
+    else:
+        logits = forward(base, **inputs).logits.flatten(0, 1)[rows]
+    return whole_logprobs(logits, targets)
+
+
+def model_inputs(batch: MicroBatch, device: Any) -> dict[str, Any]:
+    """What a transformers model is called with for this batch."""
+    inputs: dict[str, Any] = {
+        "input_ids": batch.input_ids.to(device),
+        "position_ids": batch.position_ids.to(device),
+        "use_cache": False,
+    }
+    if batch.layout is not None:
+        # a ready 4D mask stops the model from building one; the attention reads the layout instead
+        inputs["attention_mask"] = torch.ones(1, 1, 1, 1, dtype=torch.bool, device=device)
+        inputs["attention_layout"] = PackedAttention(batch.layout)
+    elif batch.attention_mask is not None:
+        inputs["attention_mask"] = batch.attention_mask.to(device)
+    return inputs
+
+
+def backbone_and_head(model: Any) -> tuple[Any, Any]:
+    """The stack of layers (its output already normed) and the output layer of a causal model."""
+    base = model.get_base_model() if hasattr(model, "peft_config") else model
+    return getattr(base, base.base_model_prefix), base.get_output_embeddings()
+
+
+def install_forward(model: Any, plan: ForwardPlan) -> None:
     """Make ``model(batch)`` give the log-probabilities of a micro-batch's completion tokens.
 
     The call still goes through the module, so that wrappers (DDP, FSDP, DeepSpeed) see it.
     """
 
     def forward(batch: MicroBatch) -> torch.Tensor:
-        return completion_logprobs(model, batch, form, _device(model))
+        return completion_logprobs(model, batch, plan, device_of(model))
 
     model.forward = forward
 
 
 def set_shared_attention(model: Any) -> None:
     """Switch the model to the shared-prefix attention where its class lets one choose."""
-    register()
     try:
-        model.set_attn_implementation(NAME)
-    except (ValueError, NotImplementedError, ImportError, AttributeError) as error:
-        _log.info("%s keeps its own attention: %s", type(model).__name__, error)
+        switch_attention(model)
+    except ValueError as error:
+        _log.info("%s", error)
 
 
-def window_reason(config: Any, longest: int) -> str:
-    """Why sequences of this length do not fit the model's attention window; empty if they do."""
-    text = config.get_text_config()
-    layers = getattr(text, "layer_types", None) or ()
-    windowed = any(kind in ("sliding_attention", "chunked_attention") for kind in layers)
-    if not layers:
-        windowed = getattr(text, "use_sliding_window", True)
-    window = getattr(text, "sliding_window", None) or getattr(text, "attention_chunk_size", None)
-    if windowed and window is not None and longest > window:
-        return f"its attention looks back {window} tokens and a sequence has {longest}"
-    return ""
-
-
-def _mismatch(model: Any, batch: MicroBatch, form: Form, expected: torch.Tensor) -> str:
-    """Why a form is not usable, or an empty string."""
-    found = _try(model, batch, form)
-    if isinstance(found, str):
-        return found
-    tolerance = _TOLERANCE.get(model.dtype, 2e-3)
-    difference = float((found - expected).abs().max())
-    if difference <= tolerance * max(1.0, float(expected.abs().max()) / 10):
-        return ""
-    return f"a probe differs from the model's own log-probabilities by {difference:.2g} nats"
-
-
-def _try(model: Any, batch: MicroBatch, form: Form) -> torch.Tensor | str:
-    try:
-        return completion_logprobs(model, batch, form, _device(model)).float()
-    except (TypeError, ValueError, RuntimeError, AttributeError, KeyError, IndexError) as error:
-        return f"{type(error).__name__} {str(error).splitlines()[0] if str(error) else ''}".strip()
-
-
-def _device(model: Any) -> torch.device:
+def device_of(model: Any) -> torch.device:
     return next(iter(model.parameters())).device
-
-
-def probe_groups(vocabulary: int) -> list[EncodedGroup]:
-    """Two short groups of arbitrary but fixed token ids."""
-
-    def ids(start: int, n: int) -> tuple[int, ...]:
-        return tuple((start * 7919 + i * 104729) % vocabulary for i in range(n))
-
-    branches = (
-        EncodedBranch(ids(1, 13), (ids(2, 6), ids(3, 9))),
-        EncodedBranch(ids(4, 7), (ids(5, 1), ids(6, 8))),
-    )
-    return [
-        EncodedGroup(str(i), (branch,), {"policy": EncodedPair(str(i), 0, 0, 1)})
-        for i, branch in enumerate(branches)
-    ]

@@ -1,6 +1,6 @@
-"""The losses of METHOD: plain torch functions of log-probabilities and lengths, one value a sample.
+"""The losses of docs/method.md: plain torch functions of log-probabilities and lengths, one value per sample.
 
-Nothing here knows models or batches. All tensors of a call have shape (n,), one entry a sample
+Nothing here knows models or batches. All tensors of a call have shape (n,), one entry per sample
 (prompt group); log-probabilities are in nats, summed over the completion's tokens, the end-of-turn
 token included; ``tokens`` are the counts of those tokens. Every function returns shape (n,), so that a
 sample's loss cannot depend on its batch mates; the mean over the optimizer batch is taken outside.
@@ -72,16 +72,17 @@ def base_loss(pair: PairLogps, kind: Literal["ipo", "dpo"], beta: float) -> Tens
     return ipo_loss(pair, beta) if kind == "ipo" else dpo_loss(pair, beta)
 
 
-def generator_loss(good: PairLogps, bad: PairLogps, settings: LossSettings) -> Tensor:
-    """L+ + L- - gamma * (avg logp of the chosen side under x+ and of the chosen side under x-).
+def sso_loss(plus: PairLogps, minus: PairLogps, settings: LossSettings) -> Tensor:
+    """L_gen = L+ + L- - gamma * (avg logp(y+ | x+) + avg logp(chosen of L- | x-)).
 
-    With ``bad`` holding (yo > y+) this is the generator loss of SSO (arXiv 2410.17131, second
-    version, section on the data generator); with (y- > y+) that of the modified PBAA.
+    L+ = L_base(x+; y+ > y-) of the ``plus`` pairs and L- of the ``minus`` pairs, under x-. With
+    L- = L_base(x-; yo > y+), and so avg logp(yo | x-) in the gamma term, this trains the data generator
+    of SSO (arXiv 2410.17131, second version); with L- = L_base(x-; y- > y+) that of the modified
+    PBAA. Notation: docs/method.md.
     """
-    loss = base_loss(good, settings.kind, settings.beta) + base_loss(
-        bad, settings.kind, settings.beta
-    )
-    return loss - settings.gamma * (good.chosen_average + bad.chosen_average)
+    l_plus = base_loss(plus, settings.kind, settings.beta)
+    l_minus = base_loss(minus, settings.kind, settings.beta)
+    return l_plus + l_minus - settings.gamma * (plus.chosen_average + minus.chosen_average)
 
 
 def self_steering_weight(query: PairLogps, alpha: float, *, gradient: bool = True) -> Tensor:
@@ -96,17 +97,18 @@ def self_steering_weight(query: PairLogps, alpha: float, *, gradient: bool = Tru
 
 def joint_loss(
     query: PairLogps,
-    good: PairLogps | None,
-    bad: PairLogps | None,
+    plus: PairLogps | None,
+    minus: PairLogps | None,
     settings: LossSettings,
     *,
     use_w: bool = True,
     use_g: bool = True,
 ) -> Tensor:
-    """L_base(x) + W * beta_g * (L_base(x+) + L_base(x-)), per sample (first version's SSO loss).
+    """L_base(x; y+ > y-) + W * beta_g * (L+ + L-), per sample (first version's SSO loss).
 
-    ``use_w`` False puts W = 1. ``use_g`` False leaves W * L_base(x): the two ablations of the paper.
-    ``good`` and ``bad`` may be None only without G.
+    L+ = L_base(x+; y+ > y-) and L- = L_base(x-; yo > y+). ``use_w`` False puts W = 1. ``use_g`` False
+    leaves W * L_base(x; y+ > y-): the two ablations of the paper. ``plus`` and ``minus`` may be None
+    only without G. Notation: docs/method.md.
     """
     loss = base_loss(query, settings.kind, settings.beta)
     weight = torch.ones_like(loss)
@@ -114,12 +116,11 @@ def joint_loss(
         weight = self_steering_weight(query, settings.alpha, gradient=settings.w_gradient)
     if not use_g:
         return weight * loss
-    if good is None or bad is None:
+    if plus is None or minus is None:
         raise ValueError("the joint loss with G needs the pairs of both principles")
-    steering = base_loss(good, settings.kind, settings.beta) + base_loss(
-        bad, settings.kind, settings.beta
-    )
-    return loss + weight * settings.beta_g * steering
+    l_plus = base_loss(plus, settings.kind, settings.beta)
+    l_minus = base_loss(minus, settings.kind, settings.beta)
+    return loss + weight * settings.beta_g * (l_plus + l_minus)
 
 
 def objective_loss(
@@ -129,7 +130,7 @@ def objective_loss(
     if objective.name == "pair":
         return base_loss(pairs["policy"], settings.kind, settings.beta)
     if objective.name == "generator":
-        return generator_loss(pairs["generator-good"], pairs["generator-bad"], settings)
+        return sso_loss(pairs["generator-good"], pairs["generator-bad"], settings)
     return joint_loss(
         pairs["policy"],
         pairs.get("generator-good"),

@@ -1,10 +1,10 @@
-"""Which features matter for a query: asked of a model, read out of whatever it replies."""
+"""Which features matter for a query: a model names them, whatever else its reply says."""
 
 from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from sso.settings import PrincipleSettings
 
 if TYPE_CHECKING:  # sso.arms imports this module
     from sso.arms.base import TextEngine
+    from sso.sampling import SamplingRound
 
 MAX_QUERY_CHARS = 2000
 """A query is shown to the selecting model up to here: enough to see what matters for it."""
@@ -82,16 +83,12 @@ def select_features(
     queries: Sequence[Query],
     book: PrincipleBook,
     settings: PrincipleSettings,
-    *,
-    iteration: int,
-    seed: int,
-    progress: Callable[[int], None] = lambda replied: None,
+    this_round: SamplingRound,
 ) -> tuple[list[Selected], int]:
     """Features of every query, and the number of tokens generated.
 
     ``engine`` None draws all of them at random. What a reply does not name is filled at random from
     the rest; Concision joins with its probability. Draws depend on seed, iteration and query id.
-    ``progress(1)`` is called as each reply comes in.
     """
     count = min(settings.features_per_query, len(book.features))
     tokens = 0
@@ -100,17 +97,17 @@ def select_features(
         replies = engine.chat(
             [selection_prompt(book, query.text, count) for query in queries],
             SamplingParams(min(settings.max_new_tokens, 8 + 8 * count)),
-            on_done=lambda index, reply: progress(1),
+            on_done=this_round.count,
         )
         named = [parse_features(reply.text, book.features, count) for reply in replies]
         tokens = sum(reply.completion_tokens for reply in replies)
     chosen = []
     for query, names in zip(queries, named, strict=True):
         rest = [f.name for f in book.features if f.name not in names]
-        draw = item_random(seed, iteration, query.id, "features")
+        draw = item_random(this_round.seed, this_round.iteration, query.id, "features")
         filled = draw.sample(rest, count - len(names))
-        coin = item_random(seed, iteration, query.id, "concision").random()
-        concise = coin < settings.concision_probability
+        coin = item_random(this_round.seed, this_round.iteration, query.id, "concision")
+        concise = coin.random() < settings.concision_probability
         extra = [book.concision.name] if concise else []
         chosen.append(Selected((*names, *filled, *extra), len(filled), concise))
     return chosen, tokens

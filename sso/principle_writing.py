@@ -5,19 +5,20 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from groundwork.errors import UserError
-from groundwork.seeds import item_seed
+from groundwork.stage_result import StageResult
 from sso.principle_features import Selected, select_features, shorten
 from sso.principles import PrincipleBook
 from sso.records import Message, Principle, Query
-from sso.settings import PrincipleSettings, SamplingSettings
+from sso.settings import PrincipleSettings
 
 if TYPE_CHECKING:  # sso.arms imports this module
     from sso.arms.base import CompletionLike, TextEngine
+    from sso.sampling import SamplingRound
 
 MIN_WORDS = 4
 MAX_WORDS = 150
@@ -42,16 +43,6 @@ class Guidelines:
     good: str = ""
     bad: str = ""
     problem: str = ""
-
-
-@dataclass(frozen=True)
-class PrincipleReport:
-    """Principles of all queries, counts by outcome, rates, and tokens generated for them."""
-
-    principles: tuple[Principle, ...]
-    counts: Mapping[str, int]
-    measures: Mapping[str, float]
-    tokens: int
 
 
 def writing_prompt(book: PrincipleBook, query: str, names: Sequence[str]) -> list[Message]:
@@ -143,18 +134,17 @@ def make_principles(
     queries: Sequence[Query],
     book: PrincipleBook,
     settings: PrincipleSettings,
-    sampling: SamplingSettings,
-    *,
-    iteration: int,
-    seed: int,
-    progress: Callable[[int], None] = lambda replied: None,
-) -> PrincipleReport:
+    this_round: SamplingRound,
+) -> tuple[list[Principle], StageResult]:
     """Select the features of every query and give it a good and a bad principle.
 
     ``engine`` is the policy or another writer; it selects (greedily) when ``settings.select`` is
-    ``policy`` and writes (as ``sampling`` says) when ``settings.source`` is ``generated``. Text that
-    does not parse, or repeats a few-shot example, falls back to the predefined principles.
-    ``progress(1)`` is called as each reply comes in.
+    ``policy`` and writes (sampled as the round's responses are) when ``settings.source`` is
+    ``generated``. Text that does not parse, or repeats a few-shot example, falls back to the predefined
+    principles. Also returns counts by outcome, rates, and the tokens generated.
+
+    Raises:
+        UserError: more features per query than the principles file has.
     """
     if settings.features_per_query > len(book.features):
         raise UserError(
@@ -163,13 +153,7 @@ def make_principles(
         )
     asks = settings.select == "policy"
     selected, tokens = select_features(
-        engine if asks else None,
-        queries,
-        book,
-        settings,
-        iteration=iteration,
-        seed=seed,
-        progress=progress,
+        engine if asks else None, queries, book, settings, this_round
     )
     counts = _selection_counts(selected, asks)
     if settings.source == "predefined":
@@ -180,14 +164,14 @@ def make_principles(
                 writing_prompt(book, query.text, chosen.names)
                 for query, chosen in zip(queries, selected, strict=True)
             ],
-            replace(sampling.params(), max_new_tokens=settings.max_new_tokens),
-            seeds=[item_seed(seed, iteration, query.id, "principle") for query in queries],
-            on_done=lambda index, reply: progress(1),
+            replace(this_round.settings.params(), max_new_tokens=settings.max_new_tokens),
+            seeds=[this_round.item_seed(query.id, "principle") for query in queries],
+            on_done=this_round.count,
         )
         tokens += sum(reply.completion_tokens for reply in replies)
         principles = _principles(book, queries, selected, replies, counts)
     rates = _rates(counts, len(queries), settings)
-    return PrincipleReport(tuple(principles), counts, rates, tokens)
+    return principles, StageResult(counts, rates, tokens)
 
 
 def _principles(

@@ -6,7 +6,6 @@ moved on, reads the references that its first start computed.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from groundwork.files import write_atomic
 from sso.batches import MicroBatch
 from sso.encoding import EncodedGroup
 
@@ -36,18 +36,16 @@ def compute_references(
 
 
 def split_by_group(logps: Tensor, groups: Sequence[EncodedGroup]) -> dict[str, Tensor]:
-    """Cut the (N,) log-probabilities of a micro-batch into one tensor a group."""
+    """Cut the (N,) log-probabilities of a micro-batch into one tensor per group."""
     parts = logps.split([group.completion_tokens for group in groups])
     return {group.id: part.clone() for group, part in zip(groups, parts, strict=True)}
 
 
 def save_references(references: References, file: Path) -> None:
     """Write to ``file`` at once or not at all."""
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
-    partial = file.with_suffix(".partial")
-    save_file(dict(references), partial)
-    os.replace(partial, file)
+    write_atomic(file, save(dict(references)))
 
 
 def load_references(file: Path, groups: Sequence[EncodedGroup]) -> dict[str, Tensor] | None:

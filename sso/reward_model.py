@@ -7,7 +7,7 @@ as the policies; the score is read at a completion's end-of-turn token.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,15 +22,20 @@ from groundwork.memory import PeakMemory, kept_memory
 from groundwork.stage_result import StageResult
 from sso.batches import MicroBatch, micro_batches, packed_batch, plain_batch
 from sso.encoding import EncodedGroup, encode_groups
-from sso.fast_forward import probe_groups, set_shared_attention, window_reason
-from sso.logprobs import Form, model_inputs
+from sso.fast_forward import ForwardPlan, model_inputs, set_shared_attention
+from sso.forward_probe import probe_groups, window_reason
 from sso.objectives import Objective, PromptGroup
 from sso.records import PreferencePair
 from sso.settings import MethodSettings, TrainingSettings
 from sso.step_math import MicroResult, training_order
-from sso.trainer import PreferenceTrainer
-from sso.training import inputs_fingerprint, make_report, prepare_work
-from sso.training import training_arguments as _arguments
+from sso.trainer import PreferenceTrainer, StepSettings
+from sso.training import (
+    TrainingRun,
+    inputs_fingerprint,
+    make_result,
+    prepare_work,
+    training_arguments,
+)
 
 _PAIR = Objective("pair")
 
@@ -63,19 +68,15 @@ class RewardTrainer(PreferenceTrainer):
 
 
 def train_reward(
-    model: Path,
-    pairs: Sequence[PreferencePair],
-    settings: MethodSettings,
-    out: Path,
-    *,
-    seed: int,
-    work: Path,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    model: Path, pairs: Sequence[PreferencePair], settings: MethodSettings, run: TrainingRun
 ) -> StageResult:
-    """Train a reward model from the checkpoint ``model`` on ``pairs``; written to ``out``.
+    """Train a reward model from the checkpoint ``model`` on ``pairs``; written to ``run.out``.
 
     The result loads with ``AutoModelForSequenceClassification`` (one label, the score). Reads
-    ``settings.training``; LoRA is not offered here (``UserError``). Every pair is a sample of its own.
+    ``settings.training``. Every pair is a sample of its own.
+
+    Raises:
+        UserError: LoRA, which is not offered here, or what ``sso.training.train`` raises.
     """
     from sso.checkpoints import load_tokenizer, save_policy, weights_fingerprint
 
@@ -85,37 +86,35 @@ def train_reward(
     tokenizer = load_tokenizer(model)
     examples = [PromptGroup(p.id, (p.model_copy(update={"kind": "policy"}),)) for p in pairs]
     encoded = encode_groups(examples, _PAIR, tokenizer, options)
-    work.mkdir(parents=True, exist_ok=True)
-    mark = inputs_fingerprint(encoded, _PAIR, settings, seed, "reward" + weights_fingerprint(model))
-    resume = prepare_work(work, mark, references=False)
+    run.work.mkdir(parents=True, exist_ok=True)
+    state = "reward" + weights_fingerprint(model)
+    mark = inputs_fingerprint(encoded, _PAIR, settings, run.seed, state)
+    resume = prepare_work(run.work, mark, references=False)
     groups = [_with_score_row(group) for group in encoded.groups]
     peak = PeakMemory(cuda=torch.cuda.is_available())
-    torch.manual_seed(seed)  # the fresh head
+    torch.manual_seed(run.seed)  # the fresh head
     scorer = _load(model, tokenizer)
-    form = _drive(scorer, groups)
+    plan = _install_scores(scorer, groups)
     speed_up(scorer)
-    order = training_order(len(groups), options.epochs, options.batch_size, seed)
+    order = training_order(len(groups), options.epochs, options.batch_size, run.seed)
     trainer = RewardTrainer(
         model=scorer,
-        args=_arguments(options, len(order), seed, work),
+        args=training_arguments(options, len(order), run.seed, run.work),
         steps=[[groups[i] for i in batch] for batch in order],
-        objective=_PAIR,
-        loss=settings.loss,
-        micro_tokens=options.micro_tokens,
-        form=form,
-        work=work,
+        how=StepSettings(_PAIR, settings.loss, options.micro_tokens, plan),
+        work=run.work,
         references={},
-        progress=progress,
+        progress=run.progress,
     )
     with kept_memory():
         trainer.train(resume_from_checkpoint=resume)
-    state = trainer.accelerator.get_state_dict(trainer.model_wrapped)
+    state_dict = trainer.accelerator.get_state_dict(trainer.model_wrapped)
     if trainer.is_world_process_zero():
         scorer = trainer.accelerator.unwrap_model(trainer.model_wrapped)
         dtype = torch.bfloat16 if options.precision == "bf16" else torch.float32
-        save_policy(scorer, state, tokenizer, model, out, dtype)
+        save_policy(scorer, state_dict, tokenizer, model, run.out, dtype)
     trainer.accelerator.wait_for_everyone()
-    return make_report(encoded, work / "curve.jsonl", peak.gigabytes(), form.reason)
+    return make_result(encoded, run.work / "curve.jsonl", peak.gigabytes(), plan.reason)
 
 
 def score_pairs(
@@ -140,10 +139,10 @@ def score_pairs(
         )
     groups = [_with_score_row(group) for group in encoded.groups]
     scorer = _load(model, tokenizer).eval()
-    form = _drive(scorer, groups)
+    plan = _install_scores(scorer, groups)
     found: dict[str, tuple[float, float]] = {}
     with torch.no_grad():
-        for batch in micro_batches(groups, options.micro_tokens, shared_prefix=form.shared_prefix):
+        for batch in micro_batches(groups, options.micro_tokens, shared_prefix=plan.shared_prefix):
             scores = scorer(batch)
             chosen, rejected = (scores[i].tolist() for i in batch.pairs["policy"])
             ids = [group.id for group in batch.groups]
@@ -185,7 +184,7 @@ def _scores(scorer: Any, batch: MicroBatch) -> Tensor:
     return scorer.score(hidden[batch.rows[ends].to(device)]).squeeze(1)
 
 
-def _drive(scorer: Any, groups: Sequence[EncodedGroup]) -> Form:
+def _install_scores(scorer: Any, groups: Sequence[EncodedGroup]) -> ForwardPlan:
     """Make ``scorer(batch)`` give scores; shared prefixes where a probe finds them right."""
     longest = max(len(b.prompt) + len(c) for g in groups for b in g.branches for c in b.completions)
     reason = window_reason(scorer.config, longest)
@@ -200,4 +199,4 @@ def _drive(scorer: Any, groups: Sequence[EncodedGroup]) -> Form:
                 reason = str(error).splitlines()[0]
     scorer.forward = lambda batch: _scores(scorer, batch)
     text = f"plain batches instead of shared prefixes: {reason}" if reason else ""
-    return Form(not reason, True, text)
+    return ForwardPlan(not reason, True, text)

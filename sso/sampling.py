@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from groundwork.seeds import item_seed
@@ -17,24 +18,37 @@ Role = Literal["good", "bad", "original"]
 PairKind = Literal["policy", "generator-good", "generator-bad", "annotated"]
 
 
+@dataclass(frozen=True)
+class SamplingRound:
+    """One round of sampling: how texts are drawn, and what their seeds depend on.
+
+    ``progress(1)`` is called as each completion comes in.
+    """
+
+    settings: SamplingSettings
+    iteration: int
+    seed: int
+    name: str = "contrast"
+    progress: Callable[[int], None] = lambda sampled: None
+
+    def item_seed(self, item: str, role: str) -> int:
+        """The seed of one text: of run seed, iteration, item and role, whatever else is sampled."""
+        return item_seed(self.seed, self.iteration, item, role)
+
+    def count(self, index: int, completion: object) -> None:
+        """Report one more completion (an engine's ``on_done``)."""
+        self.progress(1)
+
+
 def sample_contrasts(
     engine: TextEngine,
     queries: Sequence[Query],
     principles: Sequence[Principle],
     book: PrincipleBook,
-    settings: SamplingSettings,
-    *,
-    iteration: int,
-    seed: int,
-    round_name: str = "contrast",
+    this_round: SamplingRound,
     originals: Mapping[str, Response] | None = None,
-    progress: Callable[[int], None] = lambda sampled: None,
 ) -> list[Contrast]:
-    """Sample y+ and y- for every query; ``originals`` (by query id) are attached as yo.
-
-    Seeds come from ``seed``, ``iteration``, ``round_name``, the query's id and the role.
-    ``progress(1)`` is called as each completion comes in.
-    """
+    """Sample y+ and y- for every query; ``originals`` (by query id) are attached as yo."""
     prompts = [
         contrast_prompt(book, p.good, q.text) for q, p in zip(queries, principles, strict=True)
     ]
@@ -42,15 +56,15 @@ def sample_contrasts(
         contrast_prompt(book, p.bad, q.text) for q, p in zip(queries, principles, strict=True)
     ]
     seeds = [
-        item_seed(seed, iteration, query.id, f"{round_name}-{role}")
+        this_round.item_seed(query.id, f"{this_round.name}-{role}")
         for role in ("good", "bad")
         for query in queries
     ]
     sampled = engine.chat(
         prompts,
-        settings.params(),
+        this_round.settings.params(),
         seeds=seeds,
-        on_done=lambda index, completion: progress(1),
+        on_done=this_round.count,
     )
     good, bad = sampled[: len(queries)], sampled[len(queries) :]
     return [
@@ -68,18 +82,14 @@ def sample_contrasts(
 def sample_originals(
     engine: TextEngine,
     prompts: Mapping[str, Sequence[Message]],
-    settings: SamplingSettings,
-    *,
-    iteration: int,
-    seed: int,
-    progress: Callable[[int], None] = lambda sampled: None,
+    this_round: SamplingRound,
 ) -> dict[str, Response]:
     """yo for every prompt, by item id: greedy, or sampled like y+ (``original_greedy`` False)."""
     sampled = engine.chat(
         list(prompts.values()),
-        settings.original_params(),
-        seeds=[item_seed(seed, iteration, item, "contrast-original") for item in prompts],
-        on_done=lambda index, completion: progress(1),
+        this_round.settings.original_params(),
+        seeds=[this_round.item_seed(item, "contrast-original") for item in prompts],
+        on_done=this_round.count,
     )
     return {item: as_response(reply) for item, reply in zip(prompts, sampled, strict=True)}
 

@@ -13,6 +13,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,8 @@ from groundwork.cpu_kernels import gradients_in_place
 from groundwork.memory import return_memory
 from sso.batches import MicroBatch, micro_batches, pack_groups, packed_batch, plain_batch
 from sso.encoding import EncodedGroup
+from sso.fast_forward import ForwardPlan
 from sso.guards import check_losses, gradient_error
-from sso.logprobs import Form
 from sso.objectives import Objective
 from sso.reference_logprobs import References, compute_references, save_references
 from sso.settings import LossSettings
@@ -38,8 +39,18 @@ LAYERS_BETWEEN = 10
 """Layers after which free memory is handed back, where memory is short."""
 
 
+@dataclass(frozen=True)
+class StepSettings:
+    """How an optimizer step is computed: objective, loss, tokens of one pass, and the forward plan."""
+
+    objective: Objective
+    loss: LossSettings
+    micro_tokens: int
+    plan: ForwardPlan
+
+
 class PreferenceTrainer(Trainer):
-    """Trains a driven model (``sso.fast_forward.drive``) on optimizer batches of prompt groups.
+    """Trains a model that ``sso.fast_forward.install_forward`` drives, on optimizer batches of prompt groups.
 
     ``steps`` holds the groups of every optimizer step. ``references`` may be None: they are then computed
     when training begins and written to ``work / "references.safetensors"``.
@@ -49,19 +60,13 @@ class PreferenceTrainer(Trainer):
         self,
         *,
         steps: Sequence[Sequence[EncodedGroup]],
-        objective: Objective,
-        loss: LossSettings,
-        micro_tokens: int,
-        form: Form,
+        how: StepSettings,
         work: Path,
         references: References | None = None,
         progress: Progress = lambda done, total: None,
         **kwargs: Any,
     ) -> None:
-        self.steps = steps
-        self.objective: Objective = objective
-        self.loss_settings = loss
-        self.micro_tokens, self.form = micro_tokens, form
+        self.steps, self.how = steps, how
         self.work, self.references, self.progress = work, references, progress
         self._sums: Counter[str] = Counter()
         self._started = 0.0
@@ -84,7 +89,7 @@ class PreferenceTrainer(Trainer):
         return 6 * tokens * sum(p.numel() for p in self.model.parameters())
 
     def _batch(self, groups: Sequence[EncodedGroup]) -> MicroBatch:
-        return packed_batch(groups) if self.form.shared_prefix else plain_batch(groups)
+        return packed_batch(groups) if self.how.plan.shared_prefix else plain_batch(groups)
 
     # -- a step -------------------------------------------------------------------------------
 
@@ -96,7 +101,7 @@ class PreferenceTrainer(Trainer):
         model.train()
         groups: list[EncodedGroup] = inputs["groups"]
         world = self.accelerator.num_processes
-        bins = pack_groups(groups, self.micro_tokens, shared_prefix=self.form.shared_prefix)
+        bins = pack_groups(groups, self.how.micro_tokens, shared_prefix=self.how.plan.shared_prefix)
         share = share_of_rank(bins, self.accelerator.process_index, world)
         # other processes wait for gradients by hooks, which these go past
         in_place = gradients_in_place if world == 1 else contextlib.nullcontext
@@ -135,7 +140,7 @@ class PreferenceTrainer(Trainer):
     def result(self, output: Tensor, batch: MicroBatch) -> MicroResult:
         """Losses and sums of a micro-batch from what the model gave: token log-probabilities (N,)."""
         assert self.references is not None
-        return micro_result(output, batch, self.references, self.objective, self.loss_settings)
+        return micro_result(output, batch, self.references, self.how.objective, self.how.loss)
 
     def _backward(self, loss: Tensor) -> None:
         options = {"scale_wrt_gas": False} if self.is_deepspeed_enabled else {}
@@ -199,7 +204,7 @@ class PreferenceTrainer(Trainer):
         """Score all groups with the weights as they are, shared among the ranks, and write them."""
         groups = {group.id: group for step in self.steps for group in step}
         batches = micro_batches(
-            list(groups.values()), self.micro_tokens, shared_prefix=self.form.shared_prefix
+            list(groups.values()), self.how.micro_tokens, shared_prefix=self.how.plan.shared_prefix
         )
         world = self.accelerator.num_processes
         share = share_of_rank([list(b.groups) for b in batches], self.args.process_index, world)

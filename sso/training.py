@@ -13,19 +13,32 @@ import math
 import os
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from groundwork.errors import UserError
+from groundwork.files import write_atomic, write_lines
 from groundwork.stage_result import StageResult
 from sso.objectives import Objective, PromptGroup, as_objective
 from sso.settings import MethodSettings, TrainingSettings
 
 if TYPE_CHECKING:
     from sso.encoding import Encoded, EncodedGroup
-    from sso.logprobs import Form
+    from sso.fast_forward import ForwardPlan
     from sso.trainer import PreferenceTrainer
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """Where a training writes, and its seed. ``out`` becomes a complete checkpoint; ``work`` keeps what a
+    killed run resumes from (mid-stage checkpoints, reference log-probabilities) and ``curve.jsonl``, one
+    record per step. ``progress(done, total)`` counts groups, scored by the reference and trained."""
+
+    out: Path
+    work: Path
+    seed: int
+    progress: Callable[[int, int], None] = lambda done, total: None
 
 
 def train(
@@ -33,19 +46,15 @@ def train(
     examples: Sequence[PromptGroup],
     objective: str | Objective,
     settings: MethodSettings,
-    out: Path,
-    *,
-    seed: int,
-    work: Path,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    run: TrainingRun,
 ) -> StageResult:
-    """Train the checkpoint ``model`` on ``examples`` and write a complete checkpoint to ``out``.
+    """Train the checkpoint ``model`` on ``examples`` and write a complete checkpoint to ``run.out``.
 
-    Reads ``settings.loss`` and ``settings.training``. ``work`` keeps what a killed run resumes
-    from (mid-stage checkpoints, reference log-probabilities) and ``curve.jsonl``, a record a step.
-    ``progress`` counts groups, scored by the reference and trained. Raises ``UserError`` where nothing
-    is left to train on, where a number is not finite (with the pair ids), or where a setting
-    needs what this machine lacks.
+    Reads ``settings.loss`` and ``settings.training``.
+
+    Raises:
+        UserError: nothing is left to train on, a number is not finite (with the pair ids), or a
+            setting needs what this machine lacks.
     """
     import torch
 
@@ -53,7 +62,8 @@ def train(
     from groundwork.memory import PeakMemory, kept_memory
     from sso.checkpoints import add_lora, load_policy, load_tokenizer, weights_fingerprint
     from sso.encoding import encode_groups
-    from sso.fast_forward import drive, find_form, set_shared_attention
+    from sso.fast_forward import install_forward, set_shared_attention
+    from sso.forward_probe import probe_forward_plan
     from sso.logprobs import LEAN_CHUNK_BYTES
 
     objective, options = as_objective(objective), settings.training
@@ -61,30 +71,31 @@ def train(
     encoded = encode_groups(examples, objective, tokenizer, options)
     del tokenizer  # 50 MB that training does not need
     state = weights_fingerprint(model)
-    work.mkdir(parents=True, exist_ok=True)
-    resume = prepare_work(work, inputs_fingerprint(encoded, objective, settings, seed, state))
+    run.work.mkdir(parents=True, exist_ok=True)
+    mark = inputs_fingerprint(encoded, objective, settings, run.seed, state)
+    resume = prepare_work(run.work, mark)
     peak = PeakMemory(cuda=torch.cuda.is_available())
     cache_products(few=options.gradient_checkpointing)
     policy = load_policy(model, options)
     set_shared_attention(policy)
-    form = find_form(policy, encoded.groups)
+    plan = probe_forward_plan(policy, encoded.groups)
     if options.gradient_checkpointing:
-        form = replace(form, chunk_bytes=LEAN_CHUNK_BYTES)
+        plan = replace(plan, chunk_bytes=LEAN_CHUNK_BYTES)
     if options.lora.rank:
         policy = add_lora(policy, options.lora)
     speed_up(policy)
-    drive(policy, form)
-    trainer = _trainer(policy, encoded, objective, settings, form, work, seed, resume, progress)
-    form = _sharded_form(trainer, form)
+    install_forward(policy, plan)
+    trainer = _trainer(policy, encoded, objective, settings, plan, run)
+    plan = _sharded_plan(trainer, plan)
     gc.collect()
     with kept_memory():
         trainer.train(resume_from_checkpoint=resume)
-    _save(trainer, load_tokenizer(model), model, out, options)
-    report = make_report(encoded, work / "curve.jsonl", peak.gigabytes(), form.reason)
+    _save(trainer, load_tokenizer(model), model, run.out, options)
+    result = make_result(encoded, run.work / "curve.jsonl", peak.gigabytes(), plan.reason)
     if trainer.is_world_process_zero():
-        shutil.rmtree(work / "checkpoints", ignore_errors=True)
-        (work / "references.safetensors").unlink(missing_ok=True)
-    return report
+        shutil.rmtree(run.work / "checkpoints", ignore_errors=True)
+        (run.work / "references.safetensors").unlink(missing_ok=True)
+    return result
 
 
 def _trainer(
@@ -92,35 +103,27 @@ def _trainer(
     encoded: Encoded,
     objective: Objective,
     settings: MethodSettings,
-    form: Form,
-    work: Path,
-    seed: int,
-    resume: str | None,
-    progress: Callable[[int, int], None],
+    plan: ForwardPlan,
+    run: TrainingRun,
 ) -> PreferenceTrainer:
     from transformers.trainer_callback import PrinterCallback
 
     from sso.reference_logprobs import load_references
     from sso.step_math import training_order
-    from sso.trainer import PreferenceTrainer
+    from sso.trainer import PreferenceTrainer, StepSettings
 
     options = settings.training
-    order = training_order(len(encoded.groups), options.epochs, options.batch_size, seed)
-    steps = [[encoded.groups[i] for i in batch] for batch in order]
-    references = load_references(work / "references.safetensors", encoded.groups)
-    os.environ["TENSORBOARD_LOGGING_DIR"] = str(work / "tensorboard")
+    order = training_order(len(encoded.groups), options.epochs, options.batch_size, run.seed)
+    os.environ["TENSORBOARD_LOGGING_DIR"] = str(run.work / "tensorboard")
     try:
         trainer = PreferenceTrainer(
             model=policy,
-            args=training_arguments(options, len(steps), seed, work),
-            steps=steps,
-            objective=objective,
-            loss=settings.loss,
-            micro_tokens=options.micro_tokens,
-            form=form,
-            work=work,
-            references=references,
-            progress=progress,
+            args=training_arguments(options, len(order), run.seed, run.work),
+            steps=[[encoded.groups[i] for i in batch] for batch in order],
+            how=StepSettings(objective, settings.loss, options.micro_tokens, plan),
+            work=run.work,
+            references=load_references(run.work / "references.safetensors", encoded.groups),
+            progress=run.progress,
         )
     except (ValueError, ImportError, RuntimeError) as error:
         raise UserError(f"training settings: {' '.join(str(error).split())}") from error
@@ -128,17 +131,17 @@ def _trainer(
     return trainer
 
 
-def _sharded_form(trainer: PreferenceTrainer, form: Form) -> Form:
+def _sharded_plan(trainer: PreferenceTrainer, plan: ForwardPlan) -> ForwardPlan:
     """ZeRO-3 gathers weights only inside the modules that own them: the head must be called."""
-    from sso.fast_forward import drive
+    from sso.fast_forward import install_forward
 
     plugin = getattr(trainer.accelerator.state, "deepspeed_plugin", None)
-    if plugin is None or plugin.zero_stage != 3 or not form.chunked_head:
-        return form
+    if plugin is None or plugin.zero_stage != 3 or not plan.chunked_head:
+        return plan
     reason = "the model's own output layer instead of the chunked one: its weights are sharded"
-    form = replace(form, chunked_head=False, reason="; ".join(filter(None, (form.reason, reason))))
-    drive(trainer.model, form)
-    return form
+    plan = replace(plan, chunked_head=False, reason="; ".join(filter(None, (plan.reason, reason))))
+    install_forward(trainer.model, plan)
+    return plan
 
 
 def training_arguments(options: TrainingSettings, steps: int, seed: int, work: Path) -> Any:
@@ -191,12 +194,12 @@ def prepare_work(work: Path, fingerprint: str, *, references: bool = True) -> st
         curve.unlink(missing_ok=True)
         if not same:
             (work / "references.safetensors").unlink(missing_ok=True)
-    mark.write_text(json.dumps({"inputs": fingerprint}))
+    write_atomic(mark, json.dumps({"inputs": fingerprint}))
     if not found:
         return None
     step = max(found)
     kept = [line for line in curve.read_text().splitlines() if _step_of(line) <= step]
-    curve.write_text("".join(line + "\n" for line in kept))
+    write_lines(curve, kept)
     return str(checkpoints / f"checkpoint-{step}")
 
 
@@ -247,13 +250,13 @@ def _save(
     trainer.accelerator.wait_for_everyone()
 
 
-def make_report(encoded: Encoded, curve: Path, peak: float, reason: str) -> StageResult:
+def make_result(encoded: Encoded, curve: Path, peak: float, reason: str) -> StageResult:
     """What a training did, from its curve.
 
     ``counts``: groups, pairs, steps, dropped by reason, truncated; ``measures``: loss, margins and
     accuracies by pair role, KL to ref, grad norm (means over the steps; ``final_`` ones are of the
     last step), tokens_per_second, peak_memory_gb; ``tokens``: tokens that went through the model in
-    training (shared prompts once per epoch); ``notes``: fall-backs to a slower form.
+    training (shared prompts once per epoch); ``notes``: fall-backs to a slower plan.
     """
     lines = [json.loads(line) for line in curve.read_text().splitlines()]
     kept: Sequence[EncodedGroup] = encoded.groups

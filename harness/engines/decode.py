@@ -21,7 +21,7 @@ COMPACT_SHARE = 8
 
 
 class Decoder:
-    """Runs batches of a schedule on a transformers model that uses ``attention.ATTENTION``.
+    """Runs batches of a schedule on a transformers model whose attention ``kv_cache.takes_rows`` has switched.
 
     ``piece_tokens`` bounds the padded tokens of one prefill pass (memory of activations).
     """
@@ -79,7 +79,7 @@ class Decoder:
             position_ids=positions[:, None],
             use_cache=False,
             logits_to_keep=1,
-            rows=pass_,
+            attention_layout=pass_,
         )
         return out.logits[:, -1]
 
@@ -107,7 +107,7 @@ class Decoder:
                     input_ids=ids,
                     position_ids=positions.expand(ids.shape),
                     use_cache=False,
-                    rows=OwnPass(group, store, group.first + first),
+                    attention_layout=OwnPass(group, store, group.first + first),
                 )
 
     def _run_prefix(self, group: RowGroup, prefix: Sequence[int]) -> None:
@@ -115,7 +115,10 @@ class Decoder:
             ids = torch.tensor([list(prefix)], device=self.device)
             positions = torch.arange(len(prefix), device=self.device)[None]
             self.model.base_model(
-                input_ids=ids, position_ids=positions, use_cache=False, rows=PrefixPass(group)
+                input_ids=ids,
+                position_ids=positions,
+                use_cache=False,
+                attention_layout=PrefixPass(group),
             )
 
     def _padded(self, rows: Sequence[Sequence[int]]) -> torch.Tensor:
@@ -168,7 +171,7 @@ class Decoder:
             position_ids=positions.expand(ids.shape),
             use_cache=False,
             logits_to_keep=torch.tensor(columns, device=self.device),
-            rows=OwnPass(group),
+            attention_layout=OwnPass(group),
         ).logits
         results = []
         for number, (span, wanted) in enumerate(zip(spans, targets, strict=True)):

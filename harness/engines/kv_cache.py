@@ -3,34 +3,21 @@
 Transformers' own cache pads all rows to one length, copies a shared prefix into every row and, for
 grouped-query models, repeats keys and values for every query head at every step. Here each prefix
 is stored once, each row holds only its own tokens from slot 0, and query heads that read the same
-keys are computed together. A model calls ``attend`` through transformers' attention interface;
-what to do with keys and values is decided by the *pass* handed to the forward call as ``rows``.
+keys are computed together. Each forward call takes a *pass*, the layout of ``groundwork.attention``
+that decides where keys and values go.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
-ATTENTION = "sso_bench_rows"
-
-
-class Pass(Protocol):
-    """One forward call: where its keys and values go, and what its queries see."""
-
-    def attend(
-        self,
-        layer: int,
-        query: torch.Tensor,
-        key: torch.Tensor,
-        value: torch.Tensor,
-        scale: float | None,
-    ) -> torch.Tensor:
-        """Attention output (batch, heads, queries, head size) of one layer."""
+from groundwork.attention import switch_attention
 
 
 def takes_rows(model: Any) -> bool:
@@ -39,48 +26,30 @@ def takes_rows(model: Any) -> bool:
     Layers must all look at every earlier token (no sliding windows, no recurrent states). Anything
     else that an attention may do (soft caps, sinks, biases) shows in the outputs of a short trial.
     """
-    from transformers import AttentionInterface
-
     config = model.config.get_text_config()
     kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
     window = getattr(config, "sliding_window", None)
     if kinds != {"full_attention"} or (window and not hasattr(config, "layer_types")):
         return False
-    own = model.config._attn_implementation
     generator = torch.Generator().manual_seed(0)
     ids = torch.randint(config.vocab_size, (2, 12), generator=generator).to(model.device)
     positions = torch.arange(12, device=model.device).expand(2, -1)
     how = {"input_ids": ids, "position_ids": positions, "use_cache": False, "logits_to_keep": 2}
-    AttentionInterface.register(ATTENTION, attend)
     with torch.inference_mode():
         expected = model(**how).logits.float()
         try:
-            model.set_attn_implementation(ATTENTION)
-            found = model(**how, rows=OwnPass(RowGroup(0, 0, 2))).logits.float()
+            own = switch_attention(model)
+        except ValueError:
+            return False
+        try:
+            found = model(**how, attention_layout=OwnPass(RowGroup(0, 0, 2))).logits.float()
         except (TypeError, ValueError, AttributeError, KeyError, RuntimeError):
             found = expected + torch.inf
     slack = 1e-3 if model.dtype == torch.float32 else 0.05
     if bool(((found - expected).abs() <= slack * (1 + expected.abs().max())).all()):
         return True
-    model.set_attn_implementation(own)
+    switch_attention(model, own)
     return False
-
-
-def attend(
-    module: Any,
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    attention_mask: Any,
-    scaling: float | None = None,
-    dropout: float = 0.0,
-    *,
-    rows: Pass,
-    **_: Any,
-) -> tuple[torch.Tensor, None]:
-    """Transformers' attention interface: (batch, heads, queries, size) in, heads swapped out."""
-    out = rows.attend(module.layer_idx, query, key, value, scaling)
-    return out.transpose(1, 2).contiguous(), None
 
 
 @dataclass
@@ -102,6 +71,7 @@ class PrefixPass:
     """Runs a prefix (batch 1) through the model, keeping its keys and values in the group."""
 
     group: RowGroup
+    longest = math.inf
 
     def attend(
         self,
@@ -109,7 +79,9 @@ class PrefixPass:
         query: torch.Tensor,
         key: torch.Tensor,
         value: torch.Tensor,
+        *,
         scale: float | None,
+        dropout: float = 0.0,
     ) -> torch.Tensor:
         """Causal attention of the prefix over itself."""
         assert layer == len(self.group.keys)
@@ -124,6 +96,8 @@ class OwnPass:
     Keys and values are written to ``store`` from row ``first`` on, unless ``store`` is ``None``.
     """
 
+    longest = math.inf
+
     def __init__(self, group: RowGroup, store: OwnStore | None = None, first: int = 0) -> None:
         self.group, self.store, self.first = group, store, first
         self._mask: torch.Tensor | None = None
@@ -134,7 +108,9 @@ class OwnPass:
         query: torch.Tensor,
         key: torch.Tensor,
         value: torch.Tensor,
+        *,
         scale: float | None,
+        dropout: float = 0.0,
     ) -> torch.Tensor:
         """Causal attention over prefix and own tokens (padding comes after all real tokens)."""
         if self.store is not None:
@@ -165,18 +141,20 @@ class OwnStore:
         self.keys: list[torch.Tensor] = []
         self.values: list[torch.Tensor] = []
 
-    def layer(self, index: int, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def layer(
+        self, index: int, key: torch.Tensor, value: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """The slots of one layer, made on first use (untouched memory is never resident)."""
         while len(self.keys) <= index:
-            shape = (self.rows, like.shape[1], self.slots, like.shape[3])
-            for tensors in (self.keys, self.values):
+            for tensors, like in ((self.keys, key), (self.values, value)):
+                shape = (self.rows, like.shape[1], self.slots, like.shape[3])
                 tensors.append(torch.empty(shape, dtype=like.dtype, device=like.device))
                 tensors[-1][:, :, : self.cleared] = 0
         return self.keys[index][: self.rows], self.values[index][: self.rows]
 
     def write(self, layer: int, first: int, key: torch.Tensor, value: torch.Tensor) -> None:
         """Put (count, heads, length, size) at slots 0.. of rows ``first``.."""
-        keys, values = self.layer(layer, key)
+        keys, values = self.layer(layer, key, value)
         count, length = key.shape[0], key.shape[2]
         keys[first : first + count, :, :length] = key
         values[first : first + count, :, :length] = value
@@ -192,6 +170,8 @@ class OwnStore:
 class StepPass:
     """One new token for every row; ``lengths`` (rows,) own tokens are stored already."""
 
+    longest = math.inf
+
     def __init__(
         self, store: OwnStore, groups: Sequence[RowGroup], lengths: torch.Tensor, longest: int
     ) -> None:
@@ -206,10 +186,12 @@ class StepPass:
         query: torch.Tensor,
         key: torch.Tensor,
         value: torch.Tensor,
+        *,
         scale: float | None,
+        dropout: float = 0.0,
     ) -> torch.Tensor:
         """Write the new keys and values, then attend over own tokens and the group's prefix."""
-        keys, values = self.store.layer(layer, key)
+        keys, values = self.store.layer(layer, key, value)
         if self.width > self.store.cleared:
             keys[:, :, self.width - 1] = 0
             values[:, :, self.width - 1] = 0
@@ -221,13 +203,13 @@ class StepPass:
             return scaled_dot_product_attention(
                 query, keys, values, attn_mask=mask, scale=scale, enable_gqa=True
             )
-        out = torch.empty_like(query)
+        out = query.new_empty(*query.shape[:3], value.shape[3])
         for group in self.groups:
             part = slice(group.first, group.first + group.count)
             if group.prefix:
-                out[part] = _with_prefix(
-                    query[part], keys[part], values[part], mask[part], group, layer, scale
-                )
+                own = (keys[part], values[part])
+                shared = (group.keys[layer][0], group.values[layer][0])
+                out[part] = _with_prefix(query[part], own, mask[part], shared, scale)
             else:
                 out[part] = scaled_dot_product_attention(
                     query[part],
@@ -259,30 +241,29 @@ def _causal(
 
 def _with_prefix(
     query: torch.Tensor,
-    keys: torch.Tensor,
-    values: torch.Tensor,
+    own: tuple[torch.Tensor, torch.Tensor],
     mask: torch.Tensor,
-    group: RowGroup,
-    layer: int,
+    shared: tuple[torch.Tensor, torch.Tensor],
     scale: float | None,
 ) -> torch.Tensor:
-    """One softmax over a prefix that all rows share (one matrix product) and each row's own slots."""
+    """One softmax over a prefix that all rows share (one matrix product) and each row's own slots.
+
+    Keys and values: ``own`` (rows, key heads, slots, size), ``shared`` (key heads, prefix, size).
+    """
     rows, heads, _, size = query.shape
-    shared = group.keys[layer][0]
-    key_heads = shared.shape[0]
+    keys, values = shared
+    key_heads, prefix, wide = values.shape
     fold = heads // key_heads
     scale = size**-0.5 if scale is None else scale
     folded = query.view(rows, key_heads, fold, size) * scale
     # (key heads, rows * fold, size): every query of the group against the prefix at once.
     across = folded.transpose(0, 1).reshape(key_heads, rows * fold, size)
-    over_prefix = torch.matmul(across, shared.transpose(1, 2))
-    over_prefix = over_prefix.view(key_heads, rows, fold, group.prefix).transpose(0, 1)
-    over_own = torch.matmul(folded, keys.transpose(2, 3)) + mask
+    over_prefix = torch.matmul(across, keys.transpose(1, 2))
+    over_prefix = over_prefix.view(key_heads, rows, fold, prefix).transpose(0, 1)
+    over_own = torch.matmul(folded, own[0].transpose(2, 3)) + mask
     weights = torch.cat([over_prefix, over_own], dim=-1).softmax(dim=-1, dtype=torch.float32)
     weights = weights.to(values.dtype)
-    first = weights[..., : group.prefix].transpose(0, 1)
-    first = first.reshape(key_heads, rows * fold, group.prefix)
-    out = torch.matmul(first, group.values[layer][0])
-    out = out.view(key_heads, rows, fold, size).transpose(0, 1)
-    out = out + torch.matmul(weights[..., group.prefix :], values)
-    return out.reshape(rows, heads, 1, size)
+    first = weights[..., :prefix].transpose(0, 1).reshape(key_heads, rows * fold, prefix)
+    out = torch.matmul(first, values).view(key_heads, rows, fold, wide).transpose(0, 1)
+    out = out + torch.matmul(weights[..., prefix:], own[1])
+    return out.reshape(rows, heads, 1, wide)

@@ -19,11 +19,19 @@ from sso.filters import Dropped, LeakDetector, drop_counts, filter_contrasts, re
 from sso.objectives import Objective, group_pairs
 from sso.pair_metrics import PairQuality, average_logprobs, fits_context, measure_pairs, summarize
 from sso.preferences import read_preferences
-from sso.principle_writing import PrincipleReport, make_principles
+from sso.principle_writing import make_principles
 from sso.principles import PrincipleBook, contrast_prompt, load_principles, plain_prompt
 from sso.records import Contrast, Message, PreferencePair, Principle, Query, Response
-from sso.sampling import Role, bad_pair, good_pair, policy_pair, sample_contrasts, sample_originals
-from sso.training import train
+from sso.sampling import (
+    Role,
+    SamplingRound,
+    bad_pair,
+    good_pair,
+    policy_pair,
+    sample_contrasts,
+    sample_originals,
+)
+from sso.training import TrainingRun, train
 
 CONTRASTS = "contrasts.jsonl"
 DROPPED = "dropped.jsonl"
@@ -62,16 +70,21 @@ def contrastive_step(
     asked = (settings.principles.select == "policy") + (settings.principles.source == "generated")
     with_original = trains_on_original or settings.sampling.measure_original
     progress = _Progress(ctx, len(given) * (asked + 2 + with_original))
-    made = _principles(ctx, engine, given, book, progress)
-    queries, principles, crowded = _with_room(engine, given, made.principles, book)
-    originals = _originals(ctx, engine, queries, progress) if trains_on_original else {}
-    contrasts = _contrasts(ctx, engine, queries, principles, book, originals, progress)
+    this_round = _round(ctx, progress)
+    every, made = make_principles(
+        ctx.writer or engine, given, book, settings.principles, this_round
+    )
+    write_records(ctx.folder / PRINCIPLES, every)
+    queries, principles, crowded = _with_room(engine, given, every, book)
+    originals = _originals(engine, queries, this_round) if trains_on_original else {}
+    contrasts = sample_contrasts(engine, queries, principles, book, this_round, originals)
+    write_records(ctx.folder / CONTRASTS, contrasts)
     kept, dropped = _filtered(ctx, contrasts, LeakDetector(book), crowded)
     if l_minus_prefers is not None:
         both = [p for c in kept for p in (good_pair(c, book), bad_pair(c, book, l_minus_prefers))]
         write_records(ctx.folder / GENERATOR_PAIRS, both)
     if with_original and not trains_on_original:
-        originals = _originals(ctx, engine, [c.query for c in kept], progress)
+        originals = _originals(engine, [c.query for c in kept], this_round)
     measures = write_contrast_pairs(ctx, kept, originals, engine)
     return StageResult(
         counts={
@@ -97,16 +110,9 @@ def fresh_pairs_step(ctx: StepContext) -> StageResult:
     originals = {c.query.id: c.original for c in first if c.original is not None}
     progress = _Progress(ctx, 2 * len(first))
     queries, principles = [c.query for c in first], [c.principle for c in first]
-    contrasts = _contrasts(
-        ctx,
-        ctx.engine(ctx.inputs["generator"]),
-        queries,
-        principles,
-        book,
-        originals,
-        progress,
-        round_name="fresh",
-    )
+    generator, this_round = ctx.engine(ctx.inputs["generator"]), _round(ctx, progress, "fresh")
+    contrasts = sample_contrasts(generator, queries, principles, book, this_round, originals)
+    write_records(ctx.folder / CONTRASTS, contrasts)
     kept, dropped = _filtered(ctx, contrasts, LeakDetector(book))
     measures = write_contrast_pairs(ctx, kept, originals, ctx.engine(ctx.inputs["policy"]))
     return StageResult(
@@ -132,14 +138,8 @@ def annotated_pairs_step(ctx: StepContext) -> StageResult:
     originals: dict[str, Response] = {}
     if ctx.settings.sampling.measure_original:
         progress = _Progress(ctx, len(pairs))
-        originals = sample_originals(
-            engine,
-            {pair.query_id: pair.prompt for pair in pairs},
-            ctx.settings.sampling,
-            iteration=ctx.iteration,
-            seed=ctx.seed,
-            progress=progress,
-        )
+        prompts = {pair.query_id: pair.prompt for pair in pairs}
+        originals = sample_originals(engine, prompts, _round(ctx, progress))
     measures = write_pairs(ctx, pairs, originals, engine)
     return StageResult(
         counts={"pairs": len(pairs), "repeated_pairs": repeated, **drop_counts(dropped)},
@@ -162,10 +162,12 @@ def train_step(
         group_pairs(pairs),
         objective,
         ctx.settings,
-        ctx.folder / "model",
-        seed=item_seed(ctx.seed, ctx.iteration, "", "training"),
-        work=ctx.folder / "work",
-        progress=ctx.progress,
+        TrainingRun(
+            out=ctx.folder / "model",
+            work=ctx.folder / "work",
+            seed=item_seed(ctx.seed, ctx.iteration, "", "training"),
+            progress=ctx.progress,
+        ),
     )
 
 
@@ -253,27 +255,6 @@ def _with_logprobs(
     ]
 
 
-def _principles(
-    ctx: StepContext,
-    engine: TextEngine,
-    queries: Sequence[Query],
-    book: PrincipleBook,
-    progress: _Progress,
-) -> PrincipleReport:
-    made = make_principles(
-        ctx.writer or engine,
-        queries,
-        book,
-        ctx.settings.principles,
-        ctx.settings.sampling,
-        iteration=ctx.iteration,
-        seed=ctx.seed,
-        progress=progress,
-    )
-    write_records(ctx.folder / PRINCIPLES, made.principles)
-    return made
-
-
 def _with_room(
     engine: TextEngine,
     queries: Sequence[Query],
@@ -306,44 +287,15 @@ def _leaves_room(engine: TextEngine, prompts: Sequence[Sequence[Sequence[Message
     ]
 
 
-def _contrasts(
-    ctx: StepContext,
-    engine: TextEngine,
-    queries: Sequence[Query],
-    principles: Sequence[Principle],
-    book: PrincipleBook,
-    originals: Mapping[str, Response],
-    progress: _Progress,
-    round_name: str = "contrast",
-) -> list[Contrast]:
-    """Sampled contrasts, all of them written to ``contrasts.jsonl``."""
-    contrasts = sample_contrasts(
-        engine,
-        queries,
-        principles,
-        book,
-        ctx.settings.sampling,
-        iteration=ctx.iteration,
-        seed=ctx.seed,
-        round_name=round_name,
-        originals=originals,
-        progress=progress,
-    )
-    write_records(ctx.folder / CONTRASTS, contrasts)
-    return contrasts
+def _round(ctx: StepContext, progress: _Progress, name: str = "contrast") -> SamplingRound:
+    return SamplingRound(ctx.settings.sampling, ctx.iteration, ctx.seed, name, progress)
 
 
 def _originals(
-    ctx: StepContext, engine: TextEngine, queries: Sequence[Query], progress: _Progress
+    engine: TextEngine, queries: Sequence[Query], this_round: SamplingRound
 ) -> dict[str, Response]:
-    return sample_originals(
-        engine,
-        {query.id: plain_prompt(query.text) for query in queries},
-        ctx.settings.sampling,
-        iteration=ctx.iteration,
-        seed=ctx.seed,
-        progress=progress,
-    )
+    prompts = {query.id: plain_prompt(query.text) for query in queries}
+    return sample_originals(engine, prompts, this_round)
 
 
 def _filtered(

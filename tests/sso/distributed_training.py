@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from sso.settings import LossSettings, MethodSettings, TrainingSettings
-from sso.training import train
+from sso.training import TrainingRun, train
 from tests.sso.training_examples import make_groups
 
 
@@ -30,9 +30,7 @@ def main(model: str, folder: str, micro_tokens: int) -> None:
         make_groups(7),  # the last batch has three groups: shares of unequal size
         "joint",
         settings,
-        Path(folder) / "model",
-        seed=5,
-        work=Path(folder) / "work",
+        TrainingRun(Path(folder) / "model", Path(folder) / "work", seed=5),
     )
     rank = torch.distributed.get_rank() if torch.distributed.is_initialized() else 0
     record = {"measures": dict(report.measures), "counts": dict(report.counts)}

@@ -17,11 +17,11 @@ from sso.settings import LossSettings, TrainingSettings
 from tests.sso.training_examples import (
     OBJECTIVES,
     encode,
-    forms,
     load,
     loss_and_gradient,
     make_groups,
     moved_references,
+    plans,
 )
 
 
@@ -34,8 +34,8 @@ def test_no_batching_changes_loss_or_gradient(tiny_model_dir: Path, name: str, k
     groups = encode(tiny_model_dir, objective)
     references = moved_references(model, groups)
     results = {
-        how: loss_and_gradient(model, batches, form, references, objective, settings)
-        for how, (batches, form) in forms(groups).items()
+        how: loss_and_gradient(model, batches, plan, references, objective, settings)
+        for how, (batches, plan) in plans(groups).items()
     }
     expected_loss, expected = results.pop("plain, whole logits, one batch")
     scale = float(expected.abs().max())

@@ -13,11 +13,11 @@ from sso.losses import (
     PairLogps,
     base_loss,
     dpo_loss,
-    generator_loss,
     ipo_loss,
     joint_loss,
     objective_loss,
     self_steering_weight,
+    sso_loss,
 )
 from sso.objectives import Objective
 from sso.settings import LossSettings
@@ -50,7 +50,7 @@ def test_generator_by_hand() -> None:
     # IPO: d+ = 1/5 - 0.5/2 = -0.05, d- = 0/10 - 2/5 = -0.4; averages -9/5 and -20/10
     settings = LossSettings(kind="ipo", beta=0.1, gamma=0.1)
     expected = 5.05**2 + 5.4**2 - 0.1 * (-1.8 - 2.0)
-    assert generator_loss(GOOD, BAD, settings).item() == pytest.approx(expected)
+    assert sso_loss(GOOD, BAD, settings).item() == pytest.approx(expected)
 
 
 def test_weight_by_hand() -> None:

@@ -14,7 +14,8 @@ from sso.principle_features import (
 )
 from sso.principles import load_principles
 from sso.records import Query
-from sso.settings import PrincipleSettings
+from sso.sampling import SamplingRound
+from sso.settings import PrincipleSettings, SamplingSettings
 from tests.sso.fake_engine import FakeEngine
 
 BOOK = load_principles()
@@ -55,6 +56,10 @@ def test_prompts_share_everything_before_the_query() -> None:
     assert len(long) == len("Request: ") + MAX_QUERY_CHARS + len(" ...")
 
 
+def a_round(seed: int = 0, iteration: int = 1) -> SamplingRound:
+    return SamplingRound(SamplingSettings(), iteration, seed)
+
+
 def queries(n: int) -> list[Query]:
     return [Query(id=f"q{i}", text=f"text {i}") for i in range(n)]
 
@@ -67,9 +72,7 @@ def test_what_the_model_names_is_kept_and_the_rest_is_filled() -> None:
         return replies[prompt[-1]["content"].removeprefix("Request: ")]
 
     settings = PrincipleSettings(concision_probability=0)
-    chosen, tokens = select_features(
-        FakeEngine(reply), queries(3), BOOK, settings, iteration=1, seed=0
-    )
+    chosen, tokens = select_features(FakeEngine(reply), queries(3), BOOK, settings, a_round())
     assert chosen[0].names == ("Engagement", "Safety")
     assert chosen[1].names[0] == "Accuracy"
     assert [c.filled for c in chosen] == [0, 1, 2]
@@ -79,7 +82,7 @@ def test_what_the_model_names_is_kept_and_the_rest_is_filled() -> None:
 
 def test_concision_joins_with_its_probability() -> None:
     settings = PrincipleSettings(select="random", concision_probability=0.2)
-    chosen, tokens = select_features(None, queries(2000), BOOK, settings, iteration=1, seed=3)
+    chosen, tokens = select_features(None, queries(2000), BOOK, settings, a_round(seed=3))
     assert tokens == 0
     added = sum(c.concision for c in chosen)
     spread = math.sqrt(2000 * 0.2 * 0.8)
@@ -94,7 +97,7 @@ def test_draws_follow_the_query_not_its_place() -> None:
     settings = PrincipleSettings(select="random", concision_probability=0.5)
 
     def drawn(some: list[Query], seed: int = 0, iteration: int = 1) -> dict[str, tuple[str, ...]]:
-        chosen, _ = select_features(None, some, BOOK, settings, iteration=iteration, seed=seed)
+        chosen, _ = select_features(None, some, BOOK, settings, a_round(seed, iteration))
         return {q.id: c.names for q, c in zip(some, chosen, strict=True)}
 
     everything = drawn(queries(40))

@@ -9,6 +9,7 @@ from groundwork.seeds import item_seed
 from sso.principle_writing import make_principles, parse_guidelines, writing_prompt
 from sso.principles import load_principles
 from sso.records import Query
+from sso.sampling import SamplingRound
 from sso.settings import PrincipleSettings, SamplingSettings
 from tests.sso.fake_engine import FakeCompletion, FakeEngine
 
@@ -93,12 +94,12 @@ def test_generated_principles_fall_back_and_are_counted() -> None:
 
     engine = FakeEngine(reply)
     settings = PrincipleSettings(source="generated", select="random", concision_probability=0)
-    made = make_principles(
-        engine, queries(*replies), BOOK, settings, SamplingSettings(), iteration=2, seed=5
+    principles, made = make_principles(
+        engine, queries(*replies), BOOK, settings, SamplingRound(SamplingSettings(), 2, 5)
     )
-    first = made.principles[0]
+    first = principles[0]
     assert (first.good, first.bad, first.source, first.fallback) == (GOOD, BAD, "generated", False)
-    for principle in made.principles[1:]:
+    for principle in principles[1:]:
         assert principle.fallback
         assert principle.source == "predefined"
         assert principle.good == BOOK.predefined(principle.features, "good")
@@ -116,14 +117,14 @@ def test_generated_principles_fall_back_and_are_counted() -> None:
 def test_predefined_principles_ask_only_for_features() -> None:
     engine = FakeEngine(lambda p, s, t: "Safety" if "a" in p[-1]["content"][9:] else "hm")
     settings = PrincipleSettings(concision_probability=0)
-    made = make_principles(
-        engine, queries("a", "b", "c", "d"), BOOK, settings, SamplingSettings(), iteration=1, seed=0
+    principles, made = make_principles(
+        engine, queries("a", "b", "c", "d"), BOOK, settings, SamplingRound(SamplingSettings(), 1, 0)
     )
     assert len(engine.chats) == 1
     assert made.measures["selection_fallback_rate"] == 1.0
     assert made.counts["features_filled"] == 1 + 2 + 2 + 2
     assert made.tokens == 4 * 2
-    assert not any(p.fallback for p in made.principles)
+    assert not any(p.fallback for p in principles)
 
 
 def test_more_features_than_the_file_has_are_refused() -> None:
@@ -131,7 +132,7 @@ def test_more_features_than_the_file_has_are_refused() -> None:
     settings = PrincipleSettings(features_per_query=3)
     with pytest.raises(UserError, match=r"features_per_query is 3.*has 2 features"):
         make_principles(
-            FakeEngine(), queries("a"), small, settings, SamplingSettings(), iteration=1, seed=0
+            FakeEngine(), queries("a"), small, settings, SamplingRound(SamplingSettings(), 1, 0)
         )
 
 
@@ -141,7 +142,7 @@ def test_a_cut_writing_reply_is_seen_as_cut() -> None:
             return [FakeCompletion(f"Good: {GOOD}\nBad: Leave out", 9, True) for _ in prompts]
 
     settings = PrincipleSettings(source="generated", select="random")
-    made = make_principles(
-        Cut(), queries("a"), BOOK, settings, SamplingSettings(), iteration=1, seed=0
+    _, made = make_principles(
+        Cut(), queries("a"), BOOK, settings, SamplingRound(SamplingSettings(), 1, 0)
     )
     assert made.counts["principle_fallbacks_missing"] == 1

@@ -12,6 +12,7 @@ from groundwork.errors import UserError
 from sso.records import PreferencePair
 from sso.reward_model import reward_loss, score_pairs, train_reward
 from sso.settings import LoraSettings, MethodSettings, TrainingSettings
+from sso.training import TrainingRun
 from tests.sso.training_examples import make_groups
 
 SETTINGS = TrainingSettings(
@@ -34,7 +35,10 @@ def test_overfitting_and_scoring(tiny_model_dir: Path, tmp_path: Path) -> None:
 
     out = tmp_path / "reward"
     report = train_reward(
-        tiny_model_dir, pairs(), MethodSettings(training=SETTINGS), out, seed=1, work=tmp_path / "w"
+        tiny_model_dir,
+        pairs(),
+        MethodSettings(training=SETTINGS),
+        TrainingRun(out, tmp_path / "w", seed=1),
     )
     assert report.measures["final_accuracy/policy"] == 1.0
     assert report.counts["steps"] == 25
@@ -65,4 +69,4 @@ def test_what_cannot_be_scored_is_an_error(tiny_model_dir: Path) -> None:
 def test_lora_is_refused(tiny_model_dir: Path, tmp_path: Path) -> None:
     settings = MethodSettings(training=TrainingSettings(lora=LoraSettings(rank=4)))
     with pytest.raises(UserError, match="trained in full"):
-        train_reward(tiny_model_dir, pairs(), settings, tmp_path, seed=1, work=tmp_path)
+        train_reward(tiny_model_dir, pairs(), settings, TrainingRun(tmp_path, tmp_path, seed=1))

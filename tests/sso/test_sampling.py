@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from groundwork.seeds import item_random, item_seed
 from sso.principles import contrast_prompt, load_principles
 from sso.records import Principle, Query, Response
-from sso.sampling import bad_pair, good_pair, policy_pair, sample_contrasts, sample_originals
+from sso.sampling import (
+    SamplingRound,
+    bad_pair,
+    good_pair,
+    policy_pair,
+    sample_contrasts,
+    sample_originals,
+)
 from sso.settings import SamplingSettings
 from tests.sso.fake_engine import FakeEngine
 
 BOOK = load_principles()
+ROUND = SamplingRound(SamplingSettings(), iteration=1, seed=0)
 QUERIES = [Query(id=f"q{i}", text=f"text {i}") for i in range(6)]
 
 
@@ -19,14 +29,15 @@ def principle(query: Query) -> Principle:
     return Principle(query_id=query.id, features=("Safety",), good="Be safe.", bad="Be rash.")
 
 
-def sampled(queries: list[Query], engine: FakeEngine | None = None, **changes: object) -> dict:
+def sampled(
+    queries: list[Query], engine: FakeEngine | None = None, this_round: SamplingRound = ROUND
+) -> dict[str, tuple[str, str]]:
     found = sample_contrasts(
         engine or FakeEngine(),
         queries,
         [principle(q) for q in queries],
         BOOK,
-        SamplingSettings(),
-        **{"iteration": 1, "seed": 0, **changes},  # type: ignore[arg-type]
+        this_round,
     )
     return {c.query.id: (c.good.text, c.bad.text) for c in found}
 
@@ -47,8 +58,10 @@ def test_samples_follow_the_query_not_its_place() -> None:
     everything = sampled(QUERIES)
     assert sampled(QUERIES[::-1]) == everything
     assert sampled(QUERIES[2:4]) == {k: everything[k] for k in ("q2", "q3")}
-    for changes in ({"seed": 1}, {"iteration": 2}, {"round_name": "fresh"}):
-        other = sampled(QUERIES, **changes)
+    for other_round in (
+        replace(ROUND, seed=1), replace(ROUND, iteration=2), replace(ROUND, name="fresh"),
+    ):  # fmt: skip
+        other = sampled(QUERIES, this_round=other_round)
         assert not set(other.items()) & set(everything.items())
 
 
@@ -68,9 +81,8 @@ def test_prompts_and_decoding() -> None:
 def test_originals_are_greedy_or_sampled(greedy: bool, decoding: tuple[float, float]) -> None:
     engine = FakeEngine(lambda p, s, t: f"  yo of {p[0]['content']} \n", truncate=lambda t: True)
     prompts = {"q7": ({"role": "user", "content": "text 7"},)}
-    found = sample_originals(
-        engine, prompts, SamplingSettings(original_greedy=greedy), iteration=1, seed=0
-    )
+    settings = SamplingSettings(original_greedy=greedy)
+    found = sample_originals(engine, prompts, SamplingRound(settings, iteration=1, seed=0))
     assert found == {"q7": Response(text="yo of text 7", tokens=5, truncated=True)}
     params = engine.chats[0]["params"]
     assert (params.temperature, params.top_p) == decoding
@@ -83,9 +95,7 @@ def test_which_side_each_pair_takes() -> None:
         QUERIES[:1],
         [principle(QUERIES[0])],
         BOOK,
-        SamplingSettings(),
-        iteration=1,
-        seed=0,
+        ROUND,
         originals={"q0": Response(text="original", tokens=2)},
     )
 

@@ -15,7 +15,7 @@ from groundwork.errors import UserError
 from groundwork.stage_result import StageResult
 from sso.objectives import Objective, PromptGroup
 from sso.settings import LoraSettings, LossSettings, MethodSettings, TrainingSettings
-from sso.training import train
+from sso.training import TrainingRun, train
 from tests.sso.training_examples import make_groups
 
 FAST = TrainingSettings(
@@ -36,10 +36,7 @@ def run(model: Path, folder: Path, settings: MethodSettings, **options: Any) -> 
         examples,
         options.pop("objective", "pair"),
         settings,
-        folder / "model",
-        seed=3,
-        work=folder / "work",
-        **options,
+        TrainingRun(folder / "model", folder / "work", seed=3, **options),
     )
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from sso.batches import packed_batch
-from sso.logprobs import Form, completion_logprobs
+from sso.fast_forward import ForwardPlan, completion_logprobs
 from sso.objectives import Objective
 from sso.reference_logprobs import split_by_group
 from sso.settings import LossSettings
@@ -60,9 +60,11 @@ def test_loss_and_gradient_equal_trl(tiny_model_dir: Path, tmp_path: Path, kind:
     packed = packed_batch(groups)
     assert len(packed.targets) == int(batch["completion_mask"].sum()), "the same tokens"
     with torch.no_grad():
-        references = split_by_group(completion_logprobs(reference, packed, Form()), groups)
+        references = split_by_group(completion_logprobs(reference, packed, ForwardPlan()), groups)
     settings = LossSettings(kind=kind, beta=0.1)  # type: ignore[arg-type]
-    loss, _ = loss_and_gradient(model, [packed], Form(), references, Objective("pair"), settings)
+    loss, _ = loss_and_gradient(
+        model, [packed], ForwardPlan(), references, Objective("pair"), settings
+    )
     assert loss == pytest.approx(expected.item(), rel=1e-5)
     largest = max(float(g.abs().max()) for g in gradient.values())
     assert largest > 1e-3

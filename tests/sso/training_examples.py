@@ -9,7 +9,7 @@ import torch
 
 from sso.batches import MicroBatch, packed_batch, plain_batch
 from sso.encoding import EncodedGroup, encode_groups
-from sso.logprobs import Form, completion_logprobs
+from sso.fast_forward import ForwardPlan, completion_logprobs
 from sso.objectives import Objective, PromptGroup, group_pairs
 from sso.records import PreferencePair
 from sso.reference_logprobs import split_by_group
@@ -61,7 +61,7 @@ def load(folder: Path, **options: Any) -> tuple[Any, Any]:
     """The tiny model with the shared-prefix attention, and its tokenizer."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from sso.attention import register
+    from groundwork.attention import register
 
     model = AutoModelForCausalLM.from_pretrained(
         folder, attn_implementation=register(), dtype=torch.float32, **options
@@ -82,7 +82,7 @@ def moved_references(model: Any, groups: tuple[EncodedGroup, ...]) -> dict[str, 
     """References that differ from the model's own log-probabilities by fixed amounts."""
     batch = plain_batch(groups)
     with torch.no_grad():
-        logps = completion_logprobs(model, batch, Form(False, False))
+        logps = completion_logprobs(model, batch, ForwardPlan(False, False))
     shift = torch.linspace(-0.4, 0.3, len(logps))
     return split_by_group(logps + shift, groups)
 
@@ -90,7 +90,7 @@ def moved_references(model: Any, groups: tuple[EncodedGroup, ...]) -> dict[str, 
 def loss_and_gradient(
     model: Any,
     batches: list[MicroBatch],
-    form: Form,
+    plan: ForwardPlan,
     references: dict[str, torch.Tensor],
     objective: Objective,
     settings: LossSettings,
@@ -100,7 +100,7 @@ def loss_and_gradient(
     total = 0.0
     n = sum(len(batch.groups) for batch in batches)
     for batch in batches:
-        logps = completion_logprobs(model, batch, form)
+        logps = completion_logprobs(model, batch, plan)
         loss = micro_result(logps, batch, references, objective, settings).losses.sum() / n
         loss.backward()
         total += loss.item()
@@ -108,14 +108,14 @@ def loss_and_gradient(
     return total, torch.cat(grads)
 
 
-def forms(groups: tuple[EncodedGroup, ...]) -> dict[str, tuple[list[MicroBatch], Form]]:
+def plans(groups: tuple[EncodedGroup, ...]) -> dict[str, tuple[list[MicroBatch], ForwardPlan]]:
     """The same groups, batched and driven in every way that must make no difference."""
     return {
-        "plain, whole logits, one batch": ([plain_batch(groups)], Form(False, False)),
-        "plain, chunked": ([plain_batch(groups)], Form(False, True)),
-        "shared prefix, 4x1": ([packed_batch(groups)], Form()),
-        "shared prefix, 2x2": ([packed_batch(groups[:2]), packed_batch(groups[2:])], Form()),
-        "shared prefix, 1x4": ([packed_batch([g]) for g in groups], Form()),
-        "shared prefix, whole logits": ([packed_batch(groups)], Form(True, False)),
-        "plain, 1x4": ([plain_batch([g]) for g in groups], Form(False, True)),
+        "plain, whole logits, one batch": ([plain_batch(groups)], ForwardPlan(False, False)),
+        "plain, chunked": ([plain_batch(groups)], ForwardPlan(False, True)),
+        "shared prefix, 4x1": ([packed_batch(groups)], ForwardPlan()),
+        "shared prefix, 2x2": ([packed_batch(groups[:2]), packed_batch(groups[2:])], ForwardPlan()),
+        "shared prefix, 1x4": ([packed_batch([g]) for g in groups], ForwardPlan()),
+        "shared prefix, whole logits": ([packed_batch(groups)], ForwardPlan(True, False)),
+        "plain, 1x4": ([plain_batch([g]) for g in groups], ForwardPlan(False, True)),
     }

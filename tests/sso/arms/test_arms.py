@@ -16,6 +16,7 @@ from sso.arms import ARMS, StepContext, get_arm
 from sso.objectives import Objective
 from sso.records import Query
 from sso.settings import MethodSettings
+from sso.training import TrainingRun
 from tests.sso.arm_loop import NAMES, QUERIES, Loop, speaking
 from tests.sso.fake_engine import FakeEngine
 
@@ -25,11 +26,13 @@ def trainings(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """Training replaced by a record of what it was asked."""
     asked: list[dict[str, Any]] = []
 
-    def train(model: Path, examples: Any, objective: Any, settings: Any, out: Path, **more: Any):  # type: ignore[no-untyped-def]
+    def train(
+        model: Path, examples: Any, objective: Any, settings: Any, run: TrainingRun
+    ) -> StageResult:
         asked.append(
-            {"model": model, "groups": list(examples), "objective": objective, "out": out, **more}
+            {"model": model, "groups": list(examples), "objective": objective, **vars(run)}
         )
-        out.mkdir(parents=True)
+        run.out.mkdir(parents=True)
         return StageResult({"groups": len(examples)}, {"loss": 1.0}, 7)
 
     monkeypatch.setattr("sso.arms.steps.train", train)
