@@ -56,9 +56,11 @@ def write_hf(args: argparse.Namespace, work: Path) -> None:
     """The benchmarks with the hf engine; outputs, prompts and speed into ``work``."""
     from evaluation_ours import objective, request
 
-    from harness.engines import open_engine
+    from harness.engines import EngineSettings, open_engine
 
-    engine = Recorded(open_engine("hf", args.model, device="cpu", dtype="fp32"))
+    engine = Recorded(
+        open_engine(EngineSettings(kind="hf", device="cpu", dtype="fp32"), args.model)
+    )
     counts = []
     for name in BENCHMARKS:
         (work / "hf" / name).mkdir(parents=True)
@@ -72,10 +74,14 @@ def write_hf(args: argparse.Namespace, work: Path) -> None:
 
 def write_vllm(args: argparse.Namespace, work: Path) -> None:
     """The same prompts with the vllm engine; texts and speed into ``work``."""
-    from harness.engines import open_engine
+    from harness.engines import EngineSettings, open_engine
 
     asked = json.loads((work / "hf.json").read_text())
-    engine = Recorded(open_engine("vllm", args.model, device="cpu", dtype="fp32", max_length=4096))
+    engine = Recorded(
+        open_engine(
+            EngineSettings(kind="vllm", device="cpu", dtype="fp32", max_length=4096), args.model
+        )
+    )
     engine.chat(asked["prompts"][:2], SamplingParams(2))  # the first call warms up
     engine.seconds, engine.tokens, texts, start = 0.0, 0, [], 0
     for count in asked["counts"]:

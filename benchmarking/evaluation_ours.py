@@ -92,10 +92,12 @@ def score_alpaca_eval(asked: EvalRequest, folder: Path) -> float:
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """All benchmarks with one engine; seconds by part."""
-    from harness.engines import open_engine
+    from harness.engines import EngineSettings, open_engine
 
     begun = time.perf_counter()
-    engine = Timed(open_engine("hf", Path(args.model), device="cpu", dtype="fp32"))
+    engine = Timed(
+        open_engine(EngineSettings(kind="hf", device="cpu", dtype="fp32"), Path(args.model))
+    )
     parts: dict[str, Any] = {"loading": time.perf_counter() - begun, "untimed": 0.0}
     for name in args.benchmarks:
         asked = request(name, args.data, args.items, args.new_tokens, args.shots)

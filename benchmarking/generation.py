@@ -29,7 +29,7 @@ from typing import Any
 
 from groundwork.sampling_params import SamplingParams
 
-SAMPLE = Path(__file__).resolve().parents[2] / "harness" / "data" / "sample"
+SAMPLE = Path(__file__).resolve().parents[1] / "harness" / "data" / "sample"
 RUNNERS = ("engine", "no-prefix", "no-packing", "generate-32", "generate-128")
 
 
@@ -61,15 +61,15 @@ def _rows(name: str) -> list[dict[str, Any]]:
 
 def run_engine(model: Path, prompts: list[Any], new: int, runner: str) -> tuple[list[str], int]:
     """Texts and generated tokens of the engine; timing is the caller's."""
-    from harness.engines import open_engine, packed, schedule
+    from harness.engines import EngineSettings, batching, open_engine, packed
     from harness.engines.resumable import BatchEngine
 
     if runner == "no-prefix":
-        schedule.MIN_PREFIX = 1 << 30
+        batching.MIN_PREFIX = 1 << 30
     if runner == "no-packing":
         packed._available = lambda rows: False
     kind = "vllm" if runner == "vllm" else "hf"
-    engine: BatchEngine = open_engine(kind, model, max_length=2048)
+    engine: BatchEngine = open_engine(EngineSettings(kind=kind, max_length=2048), model)
 
     def work() -> tuple[list[str], int]:
         found = engine.chat(prompts, SamplingParams(new))

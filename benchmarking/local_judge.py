@@ -61,7 +61,7 @@ def figures(found: Agreement) -> dict[str, Any]:
 
 def main() -> None:
     """Parse the command line, measure, print, write."""
-    from harness.engines import open_engine
+    from harness.engines import EngineSettings, open_engine
     from harness.models import QUICKSTART_MODEL
 
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
@@ -73,7 +73,7 @@ def main() -> None:
     parser.add_argument("--store", type=Path, default=Path("local_judge.sqlite"))
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
-    engine = open_engine("hf", arguments.model)
+    engine = open_engine(EngineSettings(kind="hf"), arguments.model)
     store = VerdictStore(arguments.store)
     readings: dict[str, dict[str, Any]] = {}
     for name in arguments.sets:

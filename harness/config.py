@@ -17,6 +17,7 @@ from pydantic import Field, ValidationError
 
 from groundwork.errors import UserError
 from groundwork.records import Section
+from harness.engines.settings import EngineSettings
 from sso.settings import (
     LossSettings,
     MethodSettings,
@@ -47,21 +48,6 @@ class PreferenceSettings(Section):
 
     file: str | None = Field(None, description="JSONL with prompt, chosen and rejected")
     per_iteration: int | None = Field(None, ge=1)
-
-
-class EngineSettings(Section):
-    """The text-generation engine."""
-
-    kind: Literal["auto", "hf", "vllm", "openai", "fake"] = "auto"
-    device: str = "auto"
-    dtype: str = "auto"
-    batch_size: int | None = Field(None, ge=1)
-    max_length: int | None = Field(None, ge=16)
-    loaded_models: int = Field(1, ge=1, description="models kept in memory at a time")
-    tensor_parallel: int = Field(1, ge=1)
-    data_parallel: int = Field(1, ge=1)
-    gpu_memory: float = Field(0.9, gt=0, le=1)
-    base_url: str | None = None
 
 
 class WriterSettings(Section):

@@ -6,7 +6,7 @@ import gc
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from groundwork.memory import return_memory
 from harness.config import RunConfig
@@ -54,30 +54,20 @@ class Resources:
             return self._engines[key]
         while len(self._engines) >= self.config.engine.loaded_models:
             self._close(*self._engines.popitem(last=False))
-        settings = self.config.engine
-        self._engines[key] = open_engine(
-            settings.kind,
-            folder,
-            device=settings.device,
-            dtype=settings.dtype,
-            batch_size=settings.batch_size,
-            max_length=settings.max_length,
-            settings=settings.model_dump(),
-        )
+        self._engines[key] = open_engine(self.config.engine, folder)
         return self._engines[key]
 
     def writer(self) -> BatchEngine | None:
         """The engine of another model that writes principles, ``None`` for the policy itself."""
-        from harness.engines import open_engine
+        from harness.engines import EngineSettings, open_engine
 
         settings = self.config.writer
         if settings.model is None:
             return None
         if self._writer is None:
-            kind = "openai" if settings.base_url else "auto"
-            self._writer = open_engine(
-                kind, settings.model, settings={"base_url": settings.base_url}
-            )
+            kind: Literal["openai", "auto"] = "openai" if settings.base_url else "auto"
+            engine = EngineSettings(kind=kind, base_url=settings.base_url)
+            self._writer = open_engine(engine, settings.model)
         return self._writer
 
     def judge(self) -> Judge:

@@ -1,20 +1,20 @@
 """Engines: what writes text and scores continuations, behind one contract (``base.Engine``).
 
-In: prompts (chats or rendered strings), sampling settings, a seed an item. Out: ``Completion`` and
-``ContinuationLogprob``. One file an engine: ``hf`` (transformers, in process), ``vllm`` (a process of
+Inputs: prompts (chats or rendered strings), sampling parameters, one seed per prompt. Outputs: ``Completion``
+and ``ContinuationLogprob``. One file per engine: ``hf`` (transformers, in process), ``vllm`` (a process of
 its own), ``openai`` (any compatible server), ``fake`` (tests). ``ResumableEngine`` wraps any of them
-with a journal, so that a killed run goes on where it was.
+with a journal, so that a killed run continues where it stopped.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from harness.engines.base import Completion, ContinuationLogprob, Engine, Message, Prompt
 from harness.engines.errors import ContextTooLong, EngineError
 from harness.engines.resumable import BatchEngine, ResumableEngine
+from harness.engines.settings import EngineSettings
 
 __all__ = [
     "BatchEngine",
@@ -23,6 +23,7 @@ __all__ = [
     "ContinuationLogprob",
     "Engine",
     "EngineError",
+    "EngineSettings",
     "Message",
     "Prompt",
     "ResumableEngine",
@@ -30,37 +31,18 @@ __all__ = [
 ]
 
 
-def open_engine(
-    kind: str,
-    model: Path | str,
-    *,
-    device: str = "auto",
-    dtype: str = "auto",
-    batch_size: int | None = None,
-    max_length: int | None = None,
-    settings: Mapping[str, Any] | None = None,
-) -> BatchEngine:
-    """Open an engine of a kind (``auto``, ``hf``, ``vllm``, ``openai``, ``fake``) on a model.
+def open_engine(settings: EngineSettings, model: Path | str) -> BatchEngine:
+    """The engine that the settings name, on a model.
 
     ``model`` is a folder, else what ``harness.models.resolve_model`` takes (for ``openai`` the name
-    that the server knows). ``auto`` is vLLM where there is CUDA and vLLM, else ``hf``. ``settings``
-    holds what only some engines read: ``tensor_parallel``, ``data_parallel``, ``gpu_memory``,
-    ``base_url``.
+    that the server gives it). ``auto`` is vLLM where there is CUDA and vLLM, else ``hf``.
 
     Raises:
-        EngineError: an unknown kind, or an engine that can't be opened here.
+        EngineError: an engine that can't be opened here.
         ModelError: a model that can't be found or used.
     """
-    if kind == "auto":
-        kind = _automatic(device)
-    if kind not in _KINDS:
-        known = ", ".join(["auto", *_KINDS])
-        raise EngineError(f"engine {kind!r} is unknown; the engines are {known}")
-    return _KINDS[kind](
-        model,
-        dict(settings or {}),
-        {"device": device, "dtype": dtype, "batch_size": batch_size, "max_length": max_length},
-    )
+    kind = _automatic(settings.device) if settings.kind == "auto" else settings.kind
+    return _KINDS[kind](settings, model)
 
 
 def _automatic(device: str) -> str:
@@ -79,39 +61,42 @@ def _folder(model: Path | str) -> Path:
     return resolve_model(str(model)).path
 
 
-def _hf(model: Path | str, settings: dict[str, Any], options: dict[str, Any]) -> BatchEngine:
+def _hf(settings: EngineSettings, model: Path | str) -> BatchEngine:
     from harness.engines.hf import HfEngine
 
-    return HfEngine(_folder(model), **options)
-
-
-def _vllm(model: Path | str, settings: dict[str, Any], options: dict[str, Any]) -> BatchEngine:
-    from harness.engines.vllm import VllmEngine
-
-    known = ("tensor_parallel", "data_parallel", "gpu_memory")
-    return VllmEngine(
-        _folder(model), **options, **{key: settings[key] for key in known if key in settings}
+    return HfEngine(
+        _folder(model),
+        device=settings.device,
+        dtype=settings.dtype,
+        batch_size=settings.batch_size,
+        max_length=settings.max_length,
     )
 
 
-def _openai(model: Path | str, settings: dict[str, Any], options: dict[str, Any]) -> BatchEngine:
+def _vllm(settings: EngineSettings, model: Path | str) -> BatchEngine:
+    from harness.engines.vllm import VllmEngine
+
+    return VllmEngine(_folder(model), settings)
+
+
+def _openai(settings: EngineSettings, model: Path | str) -> BatchEngine:
     from harness.engines.openai import OpenAIEngine
 
     return OpenAIEngine(
         str(model),
-        base_url=settings.get("base_url"),
-        max_length=options["max_length"],
-        concurrency=options["batch_size"] or 16,
+        base_url=settings.base_url,
+        max_length=settings.max_length,
+        concurrency=settings.batch_size or 16,
     )
 
 
-def _fake(model: Path | str, settings: dict[str, Any], options: dict[str, Any]) -> BatchEngine:
+def _fake(settings: EngineSettings, model: Path | str) -> BatchEngine:
     from harness.engines.fake import FakeEngine
 
-    return FakeEngine(model, max_length=options["max_length"])
+    return FakeEngine(model, max_length=settings.max_length)
 
 
-_KINDS: dict[str, Callable[[Path | str, dict[str, Any], dict[str, Any]], BatchEngine]] = {
+_KINDS: dict[str, Callable[[EngineSettings, Path | str], BatchEngine]] = {
     "hf": _hf,
     "vllm": _vllm,
     "openai": _openai,

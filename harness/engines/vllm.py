@@ -26,6 +26,7 @@ from groundwork.sampling_params import SamplingParams
 from harness.engines.base import Completion, ContinuationLogprob, Message, Prompt
 from harness.engines.chat_tokenizer import Codec, cut_at_stop
 from harness.engines.errors import ContextTooLong, EngineError
+from harness.engines.settings import EngineSettings
 from harness.models import check_model_folder, model_fingerprint
 
 CPU_CACHE_GIGABYTES = "2"
@@ -44,14 +45,7 @@ class VllmEngine:
     def __init__(
         self,
         folder: Path,
-        *,
-        device: str = "auto",
-        dtype: str = "auto",
-        batch_size: int | None = None,
-        max_length: int | None = None,
-        tensor_parallel: int = 1,
-        data_parallel: int = 1,
-        gpu_memory: float = 0.9,
+        settings: EngineSettings,
     ) -> None:
         from transformers import AutoConfig
 
@@ -65,24 +59,25 @@ class VllmEngine:
         check_model_folder(folder)
         self.codec = Codec(folder)
         self.model_hash = model_fingerprint(folder)
-        device = pick_device(device)
-        self.max_length = context_length(AutoConfig.from_pretrained(folder), max_length)
+        device = pick_device(settings.device)
+        self.max_length = context_length(AutoConfig.from_pretrained(folder), settings.max_length)
         options: dict[str, Any] = {
             "model": str(folder),
-            "dtype": pick_dtype(dtype, device),
+            "dtype": pick_dtype(settings.dtype, device),
             "max_model_len": self.max_length,
-            "tensor_parallel_size": tensor_parallel,
+            "tensor_parallel_size": settings.tensor_parallel,
             "enforce_eager": device == "cpu",  # on a CPU compiling costs more than it saves
             "seed": 0,
             "disable_log_stats": True,
         }
         if device != "cpu":
-            options["gpu_memory_utilization"] = gpu_memory
-        if batch_size:
-            options["max_num_seqs"] = batch_size
+            options["gpu_memory_utilization"] = settings.gpu_memory
+        if settings.batch_size:
+            options["max_num_seqs"] = settings.batch_size
+        tensor, replicas = settings.tensor_parallel, settings.data_parallel
         self._workers = [
-            _Worker(options, _environment(device, number, tensor_parallel, data_parallel))
-            for number in range(data_parallel)
+            _Worker(options, _environment(device, number, tensor, replicas))
+            for number in range(replicas)
         ]
         self._restarts = 1
         self._end = weakref.finalize(self, _end_all, self._workers)

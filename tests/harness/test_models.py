@@ -193,9 +193,9 @@ def test_wheel_with_another_checksum_is_refused(
 
 @pytest.mark.slow
 def test_the_quickstart_model_answers(smollm2_dir: Path) -> None:
-    from harness.engines import open_engine
+    from harness.engines import EngineSettings, open_engine
 
-    engine = open_engine("hf", smollm2_dir)
+    engine = open_engine(EngineSettings(kind="hf"), smollm2_dir)
     question = [{"role": "user", "content": "What is the capital of France?"}]
     assert "Paris" in engine.chat([question], SamplingParams(24))[0].text
     engine.close()

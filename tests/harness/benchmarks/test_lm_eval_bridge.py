@@ -124,9 +124,9 @@ def test_tiny_model_gets_lm_evals_prompts_texts_and_verdicts(
     name: str, task: str, verdicts: int, tiny_model_dir: Path, sample_folder: Path, tmp_path: Path
 ) -> None:
     """Also under a stratified limit: the examples are those of ``lm_eval --samples``."""
-    from harness.engines import open_engine
+    from harness.engines import EngineSettings, open_engine
 
-    engine = open_engine("hf", tiny_model_dir, device="cpu", dtype="fp32")
+    engine = open_engine(EngineSettings(kind="hf", device="cpu", dtype="fp32"), tiny_model_dir)
     overrides = {"max_new_tokens": NEW_TOKENS}
     limit = 14 if name == "mmlu_pro" else 6
     compared = compare(
@@ -143,14 +143,14 @@ def test_tiny_model_gets_lm_evals_prompts_texts_and_verdicts(
 def test_quickstart_model_on_real_items_gets_lm_evals_verdicts(
     name: str, task: str, smollm2_dir: Path, data_dir: Path, tmp_path: Path
 ) -> None:
-    from harness.engines import open_engine
+    from harness.engines import EngineSettings, open_engine
 
     folder = tmp_path / "data"
     for file in ("gsm8k/test.jsonl", "math/math_500.jsonl"):
         (folder / file).parent.mkdir(parents=True, exist_ok=True)
         (folder / file).symlink_to(data_dir / file)
     (folder / "gsm8k/train.jsonl").symlink_to(data_dir / "gsm8k/train_first300.jsonl")
-    engine = open_engine("hf", smollm2_dir, device="cpu", dtype="fp32")
+    engine = open_engine(EngineSettings(kind="hf", device="cpu", dtype="fp32"), smollm2_dir)
     overrides = {"max_new_tokens": 96}
     assert compare(name, task, smollm2_dir, engine, folder, tmp_path / "o", 10, overrides) >= 5
 

@@ -10,7 +10,14 @@ import pytest
 import torch
 
 from groundwork.sampling_params import SamplingParams
-from harness.engines import Completion, ContextTooLong, EngineError, Prompt, open_engine
+from harness.engines import (
+    Completion,
+    ContextTooLong,
+    EngineError,
+    EngineSettings,
+    Prompt,
+    open_engine,
+)
 from harness.engines.decode_padded import PlainDecoder
 from harness.engines.hf import HfEngine
 
@@ -257,14 +264,14 @@ def test_template_and_end_tokens(engine: HfEngine) -> None:
 
 
 def test_factory_and_wrong_settings(tiny_model_dir: Path) -> None:
-    assert open_engine("auto", tiny_model_dir, device="cpu").name == "hf"
-    with pytest.raises(EngineError, match="the engines are auto, hf"):
-        open_engine("hff", tiny_model_dir)
+    assert open_engine(EngineSettings(kind="auto", device="cpu"), tiny_model_dir).name == "hf"
+    with pytest.raises(ValueError, match="'auto', 'hf', 'vllm', 'openai' or 'fake'"):
+        EngineSettings(kind="hff")  # type: ignore[arg-type]
     with pytest.raises(EngineError, match="dtype fp8"):
-        open_engine("hf", tiny_model_dir, dtype="fp8")
+        open_engine(EngineSettings(kind="hf", dtype="fp8"), tiny_model_dir)
     if not torch.cuda.is_available():
         with pytest.raises(EngineError, match="no CUDA"):
-            open_engine("hf", tiny_model_dir, device="cuda")
+            open_engine(EngineSettings(kind="hf", device="cuda"), tiny_model_dir)
 
 
 def test_packed_linear_layers_are_the_same_function(tiny_model_dir: Path) -> None:

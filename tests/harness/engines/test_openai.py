@@ -13,7 +13,13 @@ from typing import Any
 import pytest
 
 from groundwork.sampling_params import SamplingParams
-from harness.engines import ContextTooLong, EngineError, ResumableEngine, open_engine
+from harness.engines import (
+    ContextTooLong,
+    EngineError,
+    EngineSettings,
+    ResumableEngine,
+    open_engine,
+)
 from harness.engines.openai import OpenAIEngine
 
 
@@ -246,7 +252,7 @@ def test_logprobs_that_cannot_be_had(server: Server) -> None:
 
 
 def test_a_local_folder_as_model_name_renders_here(server: Server, tiny_model_dir: Path) -> None:
-    engine = open_engine("openai", tiny_model_dir, settings={"base_url": server.url})
+    engine = open_engine(EngineSettings(kind="openai", base_url=server.url), tiny_model_dir)
     text = engine.render([{"role": "user", "content": "hi"}])
     assert text.startswith("<|im_start|>user\nhi")
     assert engine.count_tokens("abc") == 3

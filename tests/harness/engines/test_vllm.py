@@ -19,6 +19,7 @@ from harness.engines import (
     Completion,
     ContextTooLong,
     EngineError,
+    EngineSettings,
     ResumableEngine,
     open_engine,
 )
@@ -85,7 +86,7 @@ def _lives(monkeypatch: pytest.MonkeyPatch, folder: Path, count: int, items: str
 
 @pytest.mark.parametrize("replicas", [1, 3])
 def test_items_come_back_in_order(stand_in: Path, tiny_model_dir: Path, replicas: int) -> None:
-    engine = VllmEngine(tiny_model_dir, device="cpu", data_parallel=replicas)
+    engine = VllmEngine(tiny_model_dir, EngineSettings(device="cpu", data_parallel=replicas))
     prompts = [f"item {n:03d}" for n in range(10)]
     found = engine.chat(prompts, SamplingParams(9))
     assert [c.text for c in found] == [f"{n:03d}" for n in range(10)]
@@ -101,7 +102,7 @@ def test_a_process_that_dies_is_started_again_once(
     stand_in: Path, tiny_model_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _lives(monkeypatch, stand_in, 1, "4")
-    engine = VllmEngine(tiny_model_dir, device="cpu")
+    engine = VllmEngine(tiny_model_dir, EngineSettings(device="cpu"))
     seen: list[int] = []
     found = engine.chat(
         [f"item {n:03d}" for n in range(8)], SamplingParams(9), on_done=lambda i, _: seen.append(i)
@@ -117,12 +118,12 @@ def test_a_second_death_is_an_error_and_items_are_kept(
     _lives(monkeypatch, stand_in, 2, "3")
     prompts = [f"item {n:03d}" for n in range(8)]
     journal = stand_in / "journal.jsonl"
-    engine = VllmEngine(tiny_model_dir, device="cpu")
+    engine = VllmEngine(tiny_model_dir, EngineSettings(device="cpu"))
     with pytest.raises(EngineError, match=r"died twice.*exit code 9: out of luck"):
         ResumableEngine(engine, journal).chat(prompts, SamplingParams(9))
     engine.close()
     assert len(journal.read_text().splitlines()) == 3
-    again = VllmEngine(tiny_model_dir, device="cpu")
+    again = VllmEngine(tiny_model_dir, EngineSettings(device="cpu"))
     seen: list[int] = []
     plain = again.chat
     monkeypatch.setattr(
@@ -139,11 +140,11 @@ def test_a_model_that_cannot_be_loaded(
 ) -> None:
     monkeypatch.setenv("FAKE_FAILS", "1")
     with pytest.raises(EngineError, match=r"can't load .*: no memory"):
-        VllmEngine(tiny_model_dir, device="cpu")
+        VllmEngine(tiny_model_dir, EngineSettings(device="cpu"))
 
 
 def test_prompts_without_room(stand_in: Path, tiny_model_dir: Path) -> None:
-    engine = VllmEngine(tiny_model_dir, device="cpu", max_length=20)
+    engine = VllmEngine(tiny_model_dir, EngineSettings(device="cpu", max_length=20))
     with pytest.raises(ContextTooLong):
         engine.chat(["ok", "p" * 20], SamplingParams(1))
     engine.close()
@@ -153,7 +154,7 @@ def test_missing_package_is_named(tiny_model_dir: Path) -> None:
     if importlib.util.find_spec("vllm") is not None:
         pytest.skip("vllm is installed here")
     with pytest.raises(EngineError, match=r"pip install 'sso-bench\[vllm\]'"):
-        open_engine("vllm", tiny_model_dir)
+        open_engine(EngineSettings(kind="vllm"), tiny_model_dir)
 
 
 def test_gpus_are_dealt_out(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,7 +183,7 @@ SMALL: dict[str, Any] = {"device": "cpu", "dtype": "fp32", "max_length": 128, "b
 
 @pytest.fixture(scope="module")
 def real(vllm_here: None, smollm2_dir: Path) -> Iterator[VllmEngine]:
-    engine = VllmEngine(smollm2_dir, **SMALL)
+    engine = VllmEngine(smollm2_dir, EngineSettings(**SMALL))
     yield engine
     engine.close()
 
@@ -190,7 +191,7 @@ def real(vllm_here: None, smollm2_dir: Path) -> Iterator[VllmEngine]:
 @pytest.fixture(scope="module")
 def other(smollm2_dir: Path) -> Iterator[BatchEngine]:
     """The engine in this process, to compare with."""
-    engine = open_engine("hf", smollm2_dir, **SMALL)
+    engine = open_engine(EngineSettings(kind="hf", **SMALL), smollm2_dir)
     yield engine
     engine.close()
 
