@@ -1,9 +1,9 @@
-"""The results room: what people look at.
+"""The results room: tables, plots, the report, the history and the gate.
 
 In come run folders (``run.json``, ``stage.json``, ``scores.json``, ``items.jsonl``); out go tables,
 plots, one HTML report, a history and the verdict of the CI gate. Records: ``ItemScore``, ``Score``.
 
-    frame = load_runs(["runs/first"])           # one tidy row for each score
+    frame = load_runs(["runs/first"])           # one tidy row per score
     table = iteration_table(frame)              # rows base, Iter1..N by arm
     text = render_table(["runs/first"], format="md")  # the same, as text
 
@@ -27,7 +27,9 @@ _LAZY: dict[str, str] = {
     "prospect": "leaderboards.statistics.planned_power",
     "write_report": "leaderboards.report",
     "check": "leaderboards.gate.check",
-    "GateResult": "leaderboards.gate.check",
+    "GatePolicy": "leaderboards.gate.policy",
+    "GateResult": "leaderboards.gate.result",
+    "read_policy": "leaderboards.gate.policy",
     "save_baseline": "leaderboards.gate.baseline",
     "load_baseline": "leaderboards.gate.baseline",
     "gate_text": "leaderboards.gate.outputs",

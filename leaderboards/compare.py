@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -47,16 +47,30 @@ class ItemStore:
     """Loads the items of evaluation folders once and keeps the last ones.
 
     ``known`` holds items that come from elsewhere (a baseline file), by the name that stands in
-    their record's ``folder``.
+    their record's ``folder``; ``rename`` gives the ids of loaded items the form of the known ones.
     """
 
-    def __init__(self, known: Mapping[str, Items] | None = None, size: int = 256) -> None:
+    def __init__(
+        self,
+        known: Mapping[str, Items] | None = None,
+        size: int = 256,
+        rename: Callable[[str], str] | None = None,
+    ) -> None:
         self._known = dict(known or {})
-        self._load = lru_cache(maxsize=size)(load_items)
+        self._load = lru_cache(maxsize=size)(partial(_loaded, rename))
 
     def load(self, folder: str) -> Items | None:
         """The items behind a record's ``folder``; None when there are none."""
         return self._known[folder] if folder in self._known else self._load(folder)
+
+
+def _loaded(rename: Callable[[str], str] | None, folder: str) -> Items | None:
+    items = load_items(folder)
+    if items is None or rename is None:
+        return items
+    import pyarrow as pa
+
+    return replace(items, ids=pa.array([rename(item) for item in items.ids.to_pylist()]))
 
 
 def compare_rows(
@@ -65,11 +79,30 @@ def compare_rows(
     """Compare two rows of ``over_seeds``; None when a value is missing or the protocols differ."""
     if first["protocol"] != second["protocol"] or _missing(first) or _missing(second):
         return None
-    pairs = _pairs(first, second, store)
+    of_pairs = second["info"].kind == "pairs"  # every training draws pairs of its own
+    pairs = [] if of_pairs else _pairs(first, second, store)
     if not pairs:
         return _unpaired(first, second)
     singles = [_paired(*pair) for pair in pairs]
     return singles[0] if len(singles) == 1 else _over_seeds(singles)
+
+
+def flipped_items(
+    first: Mapping[str, Any], second: Mapping[str, Any], store: ItemStore
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Ids of the items that only the first, and only the second, got right (over all seeds); none for
+    figures that are not right or wrong by item."""
+    lost: set[str] = set()
+    gained: set[str] = set()
+    for (_, mine, name), (_, theirs, other) in _pairs(first, second, store):
+        before = dict(zip(mine.ids.to_pylist(), mine.values[name].tolist(), strict=True))
+        after = dict(zip(theirs.ids.to_pylist(), theirs.values[other].tolist(), strict=True))
+        if not {*before.values(), *after.values()} <= {0.0, 1.0}:
+            continue
+        common = before.keys() & after.keys()
+        lost |= {item for item in common if before[item] > after[item]}
+        gained |= {item for item in common if before[item] < after[item]}
+    return tuple(sorted(lost)), tuple(sorted(gained))
 
 
 def _missing(row: Mapping[str, Any]) -> bool:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal, cast
+from typing import Annotated, Any
 
 import typer
 
-from harness.cli.options import split_names
+from groundwork.errors import UserError
+from harness.cli.options import expanded, given, split_names
 
 Arm = Annotated[str | None, typer.Option("--arm", help="Only this arm.")]
 Iteration = Annotated[
@@ -15,57 +17,85 @@ Iteration = Annotated[
 ]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Rules:
+    """What is checked, and how strictly."""
+
+    policy: Annotated[
+        Path | None, typer.Option("--policy", help="YAML file with tiers, effects and rules.")
+    ] = None
+    arm: Arm = None
+    iteration: Iteration = None
+    benchmarks: Annotated[
+        str | None, typer.Option("--benchmarks", "-b", help="Only these, comma-separated.")
+    ] = None
+    effect: Annotated[
+        list[str] | None,
+        typer.Option("--effect", help="Smallest loss that matters: gsm8k=3 (repeatable)."),
+    ] = None
+    inconclusive: Annotated[
+        str | None, typer.Option("--inconclusive", help="When it can't tell: report, pass or fail.")
+    ] = None
+    missing: Annotated[
+        str | None,
+        typer.Option(
+            "--missing", help="A benchmark without a figure: fail (default), report, pass."
+        ),
+    ] = None
+    alpha: Annotated[
+        float | None, typer.Option("--alpha", help="Error rate over all checks (0.05).")
+    ] = None
+
+    def changes(self) -> dict[str, Any]:
+        """The options given, as they change the policy."""
+        only = None if self.benchmarks is None else split_names(self.benchmarks)
+        if only == []:
+            raise UserError("--benchmarks: name at least one benchmark")
+        effects = {name: {"effect": value} for name, value in _effects(self.effect or []).items()}
+        return given(
+            arm=self.arm,
+            iteration=self.iteration,
+            only=only,
+            benchmarks=effects,
+            inconclusive=self.inconclusive,
+            missing=self.missing,
+            alpha=self.alpha,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outputs:
+    """Files to write."""
+
+    junit: Annotated[Path | None, typer.Option("--junit", help="JUnit XML to write.")] = None
+    summary: Annotated[Path | None, typer.Option("--summary", help="Markdown to write.")] = None
+    json: Annotated[Path | None, typer.Option("--json", help="JSON to write.")] = None
+
+
+@expanded
 def check(
     run: Annotated[Path, typer.Argument(help="Run folder to check.")],
     baseline: Annotated[
         str, typer.Option("--baseline", help="Run folder, baseline file or history:BRANCH.")
     ],
-    arm: Arm = None,
-    iteration: Iteration = None,
-    benchmarks: Annotated[
-        str | None, typer.Option("--benchmarks", "-b", help="Only these, comma-separated.")
-    ] = None,
-    effect: Annotated[
-        list[str] | None,
-        typer.Option("--effect", help="Smallest loss that matters: gsm8k=3 (repeatable)."),
-    ] = None,
-    inconclusive: Annotated[
-        str, typer.Option("--inconclusive", help="When it can't tell: report, pass or fail.")
-    ] = "report",
-    alpha: Annotated[float, typer.Option("--alpha", help="Error rate over all checks.")] = 0.05,
+    rules: Rules,
+    outputs: Outputs,
     history: Annotated[
         str | None, typer.Option("--history", help="File or URL of the history.")
     ] = None,
-    junit: Annotated[Path | None, typer.Option("--junit", help="JUnit XML to write.")] = None,
-    summary: Annotated[Path | None, typer.Option("--summary", help="Markdown to write.")] = None,
-    json: Annotated[Path | None, typer.Option("--json", help="JSON to write.")] = None,
 ) -> None:
     """Compare a run with a baseline: exit 0 pass, 1 fail, 3 cannot tell, 2 bad input."""
-    from groundwork.errors import UserError
     from leaderboards import check as run_check
-    from leaderboards import gate_text, write_outputs
+    from leaderboards import gate_text, read_policy, write_outputs
 
-    if inconclusive not in ("report", "pass", "fail"):
-        raise UserError(f"--inconclusive {inconclusive!r}: report, pass or fail")
-    result = run_check(
-        run,
-        baseline,
-        arm=arm,
-        iteration=iteration,
-        minimum_effects=_effects(effect or []),
-        benchmarks=split_names(benchmarks or ""),
-        inconclusive=cast(Literal["report", "pass", "fail"], inconclusive),
-        alpha=alpha,
-        history=history,
-    )
+    policy = read_policy(rules.policy, rules.changes())
+    result = run_check(run, baseline, policy, history=history)
     print(gate_text(result), end="")
-    write_outputs(result, junit=junit, summary=summary, json=json)
+    write_outputs(result, junit=outputs.junit, summary=outputs.summary, json=outputs.json)
     raise typer.Exit(result.exit_code)
 
 
 def _effects(texts: list[str]) -> dict[str, float]:
-    from groundwork.errors import UserError
-
     found = {}
     for text in texts:
         name, _, value = text.partition("=")
@@ -73,6 +103,8 @@ def _effects(texts: list[str]) -> dict[str, float]:
             found[name] = float(value)
         except ValueError:
             raise UserError(f"--effect {text!r}: expected BENCHMARK=NUMBER") from None
+        if not found[name] > 0:
+            raise UserError(f"--effect {text!r}: the smallest loss that matters is above 0")
     return found
 
 

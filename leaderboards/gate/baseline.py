@@ -55,19 +55,21 @@ def stored_id(item_id: str) -> str:
 
 
 def headline_records(runs: Sequence[Path | str]) -> list[Record]:
-    """The headline figures of all checkpoints of the runs, seeds collapsed."""
+    """The headline figures of all checkpoints of the runs, seeds collapsed (nan: withheld)."""
     frame = load_runs(runs)
-    frame = frame[frame["headline"] & (frame["category"].fillna("") == "")]
-    return [record for record in over_seeds(frame) if not math.isnan(record["value"])]
+    return over_seeds(frame[frame["headline"] & (frame["category"].fillna("") == "")])
 
 
 def save_baseline(
     run: Path | str, path: Path, *, arm: str | None = None, iteration: int | None = None
 ) -> Path:
-    """Write the baseline of a run to ``path`` (JSON, one line a benchmark and seed).
+    """Write the baseline of a run to ``path`` (JSON, one line per benchmark and seed).
 
     Without ``arm`` and ``iteration`` every arm's last iteration is kept (base, where it is all there
-    is, as after ``eval``). Raises UserError when the run has no such checkpoint.
+    is, as after ``eval``).
+
+    Raises:
+        UserError: the run has no such checkpoint, or no usable figure.
     """
     content = baseline_text(run, arm=arm, iteration=iteration)
     write_atomic(path, content)
@@ -77,6 +79,9 @@ def save_baseline(
 def baseline_text(run: Path | str, *, arm: str | None = None, iteration: int | None = None) -> str:
     """The content of a baseline file."""
     records = checkpoints(headline_records([run]), arm, iteration)
+    records = [record for record in records if not math.isnan(record["value"])]
+    if not records:
+        raise UserError(f"no usable figure to keep as a baseline in {run}")
     lines = [json.dumps(_entry(part)) for record in records for _, part in record["parts"]]
     head = {"kind": KIND, "schema": SCHEMA, "run": records[0]["run"], "model": records[0]["model"]}
     body = ",\n".join(lines)

@@ -8,22 +8,50 @@ from xml.sax.saxutils import escape, quoteattr
 
 from groundwork.errors import UserError
 from leaderboards.formats.markdown import escape as escape_markdown
-from leaderboards.gate.check import GateCheck, GateResult
+from leaderboards.gate.result import GateCheck, GateResult, effective
 
-_ICONS = {"pass": "✅", "fail": "❌", "cannot tell": "❔"}
+_ICONS = {"pass": "✅", "fail": "❌", "cannot tell": "❔", "missing": "🚫"}
+SHOWN_FLIPS = 10
 
 
 def gate_text(result: GateResult) -> str:
-    """One line a benchmark, and the verdict."""
-    rows = [["", "benchmark", "before", "after", "change", "loss up to", "matters from", "why"]]
+    """One line per benchmark, the flipped items, and the verdict."""
+    heads = [
+        "",
+        "benchmark",
+        "before",
+        "after",
+        "change",
+        "loss up to",
+        "matters from",
+        "tier",
+        "why",
+    ]
+    rows = [heads]
     rows += [
-        [check.status, _name(check), *_figures(check), check.reason] for check in result.checks
+        [check.status, _name(check), *_figures(check), check.tier, check.reason]
+        for check in result.checks
     ]
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = [
         "  ".join(t.ljust(w) for t, w in zip(row, widths, strict=True)).rstrip() for row in rows
     ]
+    lines += [line for check in result.checks for line in _flips(check)]
     return "\n".join([*lines, *result.remarks, f"gate: {result.status}"]) + "\n"
+
+
+def _flips(check: GateCheck) -> list[str]:
+    """The items that changed from right to wrong and back, the first few by name."""
+    lines = []
+    for items, how in (
+        (check.lost, "right before, wrong now"),
+        (check.gained, "wrong before, right now"),
+    ):
+        if items:
+            more = f" and {len(items) - SHOWN_FLIPS} more" if len(items) > SHOWN_FLIPS else ""
+            shown = ", ".join(items[:SHOWN_FLIPS])
+            lines.append(f"{_name(check)}: {len(items)} {how}: {shown}{more}")
+    return lines
 
 
 def to_markdown(result: GateResult) -> str:
@@ -33,23 +61,28 @@ def to_markdown(result: GateResult) -> str:
         "",
         f"{escape_markdown(result.run)} against {escape_markdown(result.baseline)}",
         "",
-        "| | benchmark | before | after | change | loss up to (95 %) | matters from | why |",
-        "| --- | --- | ---: | ---: | ---: | ---: | ---: | --- |",
+        "| | benchmark | before | after | change | loss up to (95 %) | matters from | tier | why |",
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: | --- | --- |",
     ]
     for check in result.checks:
-        cells = [_ICONS[check.status], _name(check), *_figures(check), check.reason]
+        cells = [_ICONS[check.status], _name(check), *_figures(check), check.tier, check.reason]
         lines.append("| " + " | ".join(map(escape_markdown, cells)) + " |")
+    flips = [line for check in result.checks for line in _flips(check)]
+    if flips:
+        listed = "\n".join(f"- {escape_markdown(line)}" for line in flips)
+        lines += ["", f"<details><summary>Flipped items</summary>\n\n{listed}\n\n</details>"]
     lines += ["", *map(escape_markdown, result.remarks)]
     lines.append(
         "A benchmark passes when a loss as large as matters is ruled out, and fails when it does not "
-        "pass and a paired test, corrected over all benchmarks, finds a loss."
+        "pass and a one-sided test, corrected over all benchmarks, finds a loss. Critical benchmarks "
+        "decide; supporting ones only fail the gate; advisory ones are only reported."
     )
     return "\n".join(lines) + "\n"
 
 
 def to_junit(result: GateResult) -> str:
-    """JUnit XML: a test case a benchmark; cannot tell is skipped, or an error where it must fail."""
-    cases = [_case(check, result.inconclusive) for check in result.checks]
+    """JUnit XML: one test case per benchmark; what is only reported is skipped."""
+    cases = [_case(check, effective(check, result.policy)) for check in result.checks]
     failed = sum("<failure" in case for case in cases)
     skipped = sum("<skipped" in case for case in cases)
     head = f'tests="{len(cases)}" failures="{failed}" skipped="{skipped}" errors="0"'
@@ -111,14 +144,15 @@ def _rounded(figure: float) -> float:
     return round(figure, 2) + 0.0
 
 
-def _case(check: GateCheck, inconclusive: str) -> str:
+def _case(check: GateCheck, counts_as: str) -> str:
     name, reason = quoteattr(_name(check)), quoteattr(_printable(check.reason))
     figures = dict(zip(("before", "after", "change", "loss_up_to", "matters_from"), _figures(check), strict=True))  # fmt: skip
     details = escape(", ".join(f"{key} {value}" for key, value in figures.items()))
-    inner = f"<system-out>{details}</system-out>"
-    if check.status == "fail" or (check.status == "cannot tell" and inconclusive == "fail"):
-        inner = f"<failure message={reason}>{details}</failure>"
-    elif check.status == "cannot tell" and inconclusive == "report":
+    flips = escape(_printable("".join(f"\n{line}" for line in _flips(check))))
+    inner = f"<system-out>{details}{flips}</system-out>"
+    if counts_as == "fail":
+        inner = f"<failure message={reason}>{details}{flips}</failure>"
+    elif check.status != "pass":
         inner = f"<skipped message={reason}/>"
     return f'<testcase classname="sso-bench.check" name={name}>{inner}</testcase>'
 

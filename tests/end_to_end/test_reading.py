@@ -28,7 +28,12 @@ PLACES = [
 NAMES = [
     (["table", "RUN", "--layout", "iteratoins"], "did you mean 'iterations'"),
     (["check", "RUN", "--baseline", "RUN", "--arm", "ssso"], "it has base"),
-    (["check", "RUN", "--baseline", "RUN", "--effect", "gsm9k=3"], "they have gsm8k"),
+    (["check", "RUN", "--baseline", "RUN", "--effect", "gsm9k=3"], "did you mean 'gsm8k'"),
+    (["check", "RUN", "--baseline", "RUN", "--effect", "gsm8k=-3"], "above 0"),
+    (["check", "RUN", "--baseline", "RUN", "--effect", "gsm8k=nan"], "above 0"),
+    (["check", "RUN", "--baseline", "RUN", "-b", ""], "name at least one"),
+    (["check", "RUN", "--baseline", "RUN", "--missing", "maybe"], "missing: Input should be"),
+    (["check", "RUN", "--baseline", "RUN", "--policy", "none.yaml"], "no such file: none.yaml"),
     (["check", "RUN", "--baseline", "none.json"], "no such baseline"),
     (["history", "show", "--db", "none.sqlite"], "history add"),
     (["run", "--seeds", "0"], "--seeds 0: at least 1"),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from groundwork.errors import UserError
-from leaderboards import check, save_baseline
+from leaderboards import GatePolicy, check, read_policy, save_baseline
 from leaderboards.statistics.noninferiority import (
     lower_bound_counts,
 )
@@ -42,11 +42,11 @@ def test_names_that_nobody_has_and_impossible_rates(tmp_path):
     run = start_run(tmp_path)
     add_eval(run, "gsm8k", [1, 0, 1, 0])
     with pytest.raises(UserError, match="no benchmark 'gsm9k'"):
-        check(run, run, benchmarks=["gsm9k"])
+        check(run, run, GatePolicy(only=("gsm9k",)))
     with pytest.raises(UserError, match="no benchmark 'math'"):
-        check(run, run, minimum_effects={"math": 2})
+        check(run, run, read_policy(None, {"benchmarks": {"math": {"effect": 2}}}))
     with pytest.raises(UserError, match="alpha"):
-        check(run, run, alpha=5)
+        read_policy(None, {"alpha": 5})
     with pytest.raises(UserError, match="no such baseline"):
         check(run, tmp_path / "none.json")
 
@@ -91,8 +91,11 @@ def test_a_loss_fails(runs):
 
 
 def test_minimum_effects_and_benchmarks_can_be_chosen(runs):
-    assert check(runs[2], runs[0], minimum_effects={"gsm8k": 15}).status == "pass"
-    assert check(runs[2], runs[0], benchmarks=["mt_bench"]).status == "pass"
+    assert (
+        check(runs[2], runs[0], read_policy(None, {"benchmarks": {"gsm8k": {"effect": 15}}})).status
+        == "pass"
+    )
+    assert check(runs[2], runs[0], GatePolicy(only=("mt_bench",))).status == "pass"
 
 
 def test_cannot_tell_and_what_to_make_of_it(tmp_path):
@@ -102,7 +105,7 @@ def test_cannot_tell_and_what_to_make_of_it(tmp_path):
         add_eval(run, "gsm8k", coin_flips(40, share, 3))
         made.append(run)
     codes = {
-        choice: check(made[1], made[0], inconclusive=choice).exit_code
+        choice: check(made[1], made[0], GatePolicy(inconclusive=choice)).exit_code
         for choice in ("report", "pass", "fail")
     }
     assert codes == {"report": 3, "pass": 0, "fail": 1}
@@ -116,11 +119,11 @@ def test_trained_arms_are_checked_at_their_last_iteration(tmp_path):
         add_eval(run, "gsm8k", values, arm="sso", iteration=step)
     result = check(run, run)
     assert [(c.arm, c.iteration) for c in result.checks] == [("sso", 2)]
-    assert [(c.arm, c.iteration) for c in check(run, run, arm="sso", iteration=1).checks] == [
-        ("sso", 1)
-    ]
+    assert [
+        (c.arm, c.iteration) for c in check(run, run, GatePolicy(arm="sso", iteration=1)).checks
+    ] == [("sso", 1)]
     with pytest.raises(UserError, match="no checkpoint sso 3; it has base up to 0, sso up to 2"):
-        check(run, run, arm="sso", iteration=3)
+        check(run, run, GatePolicy(arm="sso", iteration=3))
 
 
 def test_a_benchmark_that_is_missing_is_not_a_pass(runs, tmp_path):
@@ -128,9 +131,91 @@ def test_a_benchmark_that_is_missing_is_not_a_pass(runs, tmp_path):
     add_eval(partial, "gsm8k", coin_flips(600, 0.6, 0))
     add_eval(partial, "math", [1, 0])
     result = check(partial, runs[0])
-    assert result.status == "cannot tell"
+    assert (result.status, result.exit_code) == ("fail", 1)
+    assert result.checks[1].status == "missing"
     assert result.checks[1].reason == "not evaluated in this run"
     assert result.remarks == ("Not in the baseline and not checked: math.",)
+    # "Can't tell" as a pass does not let a missing benchmark through; only "missing" does.
+    codes = {
+        choice: check(partial, runs[0], GatePolicy(inconclusive="pass", missing=choice)).exit_code
+        for choice in ("fail", "report", "pass")
+    }
+    assert codes == {"fail": 1, "report": 3, "pass": 0}
+
+
+def test_a_withheld_figure_is_missing_and_none_on_both_sides_is_reported(runs, tmp_path):
+    made = []
+    for name, rated in (("kept", 6.0), ("none", None)):
+        run = start_run(tmp_path, name)
+        add_eval(run, "gsm8k", coin_flips(600, 0.6, 0))
+        add_eval(run, "mt_bench", [5.0, 7.0], metric="average", unit="points", value=rated)
+        add_eval(run, "alpaca_eval", [0.5, 0.7], metric="lc_win_rate", value=None)
+        made.append(run)
+    result = check(made[1], made[0])
+    found = {one.benchmark: (one.status, one.reason) for one in result.checks}
+    assert found["mt_bench"] == ("missing", "withheld: no usable figure")
+    assert "alpaca_eval" not in found
+    assert result.remarks == ("No usable figure on either side, not checked: alpaca_eval.",)
+    assert result.exit_code == 1
+
+
+def test_pairs_are_compared_unpaired_whatever_their_number(tmp_path):
+    made = []
+    for name, n in (("a", 400), ("b", 401)):
+        run = start_run(tmp_path, name)
+        at = {"arm": "sso", "iteration": 1}
+        add_eval(run, "pair_accuracy", coin_flips(n, 0.7, n), folder=".", **at)
+        made.append(run)
+    (one,) = check(made[1], made[0]).checks
+    assert one.method == "unpaired z"
+    # 1.6449 times the root of 0.7 * 0.3 * (1/399 + 1/400), and the small change of the share
+    share = round(0.7 * 401) / 401
+    spread = (0.21 / 399 + share * (1 - share) / 400) ** 0.5
+    assert one.largest_loss == pytest.approx(164.4854 * spread - 100 * (share - 0.7), rel=1e-3)
+    assert one.status == "pass"
+
+
+def test_tiers_decide_what_a_verdict_does(runs, tmp_path):
+    few = [start_run(tmp_path, name) for name in ("few", "fewer")]
+    for run, share in zip(few, (0.5, 0.45), strict=True):
+        add_eval(run, "gsm8k", coin_flips(40, share, 3))
+
+    def tiers(**named):
+        return read_policy(None, {"benchmarks": {k: {"tier": v} for k, v in named.items()}})
+
+    lost, unclear = (runs[2], runs[0]), (few[1], few[0])
+    codes = {
+        tier: (
+            check(*lost, tiers(gsm8k=tier)).exit_code,
+            check(*unclear, tiers(gsm8k=tier)).exit_code,
+        )
+        for tier in ("critical", "supporting", "advisory")
+    }
+    assert codes == {"critical": (1, 3), "supporting": (1, 0), "advisory": (0, 0)}
+    # An advisory benchmark takes no part in the correction of the others.
+    alone = check(*lost, GatePolicy(only=("mt_bench",))).checks[0].p_worse
+    beside = check(*lost, tiers(gsm8k="advisory")).checks[1].p_worse
+    assert beside == pytest.approx(alone)
+
+
+def test_flipped_items_are_listed(runs, tmp_path):
+    (gsm8k, ratings) = check(runs[2], runs[0]).checks
+    assert (len(gsm8k.lost), gsm8k.gained) == (60, ())
+    assert (ratings.lost, ratings.gained) == ((), ())
+    by_file = check(runs[2], save_baseline(runs[0], tmp_path / "b.json"))
+    assert by_file.checks[0].lost == gsm8k.lost
+
+
+def test_items_with_hashed_ids_are_paired_with_a_baseline_file(tmp_path):
+    ids = [f"a question in words, number {n}" for n in range(40)]
+    made = []
+    for name, values in (("a", [1.0] * 20 + [0.0] * 20), ("b", [1.0] * 21 + [0.0] * 19)):
+        run = start_run(tmp_path, name)
+        add_eval(run, "gsm8k", values, ids=ids)
+        made.append(run)
+    (one,) = check(made[1], save_baseline(made[0], tmp_path / "b.json")).checks
+    assert (one.method, len(one.gained)) == ("mcnemar", 1)
+    assert one.gained[0].startswith("#")
 
 
 def test_other_protocols_and_items_are_refused(runs, tmp_path):
