@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from groundwork.errors import UserError
 from leaderboards.compare import ItemStore
-from leaderboards.footnotes import Footnotes, reason
+from leaderboards.footnotes import hoist_column_notes, reason
 from leaderboards.identity import Arms, arms_of_records
 from leaderboards.layouts import STUBS, Column, Layout, columns_of, layout_named
 from leaderboards.score_frame import over_seeds
@@ -50,30 +50,31 @@ def build_table(frame: pd.DataFrame, layout: Layout, store: ItemStore | None = N
     usual = {column.key: _usual_protocol(rows, column.key) for column in columns}
     figures = {place: _preferred(found, usual[place[2]]) for place, found in rows.items()}
     significance = judge_table(figures, order, columns, store=store)
-    notes, seeds = Footnotes(), _usual_seeds(figures.values())
+    seeds = _usual_seeds(figures.values())
     cells = {
         (group, point, column.key): _cell(
-            rows.get((group, point, column.key), []), column, usual[column.key], seeds, notes
+            rows.get((group, point, column.key), []), column, usual[column.key], seeds
         )
         for column in columns
         for group, points in order.items()
         for point in points
     }
+    published = all(record["source"] == "paper" for record in records)
     groups = [
-        _group(group, points, columns, cells, significance) for group, points in order.items()
+        _group(group, points, columns, cells, significance, published)
+        for group, points in order.items()
     ]
-    groups, column_notes = hoist_column_notes(
-        [group for group in groups if group.rows], len(columns)
-    )
+    placed = hoist_column_notes([group for group in groups if group.rows], len(columns))
     return Table(
         title=layout.title,
         stub=tuple(STUBS[name] for name in layout.stub),
         columns=tuple(column.label for column in columns),
         keys=tuple(column.key for column in columns),
-        groups=tuple(_relabel(group, layout, arms) for group in groups),
-        notes=notes.listing(),
+        groups=tuple(_relabel(group, layout, arms) for group in placed.groups),
+        notes=placed.notes,
+        shared_notes=placed.shared,
         remarks=(*_seeds_remark(figures.values(), seeds), *_remarks(records), *_unfinished(frame)),
-        column_notes=column_notes,
+        column_notes=placed.columns,
         detectable=tuple(significance.detectable.get(column.key, "") for column in columns),
     )
 
@@ -140,7 +141,7 @@ def _preferred(records: list[Record], usual: str) -> Record:
     return next((record for record in records if record["protocol"] == usual), records[0])
 
 
-def _cell(records: list[Record], column: Column, usual: str, seeds: int, notes: Footnotes) -> Cell:
+def _cell(records: list[Record], column: Column, usual: str, seeds: int) -> Cell:
     if not records:
         return Cell(decimals=column.decimals)
     record = _preferred(records, usual)
@@ -149,12 +150,11 @@ def _cell(records: list[Record], column: Column, usual: str, seeds: int, notes: 
         others = ", ".join(sorted(r["protocol"] for r in records if r is not record))
         texts.append(f"measured under other protocols too, not shown here: {others}")
     digits = column.decimals if column.better == 0 else max(column.decimals, int(record["digits"]))
-    keys = tuple(sorted((notes.key(text) for text in texts), key=lambda key: (len(key), key)))
     return Cell(
         _figure(record["value"]),
         _figure(record["stderr"]),
         digits,
-        notes=keys,
+        notes=tuple(texts),
         comparable=record["protocol"] == usual,
     )
 
@@ -203,16 +203,19 @@ def _group(
     columns: list[Column],
     cells: dict[tuple[str, Point, str], Cell],
     significance: Significance,
+    published: bool = False,
 ) -> Group:
+    """The rows of a group; published figures, which have no items, are ranked as printed."""
     rows: dict[Point, list[Cell]] = {}
     for point in points:
         row = [significance.mark(cells[place], place) for place in _places(title, point, columns)]
         if any(cell.value is not None for cell in row):
             rows[point] = row
-    for position, column in enumerate(columns):
-        shown = [row[position] for row in rows.values()]
-        for row, rank in zip(rows.values(), ranks(shown, column.better), strict=True):
-            row[position] = replace(row[position], rank=rank)
+    if published:
+        for position, column in enumerate(columns):
+            shown = [row[position] for row in rows.values()]
+            for row, rank in zip(rows.values(), ranks(shown, column.better), strict=True):
+                row[position] = replace(row[position], rank=rank)
     return Group(title, tuple(Row((), tuple(row), point=p) for p, row in rows.items()))
 
 
@@ -251,26 +254,6 @@ def ranks(cells: Sequence[Cell], better: int) -> list[int]:
         return [0] * len(cells)
     place = {values[-1]: 1, values[-2]: 2}
     return [0 if value is None else place.get(value, 0) for value in shown]
-
-
-def hoist_column_notes(
-    groups: list[Group], width: int
-) -> tuple[list[Group], tuple[tuple[str, ...], ...]]:
-    """Move notes that every figure of a column carries from its cells to the column's head."""
-    shared: list[tuple[str, ...]] = []
-    for position in range(width):
-        cells = [row.cells[position] for group in groups for row in group.rows]
-        filled = [cell.notes for cell in cells if cell.value is not None]
-        common = set(filled[0]).intersection(*filled) if filled else set()
-        shared.append(tuple(key for key in filled[0] if key in common) if filled else ())
-
-    def kept(row: Row) -> Row:
-        pairs = zip(row.cells, shared, strict=True)
-        cells = (replace(c, notes=tuple(k for k in c.notes if k not in keys)) for c, keys in pairs)
-        return replace(row, cells=tuple(cells))
-
-    lifted = [replace(group, rows=tuple(map(kept, group.rows))) for group in groups]
-    return lifted, tuple(shared)
 
 
 _COUNTS = {

@@ -1,8 +1,12 @@
-"""Why a figure can't be compared: reason codes in words, and foot-notes for a table."""
+"""Why a figure can't be compared: reason codes in words, and where the notes of a table stand."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from string import ascii_lowercase
+
+from leaderboards.table import Cell, Group, Row
 
 REASONS: dict[str, str] = {
     "sample-data": "items written for this project, not the published benchmark",
@@ -19,21 +23,54 @@ def reason(code: str) -> str:
     return REASONS.get(code, code)
 
 
-class Footnotes:
-    """Collects foot-note texts and gives each distinct text one key: a, b, c, ... aa, ab."""
+@dataclass(frozen=True)
+class Placed:
+    """Rows whose notes are keys, and the texts of the keys.
 
-    def __init__(self) -> None:
-        self._keys: dict[str, str] = {}
+    ``shared`` are the notes of every figure of the table, ``columns`` the keys of the notes that all
+    figures of a column carry, ``notes`` the (key, text) of all others.
+    """
 
-    def key(self, text: str) -> str:
-        """The key of ``text``, a new one at its first use."""
-        if text not in self._keys:
-            self._keys[text] = _letters(len(self._keys))
-        return self._keys[text]
+    groups: tuple[Group, ...]
+    columns: tuple[tuple[str, ...], ...]
+    notes: tuple[tuple[str, str], ...]
+    shared: tuple[str, ...]
 
-    def listing(self) -> tuple[tuple[str, str], ...]:
-        """(key, text) in order of first use."""
-        return tuple((key, text) for text, key in self._keys.items())
+
+def hoist_column_notes(groups: Sequence[Group], width: int) -> Placed:
+    """Move notes to where they are stated once: those of a whole table under it, those of a whole
+    column into its head. The cells' ``notes`` come as texts and leave as keys a, b, c, ... aa, ab."""
+    columns = [
+        _common([row.cells[i] for group in groups for row in group.rows]) for i in range(width)
+    ]
+    filled = [found for found in columns if found is not None]
+    several = len(filled) > 1
+    shared = [n for n in filled[0] if all(n in c for c in filled)] if several else []
+    heads = [[note for note in found or () if note not in shared] for found in columns]
+    keys: dict[str, str] = {}
+
+    def key(text: str) -> str:
+        return keys.setdefault(text, _letters(len(keys)))
+
+    lettered = tuple(tuple(map(key, head)) for head in heads)
+
+    def kept(row: Row) -> Row:
+        cells = []
+        for cell, found in zip(row.cells, columns, strict=True):
+            own = (note for note in cell.notes if note not in (found or ()))
+            cells.append(replace(cell, notes=tuple(map(key, own))))
+        return replace(row, cells=tuple(cells))
+
+    placed = tuple(replace(group, rows=tuple(map(kept, group.rows))) for group in groups)
+    return Placed(placed, lettered, tuple((k, text) for text, k in keys.items()), tuple(shared))
+
+
+def _common(cells: Sequence[Cell]) -> tuple[str, ...] | None:
+    """The notes of all cells of a column that hold a figure; None without any figure."""
+    filled = [cell.notes for cell in cells if cell.value is not None]
+    if not filled:
+        return None
+    return tuple(note for note in filled[0] if all(note in notes for notes in filled))
 
 
 def _letters(number: int) -> str:

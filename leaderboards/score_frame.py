@@ -14,6 +14,7 @@ from leaderboards.legacy_info import score_info
 from leaderboards.records import Score
 from leaderboards.runs import Evaluation, Run, read_runs
 from leaderboards.statistics.paired import quantile
+from leaderboards.statistics.proportions import FEW, agresti_coull_error, count_behind, wilson
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,8 +35,8 @@ COLUMNS: dict[str, str] = {
     "category": "subject or category; empty for the whole benchmark",
     "headline": "whether a summary table shows this metric",
     "value": "the figure, in 'unit'; missing when nothing could be scored",
-    "stderr": "one standard error of the mean over items",
-    "ci_low": "lower end of the 95 % interval, where the benchmark gives one",
+    "stderr": "one standard error of the mean over items (Agresti and Coull for few right or wrong)",
+    "ci_low": "lower end of the 95 % interval: the benchmark's own, or Wilson's of a share",
     "ci_high": "upper end of that interval",
     "unit": "percent (0..100), points (1..10) or characters",
     "n": "items in the figure",
@@ -100,6 +101,7 @@ def _row(run: Run, evaluation: Evaluation, score: Score, **fields: Any) -> dict[
     arm = score.arm or "base"
     return {
         **score.model_dump(exclude={"v", "settings", "model", "info"}),
+        **_uncertainty(score),
         **fields,
         "source": "run",
         "run": run.name,
@@ -113,6 +115,23 @@ def _row(run: Run, evaluation: Evaluation, score: Score, **fields: Any) -> dict[
         "notes": evaluation.notes,
         "info": score.info or score_info(score.benchmark, score.metric, score.headline),
     }
+
+
+def _uncertainty(score: Score) -> dict[str, float]:
+    """The 95 % interval of a share of right answers (Wilson), and, where right or wrong answers are
+    few, the standard error of Agresti and Coull: 0 of 14 is not known exactly."""
+    if score.value is None or score.unit != "percent":
+        return {}
+    right = count_behind(score.value, score.stderr, score.n)
+    if right is None:
+        return {}
+    found: dict[str, float] = {}
+    if score.ci_low is None and score.ci_high is None:
+        low, high = wilson(right, score.n)
+        found.update(ci_low=100 * low, ci_high=100 * high)
+    if min(right, score.n - right) < FEW:
+        found["stderr"] = 100 * agresti_coull_error(right, score.n)
+    return found
 
 
 def _is_offline(run: Run) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,6 +16,8 @@ from leaderboards.statistics.correction import holm
 from leaderboards.statistics.power import detectable_difference
 from leaderboards.table import Cell
 
+BEST_ALPHA = 0.05
+
 Record = dict[str, Any]
 """A row of ``over_seeds``."""
 Point = tuple[str, str, int]
@@ -25,16 +28,19 @@ Place = tuple[str, Point, str]
 
 @dataclass(frozen=True)
 class Significance:
-    """Signs of the significant changes, and the smallest detectable difference of each column."""
+    """Signs of the significant changes, the best figures, and the smallest detectable difference of
+    each column."""
 
     versus_base: Mapping[Place, int]
     versus_previous: Mapping[Place, int]
+    best: frozenset[Place]
     detectable: Mapping[str, str]
 
     def mark(self, cell: Cell, place: Place) -> Cell:
-        """The cell with its signs."""
+        """The cell with its signs and its rank."""
         base, previous = self.versus_base.get(place, 0), self.versus_previous.get(place, 0)
-        return replace(cell, versus_base=base, versus_previous=previous)
+        rank = int(place in self.best)
+        return replace(cell, versus_base=base, versus_previous=previous, rank=rank)
 
 
 def judge_table(
@@ -46,7 +52,8 @@ def judge_table(
 ) -> Significance:
     """Test every checkpoint of a table against base and against the previous iteration.
 
-    ``store`` keeps loaded items for the next table. All tests of the table together are one family, corrected by Holm's method at ``alpha``.
+    All these tests together are one family, corrected by Holm's method at ``alpha``. ``store`` keeps
+    loaded items for the next table.
     """
     store = store or ItemStore()
     tests: dict[tuple[str, Place], Comparison] = {}
@@ -62,8 +69,53 @@ def judge_table(
     return Significance(
         {place: sign for (kind, place), sign in signs.items() if kind == "base"},
         {place: sign for (kind, place), sign in signs.items() if kind == "previous"},
+        frozenset(
+            (group, point, column.key)
+            for column in columns
+            for group, points in order.items()
+            for point in _best(figures, group, points, column, store)
+        ),
         {column.key: _detectable(tests, column) for column in columns},
     )
+
+
+def _best(
+    figures: Mapping[Place, Record],
+    group: str,
+    points: Sequence[Point],
+    column: Column,
+    store: ItemStore,
+) -> list[Point]:
+    """The best checkpoint of a column and those that can't be told from it on the same items; none
+    where the column is not ranked, or no figure is worse than the best by more than noise (5 %)."""
+    found = {p: figures[group, p, column.key] for p in points if (group, p, column.key) in figures}
+    usable = {p: r for p, r in found.items() if r["source"] == "run" and r["value"] == r["value"]}
+    if not column.better or len(usable) < 2:
+        return []
+    protocols = Counter(record["protocol"] for record in usable.values())
+    usual = figures_of_base(usable) or protocols.most_common(1)[0][0]
+    usable = {p: record for p, record in usable.items() if record["protocol"] == usual}
+    top = max(usable, key=lambda p: usable[p]["value"] * column.better)
+    equal, worse = [top], False
+    for point, record in usable.items():
+        test = compare_rows(record, usable[top], store) if point != top else None
+        if test is None or not _same_items(test, record, usable[top]):
+            continue
+        if test.p_value <= BEST_ALPHA and test.difference:
+            worse = True
+        else:
+            equal.append(point)
+    return equal if worse else []
+
+
+def figures_of_base(records: Mapping[Point, Record]) -> str:
+    """The protocol of the base's figure; empty where there is none."""
+    return next((str(r["protocol"]) for (_, arm, _), r in records.items() if arm == "base"), "")
+
+
+def _same_items(test: Comparison, first: Record, second: Record) -> bool:
+    most = max(first["n"] / first["seeds"], second["n"] / second["seeds"])
+    return test.paired and test.n >= 0.9 * most
 
 
 def _planned(points: Sequence[Point]) -> list[tuple[str, Point, Point]]:

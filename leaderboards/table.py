@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One figure. ``rank`` 1 is the best of its column and group, 2 the second, 0 neither.
+    """One figure. ``rank`` 1 is the best of its column and group (and what can't be told from it),
+    2 the second of published figures, 0 neither.
 
     ``versus_base`` and ``versus_previous`` are +1 (significantly better), -1 (worse) or 0.
-    ``notes`` are the keys of the foot-notes that mark it; a figure of another protocol than its
+    ``notes`` are the keys of the foot-notes that mark it (while a table is built, their texts); a figure of another protocol than its
     column's is not ``comparable`` and takes part in no ranking. ``reference`` is the published value that
     stands beside it and ``difference`` value minus reference.
     """
@@ -72,8 +73,8 @@ class Group:
 class Table:
     """A table of one layout. ``notes`` are (key, text) foot-notes; ``remarks`` unkeyed lines.
 
-    ``column_notes`` are the note keys that mark a whole column. ``detectable`` holds for each column
-    the smallest detectable difference as printed.
+    ``shared_notes`` hold for every figure, ``column_notes`` are the keys of those that mark a whole
+    column. ``detectable`` holds per column the smallest detectable difference as printed.
     """
 
     title: str
@@ -84,7 +85,8 @@ class Table:
     notes: tuple[tuple[str, str], ...] = ()
     remarks: tuple[str, ...] = ()
     column_notes: tuple[tuple[str, ...], ...] = ()
-    detectable: tuple[str, ...] = field(default=())
+    detectable: tuple[str, ...] = ()
+    shared_notes: tuple[str, ...] = ()
 
     def notes_of_column(self, position: int) -> tuple[str, ...]:
         """Note keys of the column at ``position``."""

@@ -9,7 +9,7 @@ from leaderboards.table import Cell, Table
 
 
 def render(table: Table) -> str:
-    """One line a row (no foot-note text is lost: notes are written out in full)."""
+    """One line per row (no foot-note text is lost: notes are written out in full)."""
     texts = dict(table.notes)
     with_reference = any(
         cell.reference is not None
@@ -29,7 +29,8 @@ def render(table: Table) -> str:
             line = [group.title, *row.labels]
             for position, cell in enumerate(row.cells):
                 keys = (*table.notes_of_column(position), *cell.notes)
-                line += _cells(cell, [texts[key] for key in keys], with_reference)
+                notes = [*table.shared_notes, *(texts[key] for key in keys)]
+                line += _cells(cell, notes if cell.value is not None else [], with_reference)
             writer.writerow(line)
     return output.getvalue()
 

@@ -36,10 +36,16 @@ def footer(table: Table) -> list[str]:
         lines.append(f"Smallest detectable difference ({how}): {shown}.")
     cells = [cell for group in table.groups for row in group.rows for cell in row.cells]
     if any(cell.stderr is not None for cell in cells):
-        lines.append("± is one standard error.")
+        lines.append("± is one standard error (shares of few right or wrong: Agresti and Coull's).")
+    if any(cell.rank == 1 and cell.stderr is not None for cell in cells):
+        lines.append(
+            "Bold: the best, and what can't be told from it on the same items, where anything is worse."
+        )
     if any(cell.versus_base for cell in cells):
         lines.append("▲▼ significantly better or worse than base (corrected over the table, 5 %).")
     if any(cell.versus_previous for cell in cells):
         lines.append("△▽ significantly better or worse than the previous iteration.")
+    if table.shared_notes:
+        lines.append(f"All figures: {'; '.join(table.shared_notes)}.")
     lines += [f"[{key}] {text}" for key, text in table.notes]
     return lines + list(table.remarks)

@@ -152,14 +152,14 @@ def interval(row: Record) -> tuple[float, float]:
 
 
 def roomy(axis: Axes, unit: str) -> None:
-    """Gives a panel of equal values an axis of a sensible height instead of a magnified nothing."""
-    low, high = axis.dataLim.intervaly
-    if high - low < 1e-9 and unit in RANGES:
-        floor, ceiling = RANGES[unit]
-        axis.set_ylim(
-            max(low - 5, floor - 0.004 * (ceiling - floor)),
-            min(high + 5, ceiling + 0.004 * (ceiling - floor)),
-        )
+    """Limits the axis to the unit's range, and spans at least a tenth of it: no noise is magnified."""
+    if unit not in RANGES:
+        return
+    floor, ceiling = RANGES[unit]
+    low, high = axis.get_ylim()
+    missing = max(0.0, (ceiling - floor) / 10 - (high - low)) / 2
+    edge = 0.004 * (ceiling - floor)
+    axis.set_ylim(max(low - missing, floor - edge), min(high + missing, ceiling + edge))
 
 
 def whole_steps(axis: Axes) -> None:

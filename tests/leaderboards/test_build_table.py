@@ -66,17 +66,69 @@ def test_other_protocols_and_sample_data_are_marked(run):
     assert cell(table, "tiny", ("PBAA", "Iter1"), "gsm8k").versus_base == 0
 
 
+def ranked(frame):
+    rows = iteration_table(frame).groups[0].rows
+    return {" ".join(row.labels).strip(): row.cells[0].rank for row in rows}
+
+
 def test_a_figure_of_another_protocol_is_never_the_best(tmp_path):
     run = start_run(tmp_path)
-    add_eval(run, "gsm8k", [1, 0, 0, 0])
-    add_eval(run, "gsm8k", [1, 1, 0, 0], arm="sso", iteration=1)
-    add_eval(run, "gsm8k", [1, 1, 1, 1], arm="pbaa", iteration=1, protocol="gsm8k@2")
-    rows = iteration_table(load_runs([run])).groups[0].rows
-    assert [(row.labels[0], row.cells[0].rank) for row in rows] == [
-        ("base", 2),
-        ("PBAA", 0),
-        ("SSO", 1),
-    ]
+    base = coin_flips(40, 0.2, 0)
+    add_eval(run, "gsm8k", base)
+    better = [1.0] * 30 + base[30:]
+    add_eval(run, "gsm8k", better, arm="sso", iteration=1)
+    add_eval(run, "gsm8k", [1.0] * 40, arm="pbaa", iteration=1, protocol="gsm8k@2")
+    assert ranked(load_runs([run])) == {"base": 0, "PBAA Iter1": 0, "SSO Iter1": 1}
+
+
+def test_bold_is_what_can_not_be_told_from_the_best_on_the_same_items(tmp_path):
+    run = start_run(tmp_path)
+    base = [1.0] * 10 + [0.0] * 90
+    add_eval(run, "gsm8k", base)
+    for arm, right in (("sso", 60), ("pbaa", 58), ("ultrafeedback", 30)):
+        add_eval(run, "gsm8k", [1.0] * right + [0.0] * (100 - right), arm=arm, iteration=1)
+    other = [f"other-{i}" for i in range(100)]
+    add_eval(run, "gsm8k", [1.0] * 59 + [0.0] * 41, arm="without-g", iteration=1, ids=other)
+    # 60 against 58: two items changed, p = 0.5; against 30: thirty changed; other items: no answer.
+    expected = {"base": 0, "UltraFeedback Iter1": 0, "PBAA Iter1": 1, "SSO Iter1": 1}
+    assert ranked(load_runs([run])) == {**expected, "SSO w/o G Iter1": 0}
+
+
+def test_nothing_is_bold_where_all_is_noise(tmp_path):
+    run = start_run(tmp_path)
+    add_eval(run, "gsm8k", [1, 0, 1, 0, 0, 0, 1, 0])
+    add_eval(run, "gsm8k", [1, 0, 1, 1, 0, 0, 1, 0], arm="sso", iteration=1)
+    assert set(ranked(load_runs([run])).values()) == {0}
+    text = render_table([run])
+    assert "Bold" not in text
+
+
+def test_none_right_of_fourteen_is_not_known_exactly(tmp_path):
+    run = start_run(tmp_path)
+    add_eval(run, "gsm8k", [0.0] * 14)
+    add_eval(run, "gsm8k", [0.0] * 13 + [1.0], arm="sso", iteration=1)
+    # Agresti and Coull: 2 of 18, sqrt(0.1111 * 0.8889 / 18) = 7.4 %
+    assert (
+        cell(iteration_table(load_runs([run])), "tiny", ("base", ""), "gsm8k").error_text == "7.4"
+    )
+    # Of 14: Wilson's upper end z^2 / (14 + z^2) = 21.5 %
+    (low, high) = load_runs([run]).loc[0, ["ci_low", "ci_high"]]
+    assert (low, high) == (0.0, pytest.approx(21.53, abs=0.01))
+
+
+def test_notes_of_every_figure_stand_once_under_the_table(tmp_path):
+    run = start_run(tmp_path)
+    for benchmark, marks in (("gsm8k", ("sample-data", "item-limit")), ("math", ("sample-data",))):
+        add_eval(run, benchmark, [1, 0, 1], marks=marks)
+    table = iteration_table(load_runs([run]))
+    assert table.shared_notes == ("items written for this project, not the published benchmark",)
+    assert table.column_notes == ((), ("a",))
+    assert table.notes == (("a", "a sample of the items, not the whole benchmark"),)
+    text = render_table([run])
+    assert text.count("written for this project") == 1
+    assert "All figures: items written for this project, not the published benchmark." in text
+    csv_rows = render_table([run], format="csv").splitlines()
+    assert csv_rows[1].count("written for this project") == 2
 
 
 def test_counts_and_unfinished_stages_are_told(run):

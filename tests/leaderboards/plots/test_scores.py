@@ -1,6 +1,7 @@
 """Plots of scores, checked on the figures' own data."""
 
 import pytest
+from scipy import stats
 
 from groundwork.errors import UserError
 from leaderboards import load_runs
@@ -38,7 +39,9 @@ def test_scores_by_iteration_start_at_base(run):
     assert drawn["SSO"].get_ydata().tolist() == pytest.approx(expected)
     band = axis.collections[0].get_paths()[0].vertices[:, 1]
     ultra = frame[(frame["benchmark"] == "gsm8k") & frame["arm"].isin(["base", "ultrafeedback"])]
-    assert band.max() == pytest.approx((ultra["value"] + 1.96 * ultra["stderr"]).max())
+    right = [round(value / 100 * 24) for value in ultra["value"]]
+    ends = [stats.binomtest(k, 24).proportion_ci(method="wilson").high for k in right]
+    assert band.max() == pytest.approx(100 * max(ends))
 
 
 def test_length_against_win_rate(run):
@@ -59,7 +62,17 @@ def test_bands_stay_inside_the_unit_and_equal_values_get_a_plain_axis(tmp_path):
     assert (heights.min(), heights.max()) == (0.0, 100.0)
     low, high = panel(figure, "MATH").get_ylim()
     assert -1 < low < 0
-    assert high == 5
+    # 0 of 2 right: Wilson's interval reaches z^2 / (2 + z^2) = 65.8 %
+    assert 65.8 < high < 70
+
+
+def test_equal_ratings_are_not_magnified(tmp_path):
+    run = start_run(tmp_path)
+    for iteration in range(2):
+        at = {"arm": "sso" if iteration else "base", "iteration": iteration}
+        add_eval(run, "mt_bench", [5.0, 5.0], metric="average", unit="points", **at)
+    low, high = panel(iterations_figure(load_runs([run])), "MT").get_ylim()
+    assert high - low == pytest.approx(0.9)
 
 
 def test_nothing_to_plot(tmp_path):
