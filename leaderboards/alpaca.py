@@ -1,8 +1,7 @@
 """Neighbours on the public AlpacaEval 2.0 leaderboard.
 
 A few published reference points are shipped (``alpaca_reference_points.csv``: length-controlled win
-rate, raw win rate, mean characters, as the leaderboard of alpaca_eval 0.6 lists them); the whole
-leaderboard is read from a data folder where one is given.
+rate, raw win rate, mean characters, as the leaderboard of alpaca_eval 0.6 lists them).
 """
 
 from __future__ import annotations
@@ -15,7 +14,6 @@ from groundwork.errors import UserError
 from leaderboards.table import Cell, Group, Row, Table
 
 POINTS = Path(__file__).with_name("alpaca_reference_points.csv")
-WHOLE = "alpaca_eval/leaderboard_src_weighted_alpaca_eval_gpt4_turbo.csv"
 TITLE = "Public AlpacaEval 2.0 leaderboard"
 
 
@@ -29,22 +27,13 @@ class Entry:
     length: float
 
 
-def leaderboard(data: Path | None = None) -> list[Entry]:
-    """Entries, best length-controlled win rate first; from ``data`` (laid out like the benchmark
-    data folder) where it holds the leaderboard, else the shipped points."""
-    whole = data / WHOLE if data else None
-    if whole is not None and not whole.is_file():
-        raise UserError(f"no AlpacaEval leaderboard in the data folder: {whole}")
-    names = (
-        ("length_controlled_winrate", "win_rate", "avg_length")
-        if whole
-        else ("ae2_lc", "ae2_wr", "length")
-    )
-    with (whole or POINTS).open(encoding="utf-8", newline="") as lines:
-        reader = csv.DictReader(lines)
-        key = (reader.fieldnames or [""])[0]
-        found = [(row[key], [row[name] for name in names]) for row in reader]
-    entries = [Entry(model, *map(float, figures)) for model, figures in found if all(figures)]
+def leaderboard() -> list[Entry]:
+    """The shipped entries, best length-controlled win rate first."""
+    with POINTS.open(encoding="utf-8", newline="") as lines:
+        entries = [
+            Entry(row[""], float(row["ae2_lc"]), float(row["ae2_wr"]), float(row["length"]))
+            for row in csv.DictReader(lines)
+        ]
     return sorted(entries, key=lambda entry: -entry.ae2_lc)
 
 
@@ -55,11 +44,11 @@ def neighbours(value: float, entries: list[Entry], each_side: int = 1) -> list[E
     return above[-each_side:] + below[:each_side]
 
 
-def with_neighbours(table: Table, data: Path | None = None) -> Table:
+def with_neighbours(table: Table) -> Table:
     """Add a group with the leaderboard neighbours of every checkpoint's length-controlled win rate."""
     if "ae2_lc" not in table.keys:
         raise UserError("there is no AlpacaEval 2.0 column to compare with its leaderboard")
-    column, entries = table.keys.index("ae2_lc"), leaderboard(data)
+    column, entries = table.keys.index("ae2_lc"), leaderboard()
     values = [row.cells[column].value for group in table.groups for row in group.rows]
     wanted = {
         entry for value in values if value is not None for entry in neighbours(value, entries)

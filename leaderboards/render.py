@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from groundwork.errors import UserError
+from groundwork.errors import UserError, did_you_mean
 from leaderboards.alpaca import with_neighbours
 from leaderboards.build_table import build_table
 from leaderboards.formats import format_named
@@ -16,6 +16,7 @@ from leaderboards.paper import with_published_values
 from leaderboards.score_frame import load_runs
 
 AGAINST = ("paper", "alpaca")
+ENDINGS = {".md": "md", ".tex": "latex", ".html": "html", ".csv": "csv", ".txt": "terminal"}
 
 
 def render_table(
@@ -23,33 +24,48 @@ def render_table(
     layout: str = "iterations",
     format: str = "terminal",
     against: str | None = None,
-    color: bool | None = None,
     paper_model: str | None = None,
-    data: Path | None = None,
+    color: bool | None = None,
 ) -> str:
     """The table ``layout`` over ``runs`` as text.
 
-    ``format`` is terminal, md, latex, html or csv. ``against`` "paper" puts the published value and
-    the difference beside each cell, "alpaca" adds neighbours of the public AlpacaEval leaderboard.
-    ``paper_model`` is the model of the paper to stand beside runs that start from another one;
-    ``data`` a benchmark data folder with the whole AlpacaEval leaderboard. ``color`` None means: in a terminal, unless NO_COLOR is set.
+    ``format`` is terminal, md, latex, html or csv. ``against`` "paper" adds the published value and
+    the difference to each cell, "alpaca" adds neighbours of the public AlpacaEval leaderboard.
+    ``paper_model`` is the paper's model to compare with runs that start from another one. ``color``
+    None means: in a terminal, unless NO_COLOR is set.
 
-    Raises UserError (one clear line) for unknown names and unreadable runs.
+    Raises:
+        UserError: an unknown name, or runs that can't be read.
     """
     chosen, draw = layout_named(layout), format_named(format)
     if against is not None and against not in AGAINST:
-        raise UserError(f"can't compare against {against!r}; known: {', '.join(AGAINST)}")
-    frame = load_runs(runs)
-    table = build_table(frame, chosen)
+        raise UserError(f"can't compare against {against!r} ({did_you_mean(against, AGAINST)})")
+    if paper_model is not None and against != "paper":
+        raise UserError("--paper-model goes with --against paper")
+    table = build_table(load_runs(runs), chosen)
     if against == "paper":
         table = with_published_values(table, chosen, paper_model)
     elif against == "alpaca":
-        table = with_neighbours(table, data)
+        table = with_neighbours(table)
     if format == "terminal":
         from leaderboards.formats.terminal import render as draw_terminal
 
         return draw_terminal(table, color=_wants_color() if color is None else color)
     return draw(table)
+
+
+def format_of(path: Path) -> str:
+    """The table format that a file's ending stands for.
+
+    Raises:
+        UserError: an ending that stands for none.
+    """
+    if path.suffix.lower() not in ENDINGS:
+        raise UserError(
+            f"{path}: the ending stands for no table format ({', '.join(ENDINGS)}); "
+            "give one with --format"
+        )
+    return ENDINGS[path.suffix.lower()]
 
 
 def _wants_color() -> bool:

@@ -14,21 +14,29 @@ def table(
         str, typer.Option("--layout", help="iterations, summary, ...")
     ] = "iterations",
     form: Annotated[
-        str, typer.Option("--format", "-f", help="terminal, md, latex, html or csv.")
-    ] = "terminal",
+        str | None,
+        typer.Option(
+            "--format", "-f", help="terminal, md, latex, html or csv (default: by --out's ending)."
+        ),
+    ] = None,
     against: Annotated[
         str | None,
-        typer.Option("--against", help="paper: its figures beside ours; alpaca: neighbours."),
+        typer.Option("--against", help="paper: its figures in each cell; alpaca: neighbours."),
     ] = None,
     paper_model: Annotated[
-        str | None, typer.Option("--paper-model", help="The paper's model to stand beside.")
+        str | None, typer.Option("--paper-model", help="The paper's model to compare with.")
     ] = None,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="File to write.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="File to write: .md, .tex, .html, .csv, .txt."),
+    ] = None,
 ) -> None:
     """Print or write a paper-style table of one or more runs."""
-    from leaderboards import render_table
+    from leaderboards.render import format_of, render_table
 
-    text = render_table(runs, layout=layout, format=form, against=against, paper_model=paper_model)
+    chosen = form or (format_of(out) if out else "terminal")
+    color = False if out else None
+    text = render_table(runs, layout, chosen, against, paper_model, color)
     if out is None:
         print(text)
     else:

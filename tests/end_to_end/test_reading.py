@@ -26,6 +26,7 @@ PLACES = [
     ["check", "RUN", "--baseline", "RUN", "--junit", "FILE/j.xml"],
 ]
 NAMES = [
+    (["table", "RUN", "-o", "t.pdf"], "stands for no table format"),
     (["table", "RUN", "--layout", "iteratoins"], "did you mean 'iterations'"),
     (["check", "RUN", "--baseline", "RUN", "--arm", "ssso"], "it has base"),
     (["check", "RUN", "--baseline", "RUN", "--effect", "gsm9k=3"], "did you mean 'gsm8k'"),
@@ -68,3 +69,9 @@ def test_a_name_that_nobody_has_is_one_line(
     assert done.code == 2
     assert message in done.err
     assert len(done.err.splitlines()) == 1
+
+
+def test_a_table_in_a_tex_file_is_latex(call: Call, run: Path, tmp_path: Path) -> None:
+    done = call("table", run, "-o", tmp_path / "t.tex")
+    assert done.code == 0, done.err
+    assert r"\begin{tabular}" in (tmp_path / "t.tex").read_text()

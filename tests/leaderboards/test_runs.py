@@ -5,7 +5,7 @@ import json
 import pytest
 
 from groundwork.errors import UserError
-from leaderboards import load_runs
+from leaderboards import load_runs, render_table
 from tests.leaderboards.example_runs import add_eval, start_run, write_json, write_stage
 
 
@@ -80,3 +80,60 @@ def test_a_mistyped_run_names_the_nearest(tmp_path):
     (tmp_path / "quickstart" / "run.json").write_text("{}")
     with pytest.raises(UserError, match=r"quickstar \(did you mean .*/quickstart\?\)$"):
         load_runs([tmp_path / "quickstar"])
+
+
+def digest_of(*contents):
+    """Outputs of a stage record, and the checksum under which a later stage reads the first one."""
+    from groundwork.files import digest
+
+    outputs = {name: {"bytes": 1, "sha256": sha} for name, sha in contents}
+    return outputs, digest({name: sha for name, sha in contents})
+
+
+def retrained(tmp_path, status):
+    """A run whose IPO policy was evaluated, and whose policy stage is now one of DPO."""
+    run = start_run(tmp_path, config={"loss": {"kind": "dpo"}})
+    _, old = digest_of(("model/w.safetensors", "old"))
+    folder = add_eval(run, "gsm8k", [1, 0], arm="sso", iteration=1)
+    write_stage(run, folder, kind="eval", inputs={"model": old})
+    policy = run / "sso" / "iter-1" / "policy"
+    policy.mkdir()
+    outputs, _ = digest_of(("model/w.safetensors", "new"))
+    made = {"outputs": outputs} if status == "done" else {}
+    write_stage(
+        run, policy, kind="train", status=status, settings={"loss": {"kind": "dpo"}}, **made
+    )
+    add_eval(run, "gsm8k", [1, 0])
+    return run
+
+
+@pytest.mark.parametrize("status", ["running", "done"])
+def test_figures_of_a_checkpoint_that_is_trained_again_are_left_out(tmp_path, status):
+    frame = load_runs([retrained(tmp_path, status)])
+    assert frame["arm"].tolist() == ["base"]
+    assert frame.attrs["unfinished"] == ["demo: sso/iter-1/eval/gsm8k"]
+
+
+def test_the_loss_is_that_of_the_recorded_stage(tmp_path):
+    """After an interrupted change to DPO the finished iteration is still one of IPO."""
+    run = start_run(tmp_path, config={"loss": {"kind": "dpo"}})
+    outputs, read = digest_of(("model/w.safetensors", "a"))
+    folder = add_eval(run, "gsm8k", [1, 0], arm="sso", iteration=1)
+    write_stage(run, folder, kind="eval", inputs={"model": read})
+    policy = run / "sso" / "iter-1" / "policy"
+    policy.mkdir()
+    recorded = {"loss": {"kind": "ipo"}}
+    write_stage(run, policy, kind="train", outputs=outputs, settings=recorded)
+    assert load_runs([run])["loss"].tolist() == ["ipo"]
+
+
+def test_notes_of_the_stages_reach_the_figures_and_the_table(tmp_path):
+    run = start_run(tmp_path)
+    add_eval(run, "gsm8k", [1, 0])
+    add_eval(run, "gsm8k", [1, 0], arm="sso", iteration=1)
+    policy = run / "sso" / "iter-1" / "policy"
+    policy.mkdir()
+    write_stage(run, policy, kind="train", notes=["the weights did not change"])
+    frame = load_runs([run])
+    assert frame["notes"].tolist() == [(), ("the weights did not change",)]
+    assert "[a] the weights did not change" in render_table([run])

@@ -4,10 +4,11 @@ import json
 
 import pytest
 
+from groundwork.files import digest
 from leaderboards.report import write_report
 from leaderboards.report.items import as_text, collect, shortened
 from leaderboards.runs import read_run
-from tests.leaderboards.example_runs import add_eval, demo_run, start_run
+from tests.leaderboards.example_runs import add_eval, demo_run, start_run, write_stage
 
 
 @pytest.fixture(scope="module")
@@ -90,3 +91,27 @@ def test_texts_of_chats_and_long_texts():
     assert as_text(None) == ""
     short = shortened("a" * 50 + "b" * 50, limit=20)
     assert short == "a" * 10 + "\n[... 80 characters left out ...]\n" + "b" * 10
+
+
+def test_the_pairs_shown_are_those_that_were_judged(tmp_path):
+    """Both ``sample`` and ``pairs`` hold pairs of one id; the judge read those of ``pairs``."""
+    run = start_run(tmp_path)
+    at = {"arm": "sso", "iteration": 1, "folder": "."}
+    folder = add_eval(run, "pair_accuracy", [1, 0], ids=["q1", "q2"], **at)
+    checksums = {}
+    for stage in ("pairs", "sample"):
+        made = run / "sso" / "iter-1" / stage
+        made.mkdir()
+        rows = [
+            {"id": i, "prompt": "hi", "chosen": f"{stage} +", "rejected": f"{stage} -"}
+            for i in ("q1", "q2")
+        ]
+        (made / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        outputs = {"pairs.jsonl": {"bytes": 1, "sha256": stage}}
+        write_stage(run, made, kind="sample", outputs=outputs)
+        checksums[stage] = digest({"pairs.jsonl": stage})
+    for judged in ("pairs", "sample"):
+        write_stage(run, folder, kind="judge", inputs={"pairs": checksums[judged]})
+        data, _ = collect([read_run(run)])
+        shown = data["pair_accuracy"]["checkpoints"]["SSO 1"]["q1"]["a"]
+        assert shown == f"[chosen]\n{judged} +\n\n[rejected]\n{judged} -"
