@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import tempfile
+import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -86,6 +87,21 @@ def _encode(text: str) -> bytes:
     return text.encode("utf-8", "backslashreplace")
 
 
+def read_bytes(path: Path) -> bytes:
+    """Contents of a file, unpacked where its name ends in ``.gz``.
+
+    Raises:
+        UserError: the file is missing, unreadable or no gzip file.
+    """
+    try:
+        data = path.read_bytes()
+        return gzip.decompress(data) if path.suffix == ".gz" else data
+    except FileNotFoundError:
+        raise UserError(f"no such file: {path}") from None
+    except (OSError, EOFError, zlib.error) as error:
+        raise UserError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
+
+
 def read_text(path: Path) -> str:
     """A UTF-8 file (gzipped where it ends in ``.gz``), without a byte-order mark.
 
@@ -93,12 +109,7 @@ def read_text(path: Path) -> str:
         UserError: the file is missing, unreadable or not UTF-8.
     """
     try:
-        data = path.read_bytes()
-        return (gzip.decompress(data) if path.suffix == ".gz" else data).decode("utf-8-sig")
-    except FileNotFoundError:
-        raise UserError(f"no such file: {path}") from None
-    except (OSError, EOFError) as error:
-        raise UserError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
+        return read_bytes(path).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not UTF-8 text ({error.reason})") from None
 
@@ -143,6 +154,18 @@ def numbered_json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 def read_json_lines(path: Path) -> list[dict[str, Any]]:
     """The objects of a JSON-lines file. Raises as ``numbered_json_lines``."""
     return [row for _, row in numbered_json_lines(path)]
+
+
+def numbered_rows(path: Path) -> list[tuple[int, dict[str, Any]]]:
+    """The objects of a JSON list (numbered from 1) or of JSON lines (with their line numbers), told
+    apart by the first character.
+
+    Raises:
+        UserError: the file is missing, or neither; names the row or line.
+    """
+    if not read_text(path).lstrip().startswith("["):
+        return list(numbered_json_lines(path))
+    return list(enumerate(read_json_list(path), 1))
 
 
 def _parse(text: str, place: str) -> Any:

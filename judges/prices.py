@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from groundwork.errors import did_you_mean
 from judges.errors import BudgetError, JudgeError
 from judges.request import JudgeRequest
 
@@ -53,10 +53,9 @@ class PriceTable:
         """
         price = self.models.get(model)
         if price is None:
-            near = difflib.get_close_matches(model, self.models, n=1)
-            hint = f" (nearest: {near[0]})" if near else ""
             raise JudgeError(
-                f"{self.path}: no price of model {model!r}{hint}; add a line to a copy of the table"
+                f"{self.path}: no price of model {model!r} ({did_you_mean(model, self.models)}); "
+                "add a line to a copy of the table and give it as --judge-prices"
             )
         return price
 

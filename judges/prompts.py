@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from groundwork.files import numbered_json_lines
 from judges.errors import JudgeError
 from judges.request import Message, text_digest
 
@@ -80,23 +81,16 @@ def prompt_book(path: Path | None = None) -> PromptBook:
     """MT-Bench prompts from a FastChat ``judge_prompts.jsonl``, else our own wording.
 
     Raises:
-        JudgeError: a line is no JSON, or a template that is needed is missing.
+        UserError: a line is no JSON, or a template that is needed is missing.
     """
     source = "fastchat" if path is not None else "own"
     path = path or OWN_PROMPTS
     templates: dict[str, Template] = {}
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise JudgeError(f"{path}: {error.strerror}") from None
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
+    for number, row in numbered_json_lines(path):
         try:
-            row = json.loads(line)
             name = row["name"]
             templates[name] = Template(name, row["system_prompt"], row["prompt_template"])
-        except (ValueError, KeyError, TypeError) as error:
+        except (KeyError, TypeError) as error:
             raise JudgeError(f"{path}:{number}: not a judge prompt ({error!r})") from None
     missing = [name for name in (*SINGLE, *PAIR) if name not in templates]
     if missing:

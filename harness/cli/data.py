@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,7 +23,7 @@ Names = Annotated[
 
 @data.command(name="list")
 def list_(to: Folder = None) -> None:
-    """What there is: rows, size, licence, how to get it, and whether the folder has it."""
+    """The known files: rows, size, licence, how to get them, and whether the folder has them."""
     from harness.data.manifest import manifest
     from harness.data.sources import DataSource
 
@@ -51,7 +49,7 @@ def list_(to: Folder = None) -> None:
     print(
         "encrypted: GPQA comes as its authors' password-protected archive and is read in memory "
         "only.\nIts copy on the hub (Idavidrein/gpqa) is gated and not needed. "
-        "Have the archive already? sso-bench data get gpqa --gpqa-zip FILE"
+        "With your own copy: sso-bench data get gpqa --gpqa-zip FILE"
     )
 
 
@@ -60,14 +58,14 @@ def get(
     names: Names = None,
     to: Folder = None,
     gpqa_zip: Annotated[
-        Path | None, typer.Option("--gpqa-zip", help="GPQA's official dataset.zip, had already.")
+        Path | None, typer.Option("--gpqa-zip", help="Your copy of GPQA's official dataset.zip.")
     ] = None,
     force: Annotated[
-        bool, typer.Option("--force", help="Replace files that are there and wrong.")
+        bool, typer.Option("--force", help="Replace files that are present and wrong.")
     ] = False,
 ) -> None:
-    """Download, check and lay out data; run again to go on after an interruption."""
-    from harness.data.download import UnreachableError
+    """Download, check and lay out data; after an interruption the same command resumes."""
+    from harness.data.fetch import UnreachableError
     from harness.data.gpqa_archive import ARCHIVE
     from harness.data.install import Got, get, take_archive
     from harness.data.manifest import select
@@ -80,7 +78,7 @@ def get(
             if file.path == ARCHIVE and gpqa_zip:
                 got: Got = take_archive(file, gpqa_zip, folder, force=force)
             else:
-                got = get(file, folder, force=force, watch=_watch)
+                got = get(file, folder, force=force, log=_log)
         except UnreachableError as error:
             failed.append(f"{error}; later files were not tried")
             break
@@ -107,11 +105,11 @@ def verify(
         if check.status == "ok":
             print(f"ok      {check.path} ({held.get(check.checksum, 'rows and fields only')})")
     count = {status: sum(c.status == status for c in checks) for status in ("ok", "absent", "bad")}
-    print(f"{folder}: {count['ok']} right, {count['bad']} wrong, {count['absent']} not here")
+    print(f"{folder}: {count['ok']} right, {count['bad']} wrong, {count['absent']} absent")
     if count["bad"]:
         raise DataError("\n".join(c.problem for c in checks if c.status == "bad"))
     if not count["ok"]:
-        raise DataError(f"{folder} has no file that the manifest knows (sso-bench data list)")
+        raise DataError(f"{folder} has no file of the manifest (sso-bench data list)")
 
 
 def _default_folder() -> Path:
@@ -124,16 +122,5 @@ def _remark(file: DataFile) -> str:
     return f" ({file.licence})" if "NC" in file.licence or file.access != "open" else ""
 
 
-def _watch(name: str) -> Callable[[int, int], None]:
-    """A line when a download starts, and one every few seconds."""
-    print(f"downloading {name}", file=sys.stderr)
-    last = time.monotonic()
-
-    def tell(done: int, total: int) -> None:
-        nonlocal last
-        if time.monotonic() - last >= 5 and done != total:
-            last = time.monotonic()
-            of = f" of {total / 1e6:.1f}" if total else ""
-            print(f"  {done / 1e6:.1f}{of} MB", file=sys.stderr)
-
-    return tell
+def _log(line: str) -> None:
+    print(line, file=sys.stderr)

@@ -1,4 +1,4 @@
-"""Downloaded files turned into the rows of the data folder's layout."""
+"""Conversion of downloaded files into the rows of the data folder's layout."""
 
 from __future__ import annotations
 
@@ -12,11 +12,15 @@ from harness.data.manifest import DataFile
 from harness.errors import DataError
 
 
+class ConversionError(DataError):
+    """Downloaded files that are not what the manifest says."""
+
+
 def convert(file: DataFile, parts: Sequence[Path], target: Path) -> None:
     """Write the rows of the downloaded parquet files as JSON lines, atomically.
 
     Raises:
-        DataError: a file is no parquet, a row lacks a field, or the number of rows is wrong.
+        ConversionError: a file is no parquet, a row lacks a field, or the number of rows is wrong.
     """
     rows = _checked(file, list(_rows(file, parts)))
     write_lines(target, (json.dumps(row, ensure_ascii=False) for row in rows))
@@ -40,17 +44,23 @@ def _parquet(name: str, path: Path) -> list[dict[str, Any]]:
     try:
         rows: list[dict[str, Any]] = pyarrow.parquet.read_table(path).to_pylist()
     except (pyarrow.ArrowInvalid, OSError) as error:
-        raise DataError(f"{name} is not a parquet file: {str(error).splitlines()[0]}") from None
+        raise ConversionError(
+            f"{name} is not a parquet file: {str(error).splitlines()[0]}"
+        ) from None
     return rows
 
 
 def _checked(file: DataFile, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     if file.rows is not None and len(rows) != file.rows:
-        raise DataError(f"{file.repo} gives {len(rows)} rows for {file.path}, not {file.rows}")
+        raise ConversionError(
+            f"{file.repo} gives {len(rows)} rows for {file.path}, not {file.rows}"
+        )
     for number, row in enumerate(rows, 1):
         for name in file.fields:
             if row.get(name) is None:
-                raise DataError(f"{file.repo}: row {number} for {file.path} has no field {name!r}")
+                raise ConversionError(
+                    f"{file.repo}: row {number} for {file.path} has no field {name!r}"
+                )
     return rows
 
 

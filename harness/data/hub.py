@@ -1,7 +1,7 @@
-"""``--data hub``: the user's own copy of the public data, fetched file by file when first asked for.
+"""``--data hub``: the user's own copy of the public data; each file is fetched on its first use.
 
-The copy lies in the cache (``SSO_BENCH_CACHE``) in the same layout as any data folder. Once a file is
-there, no network is needed for it again; ``sso-bench data get --to DIR`` fills a folder beforehand.
+The copy lies in the cache (``SSO_BENCH_CACHE``) in the same layout as any data folder. A file needs the
+network only once; ``sso-bench data get --to DIR`` fills a folder beforehand.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.data.download import UnreachableError
+from harness.data.fetch import UnreachableError
 from harness.data.install import get
 from harness.data.manifest import manifest, manifest_revision
 from harness.data.sources import DataSource
@@ -22,11 +22,11 @@ class HubSource(DataSource):
     """A data folder that fetches what the manifest knows and the folder lacks."""
 
     def find(self, *alternatives: str) -> Path | None:
-        """As in any data source; the first of the paths that the manifest knows is fetched where
-        none of them is there.
+        """As in any data source; where none of the paths exists, the first one of the manifest is
+        fetched.
 
         Raises:
-            DataError: it can't be fetched (gated, unreachable, wrong checksum).
+            DataError: gated, unreachable, or a wrong checksum.
         """
         found = super().find(*alternatives)
         known = {file.path: file for file in manifest()}
@@ -38,8 +38,8 @@ class HubSource(DataSource):
             get(wanted, self.root)
         except UnreachableError as error:
             raise DataError(
-                f"{wanted.path} is not in {self.root} and can't be fetched: {error}. Where there is "
-                "no network: --data sample, or --data DIR with a folder filled by "
+                f"{wanted.path} is not in {self.root} and can't be fetched: {error}. Without a "
+                "network: --data sample, or --data DIR with a folder filled by "
                 "`sso-bench data get --to DIR` elsewhere"
             ) from None
         return super().find(*alternatives)

@@ -7,7 +7,6 @@ written to ``data.lock.json`` in the data folder and holds from then on.
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -17,6 +16,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
+from groundwork.errors import did_you_mean
 from groundwork.files import read_json, write_json
 from harness.errors import DataError
 
@@ -97,9 +97,8 @@ def select(names: Sequence[str], files: Sequence[DataFile] | None = None) -> lis
     for name in names or sets:
         found = [file for file in files if name in (file.set_name, file.path)]
         if not found:
-            near = difflib.get_close_matches(name, [*sets, *(f.path for f in files)], 1, 0.4)
-            hint = f"did you mean {near[0]}? " if near else ""
-            raise DataError(f"no data set {name!r} ({hint}there are: {', '.join(sets)})")
+            known = sets if "/" not in name else [f.path for f in files]
+            raise DataError(f"no data set {name!r} ({did_you_mean(name, known, 0.4)})")
         chosen.update((file.path, file) for file in found)
     return list(chosen.values())
 

@@ -7,15 +7,14 @@ Files may be gzipped.
 from __future__ import annotations
 
 import csv
-import gzip
 import hashlib
 import io
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from groundwork.files import numbered_json_lines, read_bytes, read_json_list, read_text
 from harness.errors import DataError
 
 
@@ -59,57 +58,21 @@ class DataSource:
         return hashlib.sha256(read_bytes(self.path(*alternatives))).hexdigest()[:16]
 
 
-def read_bytes(path: Path) -> bytes:
-    """Contents of a file, unpacked where it is gzipped."""
-    data = path.read_bytes()
-    try:
-        return gzip.decompress(data) if path.suffix == ".gz" else data
-    except (OSError, EOFError) as error:
-        raise DataError(f"{path} is not a valid gzip file") from error
-
-
 def read_rows(path: Path, required: Sequence[str] = ()) -> list[dict[str, Any]]:
     """Rows of a JSONL, JSON (a list) or CSV file, gzipped or not.
 
     Raises:
-        DataError: not parseable, no objects, or a row without a required field (file and line).
+        UserError: not parseable, no objects, or a row without a required field (file and line).
     """
-    try:
-        text = read_bytes(path).decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8 text") from error
     name = path.name.removesuffix(".gz")
     if name.endswith(".csv"):
-        numbered = list(enumerate(csv.DictReader(io.StringIO(text)), 2))
+        numbered = list(enumerate(csv.DictReader(io.StringIO(read_text(path))), 2))
     elif name.endswith(".json"):
-        numbered = list(enumerate(_json_list(path, text), 1))
+        numbered = list(enumerate(read_json_list(path), 1))
     else:
-        numbered = _json_lines(path, text)
+        numbered = list(numbered_json_lines(path))
     for number, row in numbered:
-        if not isinstance(row, dict):
-            raise DataError(f"{path}:{number}: expected an object, found {type(row).__name__}")
         for field in required:
             if row.get(field) is None:
                 raise DataError(f"{path}:{number}: the row has no field {field!r}")
     return [row for _, row in numbered]
-
-
-def _json_list(path: Path, text: str) -> list[Any]:
-    try:
-        value = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise DataError(f"{path}:{error.lineno}: not valid JSON ({error.msg})") from error
-    if not isinstance(value, list):
-        raise DataError(f"{path}: expected a list of objects")
-    return value
-
-
-def _json_lines(path: Path, text: str) -> list[tuple[int, Any]]:
-    rows = []
-    for number, line in enumerate(text.split("\n"), 1):
-        if line.strip():
-            try:
-                rows.append((number, json.loads(line)))
-            except json.JSONDecodeError as error:
-                raise DataError(f"{path}:{number}: not valid JSON ({error.msg})") from error
-    return rows

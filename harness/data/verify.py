@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from groundwork.errors import UserError
+from groundwork.files import read_bytes
 from harness.data.gpqa_archive import SUBSETS, read_member
 from harness.data.manifest import DataFile, Locked, manifest, read_lock
-from harness.data.sources import DataSource, read_bytes, read_rows
+from harness.data.sources import DataSource, read_rows
 from harness.errors import DataError
 
 
@@ -54,7 +56,7 @@ def check_file(folder: Path, file: DataFile, locked: Locked | None) -> Check:
         if expected and found != expected:
             raise DataError(f"{path}: wrong checksum: sha256 {found}, the {source} says {expected}")
         _check_rows(path, file)
-    except DataError as error:
+    except UserError as error:
         return Check(file.path, "bad", source, str(error))
     return Check(file.path, "ok", source)
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import math
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from groundwork.files import read_json_list, write_json
 from judges.errors import JudgeError
-from judges.import_export.files import Exchanged, field, read_rows
+from judges.import_export.files import Exchanged, field
 from judges.protocols import weighted_preference
 from judges.records import Comparison
 from judges.reply import read_reply
@@ -61,9 +60,7 @@ def export_alpaca_eval(
     if comparisons is not None:
         place = {_identity(c): i for i, c in enumerate(comparisons)}
         rows.sort(key=lambda row: place[_identity(row)])
-    part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(rows, ensure_ascii=False, indent=1), "utf-8", "backslashreplace")
-    os.replace(part, path)
+    write_json(path, rows)
     return Exchanged(len(rows), left_out)
 
 
@@ -94,7 +91,7 @@ def import_alpaca_eval(
     stored: list[StoredReply] = []
     left_out: dict[str, int] = {}
     seen: dict[tuple[str, ...], int] = {}
-    for number, row in enumerate(read_rows(path), start=1):
+    for number, row in enumerate(read_json_list(path), start=1):
         place = f"{path}: row {number}"
         item = _comparison(row, place)
         if (key := _identity(item)) in seen:

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
+from groundwork.files import numbered_json_lines, write_json_lines
 from judges.errors import JudgeError
-from judges.import_export.files import Exchanged, field, read_lines, write_lines
+from judges.import_export.files import Exchanged, field
 from judges.prompts import SINGLE, PromptBook
 from judges.protocols import pairwise, rating
 from judges.records import Comparison
@@ -48,7 +49,7 @@ def export_fastchat(
     if not rows:
         raise JudgeError(f"{store.path}: no {mode} judgment of judge {judge!r} with these prompts")
     rows.sort(key=lambda row: (row["question_id"], row["turn"]))
-    return Exchanged(write_lines(path, rows), {})
+    return Exchanged(write_json_lines(path, rows), {})
 
 
 def import_fastchat(
@@ -63,7 +64,7 @@ def import_fastchat(
     stored: list[StoredReply] = []
     left_out: dict[str, int] = {}
     seen: dict[str, int] = {}
-    for number, row in read_lines(path):
+    for number, row in numbered_json_lines(path):
         place = f"{path}:{number}"
         judgment = field(row, "judgment", place, str)
         if judgment == FAILED:

@@ -1,4 +1,4 @@
-"""The store's own format: one request and its raw reply a line."""
+"""The store's own format: one request and its raw reply per line."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from groundwork.files import numbered_json_lines, write_json_lines
 from judges.errors import JudgeError
-from judges.import_export.files import Exchanged, field, read_lines, write_lines
+from judges.import_export.files import Exchanged, field
 from judges.request import JudgeRequest
 from judges.store import StoredReply, VerdictStore
 
@@ -19,9 +20,9 @@ BATCH = 500
 def export_jsonl(
     store: VerdictStore, path: Path, *, judge: str | None = None, protocol: str | None = None
 ) -> Exchanged:
-    """Write replies (of one judge, of protocols that start so) with all that was kept of them."""
+    """Write replies (of one judge, of protocols that start so) with all that the store has of them."""
     rows = store.rows(judge=judge, protocol=protocol)
-    count = write_lines(path, ({name: getattr(row, name) for name in NAMES} for row in rows))
+    count = write_json_lines(path, ({name: getattr(row, name) for name in NAMES} for row in rows))
     return Exchanged(count, {})
 
 
@@ -47,12 +48,12 @@ def import_jsonl(store: VerdictStore, path: Path) -> Exchanged:
 def _rows(path: Path) -> Iterator[StoredReply]:
     # All lines are checked before the first one is stored.
     seen: dict[str, int] = {}
-    for number, row in read_lines(path):
+    for number, row in numbered_json_lines(path):
         read = _row(row, f"{path}:{number}")
         if read.key in seen:
             raise JudgeError(f"{path}:{number}: the same request as in line {seen[read.key]}")
         seen[read.key] = number
-    for number, row in read_lines(path):
+    for number, row in numbered_json_lines(path):
         yield _row(row, f"{path}:{number}")
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from groundwork.files import numbered_rows
 from judges.errors import JudgeError
 from judges.records import Comparison
 
@@ -17,7 +18,7 @@ TIE = 0
 
 @dataclass(frozen=True)
 class LabelledPair:
-    """A comparison and one label an annotator: 1 or 2 for the better output, 0 for a tie.
+    """A comparison and one label per annotator: 1 or 2 for the better output, 0 for a tie.
 
     ``subset`` names the part of a data set that it belongs to.
     """
@@ -42,17 +43,17 @@ def load_labelled(path: Path) -> list[LabelledPair]:
     - General (JSONL): ``instruction``, ``output_1``, ``output_2``, ``labels`` (list) or ``label``.
 
     Raises:
-        JudgeError: unreadable, another schema, a bad row (file and row), an item twice.
+        UserError: unreadable, another schema, a bad row (file and line), an item twice.
     """
-    rows = _rows(path)
+    rows = numbered_rows(path)
     if not rows:
         raise JudgeError(f"{path}: no labelled pairs")
     pairs: list[LabelledPair] = []
     seen: set[str] = set()
-    for number, row in enumerate(rows, start=1):
-        place = f"{path}: row {number}"
+    for count, (number, row) in enumerate(rows, start=1):
+        place = f"{path}:{number}"
         try:
-            pair = _pair(row, number)
+            pair = _pair(row, count)
         except KeyError as error:
             raise JudgeError(f"{place}: no field {error}") from None
         except (TypeError, ValueError) as error:
@@ -62,28 +63,6 @@ def load_labelled(path: Path) -> list[LabelledPair]:
         seen.add(pair.comparison.item_id)
         pairs.append(pair)
     return pairs
-
-
-def _rows(path: Path) -> list[dict[str, Any]]:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise JudgeError(f"{path}: {error}") from None
-    if text.lstrip().startswith("["):
-        try:
-            rows = json.loads(text)
-        except ValueError as error:
-            raise JudgeError(f"{path}: no JSON ({error})") from None
-    else:
-        rows = []
-        for number, line in enumerate(text.split("\n"), start=1):
-            try:
-                rows += [json.loads(line)] if line.strip() else []
-            except ValueError as error:
-                raise JudgeError(f"{path}:{number}: no JSON ({error})") from None
-    if not all(isinstance(row, dict) for row in rows):
-        raise JudgeError(f"{path}: not all rows are objects")
-    return rows
 
 
 def _pair(row: dict[str, Any], number: int) -> LabelledPair:

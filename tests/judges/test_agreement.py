@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from groundwork.errors import UserError
 from judges import Comparison, JudgeError
 from judges.agreement import (
     Agreement,
@@ -153,20 +154,20 @@ def test_agreement_is_remembered_and_cited(tmp_path: Path) -> None:
     ("text", "match"),
     [
         ("", "no labelled pairs"),
-        ('{"prompt": "q", "chosen": "a"}', "row 1: no field 'rejected'"),
+        ('{"prompt": "q", "chosen": "a"}', "pairs.jsonl:1: no field 'rejected'"),
         (
             '{"instruction": "q", "output_1": "a", "output_2": "b", "label": 3}',
-            "row 1: label 3 is none of 0",
+            "pairs.jsonl:1: label 3 is none of 0",
         ),
         ('{"id": 1, "prompt": "q", "chosen": "a", "rejected": "b"}\n' * 2, "item '1' occurs twice"),
-        ("{", ":1: no JSON"),
-        ("[1]", "not all rows are objects"),
+        ("{", ":1: not valid JSON"),
+        ("[1]", "not a list of objects"),
     ],
 )
 def test_bad_labelled_files(text: str, match: str, tmp_path: Path) -> None:
     path = tmp_path / "pairs.jsonl"
     path.write_text(text)
-    with pytest.raises(JudgeError, match=match):
+    with pytest.raises(UserError, match=match):
         load_labelled(path)
 
 

@@ -184,7 +184,7 @@ def test_price_table_without_the_model(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setenv("OPENAI_API_KEY", "sk-none")
     monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
     with pytest.raises(
-        JudgeError, match=r"no price of model 'gpt-4-1106-previeu' \(nearest: gpt-4-1"
+        JudgeError, match=r"no price of model 'gpt-4-1106-previeu' \(did you mean 'gpt-4-1"
     ):
         open_judge(JudgeSettings("gpt-4-1106-previeu"), tmp_path / "v.sqlite")
     with pytest.raises(JudgeError, match="no price of model 'm'"):

@@ -18,8 +18,9 @@ from typing import Any
 
 import numpy as np
 
+from groundwork.files import read_bytes
 from harness.benchmarks.alpaca_eval.length_control import GamedRows
-from harness.data.sources import read_bytes, read_rows
+from harness.data.sources import read_rows
 from harness.errors import DataError
 
 BASELINE_FILES = (

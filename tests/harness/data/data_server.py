@@ -11,11 +11,16 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from harness.data import fetch
+
+PROXIES = ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
+
 
 @dataclass
 class Server:
     """``files`` by path; ``cut`` closes the connection after so many bytes of the next answers;
-    ``statuses`` are given instead of the next answers; ``gated`` paths need ``token``."""
+    ``statuses`` are given instead of the next answers; ``gated`` paths need ``token``; after
+    ``broken_after`` downloads every answer is 500."""
 
     url: str = ""
     files: dict[str, bytes] = field(default_factory=dict)
@@ -24,21 +29,31 @@ class Server:
     gated: set[str] = field(default_factory=set)
     token: str = "right"
     redirects: dict[str, str] = field(default_factory=dict)
+    tokens: list[str | None] = field(default_factory=list)
+    broken_after: int | None = None
     commit: str = "c0ffee"
     asked: list[tuple[str, str | None, str | None]] = field(default_factory=list)
 
 
 def _handler(server: Server) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
+        def do_HEAD(self) -> None:
+            self.do_GET()
+
         def do_GET(self) -> None:
             span, token = self.headers.get("Range"), self.headers.get("Authorization")
-            server.asked.append((self.path, span, token))
+            server.tokens.append(token)
+            if self.command == "GET":
+                server.asked.append((self.path, span, token))
             if self.path in server.gated and token != f"Bearer {server.token}":
                 self._empty(403 if token else 401)
             elif server.statuses:
                 self._empty(server.statuses.pop(0))
+            elif server.broken_after is not None and len(server.asked) > server.broken_after:
+                self._empty(500)
             elif self.path in server.redirects:
-                self._empty(302, Location=server.redirects[self.path])
+                linked = {"X-Linked-Etag": '"tag"'}
+                self._empty(302, Location=server.redirects[self.path], **linked)
             elif self.path not in server.files:
                 self._empty(404)
             else:
@@ -65,8 +80,8 @@ def _handler(server: Server) -> type[BaseHTTPRequestHandler]:
             self.send_header("X-Repo-Commit", server.commit)
             self.send_header("Content-Length", str(len(content) - start))
             self.end_headers()
-            body = content[start:]
-            if server.cut:
+            body = content[start:] if self.command == "GET" else b""
+            if body and server.cut:
                 body = body[: server.cut.pop(0)]
                 self.close_connection = True
             self.wfile.write(body)
@@ -100,7 +115,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
         monkeypatch.setenv("HF_ENDPOINT", running.url)
         monkeypatch.setenv("SSO_BENCH_GITHUB", running.url)
         monkeypatch.setenv("HF_TOKEN_PATH", "/nonexistent")
-        monkeypatch.setattr("harness.data.download._hub_token", lambda: None)
-        for name in ("HF_HUB_OFFLINE", "http_proxy", "HTTP_PROXY"):
+        for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_HUB_OFFLINE", *PROXIES):
             monkeypatch.delenv(name, raising=False)
+        monkeypatch.setattr(fetch, "PAUSE_S", 0.0)
         yield running

@@ -121,6 +121,7 @@ def test_a_given_archive_is_taken_verified_and_read_in_memory(
     written = b"".join(p.read_bytes() for p in folder.rglob("*") if p.is_file())
     assert b"Invented" not in written
     assert sorted(p.name for p in folder.rglob("*") if p.is_file()) == [
+        ".data.lock",
         "data.lock.json",
         "dataset.zip",
     ]

@@ -86,7 +86,7 @@ def test_a_folder_without_known_files_is_no_success(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no data folder"):
         verify(tmp_path / "absent")
     result = RUNNER.invoke(application(), ["data", "verify", str(tmp_path)])
-    assert "no file that the manifest knows" in str(result.exception)
+    assert "no file of the manifest" in str(result.exception)
 
 
 def test_list_shows_what_is_there(tmp_path: Path) -> None:
@@ -109,7 +109,7 @@ def test_get_goes_on_after_a_failure_and_tells_all_of_them(
     result = RUNNER.invoke(application(), given)
     assert f"fetched: {tmp_path}/gsm8k/test.jsonl" in result.stdout
     problems = str(result.exception).splitlines()
-    assert ["train.jsonl is not there (404)" in problems[0], len(problems)] == [True, 2]
+    assert ["train.jsonl does not exist (404)" in problems[0], len(problems)] == [True, 2]
     result = RUNNER.invoke(application(), given)
     assert f"present: {tmp_path}/gsm8k/test.jsonl" in result.stdout
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from groundwork.errors import UserError
 from judges import Comparison, JudgeError, JudgeSettings, Rating, open_judge
 from judges.import_export import (
     export_alpaca_eval,
@@ -217,7 +218,7 @@ def test_bad_annotation_files(rows: Any, match: str, tmp_path: Path) -> None:
     path = tmp_path / "annotations.json"
     path.write_text(json.dumps(rows))
     store = VerdictStore(tmp_path / "v.sqlite")
-    with pytest.raises(JudgeError, match=match):
+    with pytest.raises(UserError, match=match):
         import_alpaca_eval(store, path, baseline={"q": "base"})
     assert list(store.rows()) == []
 
@@ -266,12 +267,12 @@ def test_jsonl_mistakes_store_nothing(tmp_path: Path) -> None:
     lines = path.read_text().splitlines()
     store = VerdictStore(tmp_path / "w.sqlite")
     for text, match in (
-        (f"{lines[0]}\n{{", r"all.jsonl:2: no JSON"),
+        (f"{lines[0]}\n{{", r"all.jsonl:2: not valid JSON"),
         (f"{lines[0]}\n{lines[0]}", r"all.jsonl:2: the same request as in line 1"),
         (f"{lines[0]}\n" + lines[1].replace("Question", "Answer"), r":2: the key is not that"),
-        (f"{lines[0]}\n[]", ":2: not an object"),
+        (f"{lines[0]}\n[]", ":2: expected an object"),
     ):
         path.write_text(text)
-        with pytest.raises(JudgeError, match=match):
+        with pytest.raises(UserError, match=match):
             import_jsonl(store, path)
         assert list(store.rows()) == []

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from groundwork.errors import UserError
 from judges.errors import JudgeError
 from judges.prompts import alpaca_eval_template, fill_places, prompt_book, split_chat
 from judges.protocols import pairwise, rating, weighted_preference
@@ -309,7 +310,7 @@ def test_own_prompts_have_their_own_protocol(data_dir: Path) -> None:
 def test_prompt_file_mistakes_name_the_line(tmp_path: Path) -> None:
     path = tmp_path / "prompts.jsonl"
     path.write_text('{"name": "pair-v2", "system_prompt": "s", "prompt_template": "t"}\n{"name"\n')
-    with pytest.raises(JudgeError, match=r"prompts.jsonl:2: not a judge prompt"):
+    with pytest.raises(UserError, match=r"prompts.jsonl:2: not valid JSON"):
         prompt_book(path)
     path.write_text(path.read_text().splitlines()[0] + "\n")
     with pytest.raises(JudgeError, match="no prompt named 'single-v1'"):
