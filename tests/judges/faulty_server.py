@@ -193,10 +193,9 @@ class FaultyServer:
             return False
         if fault == "cut-json":
             return await self._send_text(writer, 200, json.dumps(content)[:-20].encode(), {})
-        await self._send(writer, status, content, extra)
         if status == 200:
-            self.answered[key] += 1
-        return True
+            self.answered[key] += 1  # before the client can have it and look
+        return await self._send(writer, status, content, extra)
 
     async def _send(
         self,
