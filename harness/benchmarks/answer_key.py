@@ -10,15 +10,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 from itertools import count, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from groundwork.errors import did_you_mean
 from harness.benchmarks.aggregate import Grade, Header, data_marks, flat, outcome, protocol_id
 from harness.benchmarks.answers_file import read_outputs, text_hash, write_outputs
 from harness.benchmarks.base import EvalRequest, Outcome, QuestionReader, Workload
 from harness.benchmarks.item_subset import draw
+from harness.benchmarks.saved_answers import read_text
 from harness.data.sources import DataSource
 from harness.errors import DataError, ProtocolError
 from leaderboards.benchmark_info import BenchmarkInfo
@@ -70,8 +71,8 @@ class ObjectiveBenchmark:
     """One benchmark with an answer key (see ``base.Benchmark``).
 
     ``folder`` holds its tasks below ``lm_eval/tasks``; ``changes`` replaces keys of every task's YAML
-    (a protocol's ``prompt`` comes on top). ``saved`` reads a line of a foreign file of
-    answers as ``Answer`` for ``rescore``.
+    (a protocol's ``prompt`` comes on top). For ``rescore``, ``own_fields`` are the fields of the
+    benchmark's own rows, and ``target_of(row, where)`` reads the key off a row that holds them.
     """
 
     name: str
@@ -82,7 +83,8 @@ class ObjectiveBenchmark:
     grade: Callable[[Sequence[Answer], Settings], Sequence[Grade]]
     files: Callable[[DataSource, Settings], Sequence[str]]
     questions: QuestionReader
-    saved: Callable[[Mapping[str, Any]], Answer] | None = None
+    target_of: Callable[[Mapping[str, Any], str], Mapping[str, Any]]
+    own_fields: tuple[str, ...]
     changes: Mapping[str, Any] = field(default_factory=dict)
     needs_judge: bool = False
 
@@ -214,11 +216,12 @@ class ObjectiveBenchmark:
         self, rows: Sequence[Mapping[str, Any]], settings: Settings, header: Header
     ) -> Outcome:
         """Grades of saved lines; an item that was never asked has no value and stays counted."""
+        rows = [_with_state(row) for row in rows]
         asked = [k for k, row in enumerate(rows) if not row.get("error")]
         answers = [
             Answer(
                 target=rows[k].get("target") or {},
-                text=str(rows[k].get("output") or ""),
+                text=rows[k].get("output") or "",
                 logprobs=[tuple(pair) for pair in rows[k].get("logprobs") or ()],
                 task=str(rows[k].get("task") or settings["task"]),
             )
@@ -231,6 +234,13 @@ class ObjectiveBenchmark:
         return outcome(rows, grades, header)
 
 
+def _with_state(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The line, with an error where its answer is neither text nor log-probabilities."""
+    if row.get("error") or row.get("logprobs") or isinstance(row.get("output"), str):
+        return row
+    return {**row, "error": read_text(row.get("output")).error}
+
+
 def settings_of(request: EvalRequest) -> dict[str, Any]:
     """The protocol's settings with the request's overrides.
 
@@ -240,10 +250,8 @@ def settings_of(request: EvalRequest) -> dict[str, Any]:
     own = request.protocol.settings
     for key in request.overrides:
         if key not in own and key not in OPTIONAL:
-            near = get_close_matches(key, [*own, *OPTIONAL], n=1, cutoff=0.0)
-            raise ProtocolError(
-                f"{request.protocol.name} has no setting {key!r} (did you mean {near[0]!r}?)"
-            )
+            near = did_you_mean(key, sorted({*own, *OPTIONAL}), cutoff=0.0)
+            raise ProtocolError(f"{request.protocol.name} has no setting {key!r} ({near})")
     return {**own, **request.overrides}
 
 

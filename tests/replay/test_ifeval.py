@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.benchmarks.ifeval import BENCHMARK, saved
+from harness.benchmarks.answer_key import Answer
+from harness.benchmarks.ifeval import BENCHMARK, target_of
 from harness.benchmarks.rescore import rescore
 from harness.data import open_source
 from harness.errors import DataError
@@ -26,7 +27,7 @@ def _sentence_model() -> None:
 
 def test_all_published_labels_of_the_shared_half(data_dir: Path) -> None:
     rows = open_source(data_dir).rows(FILE)
-    grades = BENCHMARK.grade([saved(row) for row in rows], {})
+    grades = BENCHMARK.grade([Answer(target_of(row, ""), row["response"]) for row in rows], {})
     assert len(rows) == 270
     for row, grade in zip(rows, grades, strict=True):
         for kind in ("strict", "loose"):

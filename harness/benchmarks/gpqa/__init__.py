@@ -13,13 +13,14 @@ from typing import Any
 
 from harness.benchmarks.aggregate import Grade
 from harness.benchmarks.answer_key import Answer, Item, ObjectiveBenchmark, Settings
+from harness.benchmarks.choice_key import choice_letter
 from harness.benchmarks.gpqa.extraction import (
     LETTERS,
     correct_letter,
-    flexible,
     option_order,
     strict,
 )
+from harness.benchmarks.letter_answer import answer_letter
 from harness.data.gpqa_archive import ARCHIVE, gpqa_file, read_gpqa, read_member
 from harness.data.sources import DataSource
 from harness.errors import DataError, ProtocolError
@@ -100,16 +101,19 @@ def _by_choice(answer: Answer) -> Grade:
 
 
 def _by_text(answer: Answer, settings: Settings) -> Grade:
-    found = {"flexible": flexible(answer.text), "strict": strict(answer.text)}
+    found = {"flexible": answer_letter(answer.text, LETTERS), "strict": strict(answer.text)}
     values = {name: float(letter == answer.target["answer"]) for name, letter in found.items()}
     extracted = found[str(settings["metric"])]
     return Grade(values, extracted, extracted is None)
 
 
-def saved(row: Mapping[str, Any]) -> Answer:
-    """A line of a foreign file: the model's text in ``output``, the letter in ``answer``."""
-    text = row.get("output", row.get("response", ""))
-    return Answer({"answer": str(row.get("answer", "")).strip("()")}, str(text or ""))
+def target_of(row: Mapping[str, Any], where: str) -> dict[str, str]:
+    """The key of a row: the letter in ``answer``, bracketed or not.
+
+    Raises:
+        DataError: no letter A to D.
+    """
+    return {"answer": choice_letter(row.get("answer"), LETTERS, where)}
 
 
 QUESTION_FILES = ("gpqa/gpqa_main.csv", "gpqa/gpqa_diamond.csv")
@@ -145,6 +149,7 @@ BENCHMARK = ObjectiveBenchmark(
     grade=grade,
     files=files,
     questions=questions,
-    saved=saved,
+    target_of=target_of,
+    own_fields=(*FIELDS, "answer", "choices", "choice1", "choice2", "choice3", "choice4"),
     changes={"process_docs": None, "training_split": None},
 )

@@ -1,4 +1,4 @@
-"""GPQA: the order of the options, and reading a letter off an answer. Pure functions."""
+"""GPQA: the order of the options, and lm-eval's strict reading of a letter. Pure functions."""
 
 from __future__ import annotations
 
@@ -7,11 +7,6 @@ import re
 from collections.abc import Sequence
 
 LETTERS = "ABCD"
-PHRASE = re.compile(
-    r"answer\s*(?:is|:)?\s*:?\s*\**\s*(?:\\boxed\{|\\text\{|\()*\s*([A-D])\b", re.IGNORECASE
-)
-BRACKETED = re.compile(r"\(([A-D])\)")
-ALONE = re.compile(r"\b([A-D])\b")
 
 
 def option_order(item_id: str, seed: int, permutation: int = 0) -> tuple[int, ...]:
@@ -32,19 +27,9 @@ def correct_letter(order: Sequence[int]) -> str:
 
 
 def strict(text: str) -> str | None:
-    """The letter of the first "answer is (X)" in just this form."""
+    """The letter of the first "answer is (X)" in exactly this form."""
     found = re.search(r"answer is \(?([A-D])\)?(?![A-Za-z])", text)
     return found.group(1) if found else None
-
-
-def flexible(text: str) -> str | None:
-    """The letter after the last "answer is" or "Answer:", else the last (X), else the last
-    stand-alone capital A to D; ``None`` where there is none."""
-    for pattern in (PHRASE, BRACKETED, ALONE):
-        found = pattern.findall(text)
-        if found:
-            return str(found[-1]).upper()
-    return None
 
 
 def _hash(text: str) -> str:

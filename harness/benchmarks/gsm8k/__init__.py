@@ -8,6 +8,8 @@ points and the changelog.
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -16,9 +18,11 @@ from harness.benchmarks.aggregate import Grade
 from harness.benchmarks.answer_key import Answer, Item, ObjectiveBenchmark, Settings
 from harness.benchmarks.base import questions_in
 from harness.benchmarks.gsm8k.extraction import (
+    NUMBER,
     after_answer_colon,
     final_number,
     key_of,
+    normalised,
     same_number,
 )
 from harness.data.sources import DataSource
@@ -41,10 +45,11 @@ def read(data: DataSource, settings: Settings) -> list[Item]:
     """
     items = []
     for number, row in enumerate(data.rows(TEST, required=FIELDS)):
-        if "####" not in row["answer"]:
-            raise DataError(f"{data.path(TEST)}:{number + 1}: the answer has no '####'")
-        kept = {key: row[key] for key in FIELDS}
-        target = {"question": "", "answer": row["answer"]}
+        where = f"{data.path(TEST)}:{number + 1}"
+        if isinstance(row["answer"], str) and "####" not in row["answer"]:
+            raise DataError(f"{where}: the answer has no '####'")
+        kept = {"question": row["question"], "answer": marked(row["answer"], where)}
+        target = {"question": "", "answer": kept["answer"]}
         items.append(Item(f"gsm8k/{number}", kept, target, task=settings["task"]))
     return items
 
@@ -103,13 +108,30 @@ def _answer_colon(answer: Answer) -> Grade:
     return Grade({"answer_colon": float(found is not None and found == key)}, found, found is None)
 
 
-def saved(row: Mapping[str, Any]) -> Answer:
-    """A line of a foreign file: the model's text in ``output`` or ``solution``, the key in
-    ``ground_truth`` or ``answer`` (a number, or a solution that ends in one)."""
-    text = row.get("output", row.get("solution", row.get("response", "")))
-    key = str(row.get("ground_truth", row.get("answer", "")))
-    key = key if key_of(key) is not None else f"#### {key}"
-    return Answer({"question": "", "answer": key.replace("\nA:", "\n####")}, str(text))
+def target_of(row: Mapping[str, Any], where: str) -> dict[str, str]:
+    """The key of a row: ``ground_truth`` or ``answer``, a number or a solution that ends in one.
+
+    Raises:
+        DataError: no key, or one that is neither a number nor a solution with a mark.
+    """
+    return {"question": "", "answer": marked(row.get("ground_truth", row.get("answer")), where)}
+
+
+def marked(key: Any, where: str) -> str:
+    """A key as a solution with ``####`` before its number; a bare number gets the mark.
+
+    Raises:
+        DataError: neither a number nor such a solution (file and line).
+    """
+    if isinstance(key, (int, float)) and not isinstance(key, bool) and math.isfinite(key):
+        return f"#### {normalised(repr(key))}"
+    if isinstance(key, str) and key_of(key) is not None:
+        return key.replace("\nA:", "\n####")
+    if isinstance(key, str) and re.fullmatch(NUMBER, key.strip()):
+        return f"#### {key.strip()}"
+    raise DataError(
+        f"{where}: the row has no answer key ('ground_truth' or 'answer'): {key!r}"[:300]
+    )
 
 
 BENCHMARK = ObjectiveBenchmark(
@@ -126,5 +148,6 @@ BENCHMARK = ObjectiveBenchmark(
     grade=grade,
     files=files,
     questions=questions_in(TEST, text="question"),
-    saved=saved,
+    target_of=target_of,
+    own_fields=(*FIELDS, "ground_truth"),
 )

@@ -111,10 +111,16 @@ def _checked(answer: Answer) -> Mapping[str, Any]:
     return verdicts
 
 
-def saved(row: Mapping[str, Any]) -> Answer:
-    """A line in the format of the authors' files: the model's text in ``response`` or ``output``."""
-    target = {key: row.get(key) for key in FIELDS}
-    return Answer(target, str(row.get("response", row.get("output", ""))))
+def target_of(row: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """The instructions of a row, as in the authors' files.
+
+    Raises:
+        DataError: a missing field.
+    """
+    missing = [key for key in FIELDS if row.get(key) is None]
+    if missing:
+        raise DataError(f"{where}: the row has no {missing[0]!r}")
+    return {key: row[key] for key in FIELDS}
 
 
 BENCHMARK = ObjectiveBenchmark(
@@ -131,6 +137,7 @@ BENCHMARK = ObjectiveBenchmark(
     grade=grade,
     files=files,
     questions=questions_in("ifeval/input_data.jsonl", text="prompt", item_id="key"),
-    saved=saved,
+    target_of=target_of,
+    own_fields=FIELDS,
     changes={"doc_to_target": "", "process_results": None},
 )

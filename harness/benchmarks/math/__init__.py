@@ -96,12 +96,20 @@ def _grade(answer: Answer, result: Mapping[str, Any]) -> Grade:
     return Grade(values, extracted, unparsed=extracted is None)
 
 
-def saved(row: Mapping[str, Any]) -> Answer:
-    """A line of a foreign file: the model's text in ``output`` or ``solution``, the key in
-    ``ground_truth`` or ``answer``."""
-    text = row.get("output", row.get("solution", row.get("response", "")))
-    key = str(row.get("ground_truth", row.get("answer", "")))
-    return Answer({"solution": f"$\\boxed{{{key}}}$", "answer": key}, str(text or ""))
+def target_of(row: Mapping[str, Any], where: str) -> dict[str, str]:
+    """The key of a row: ``ground_truth`` or ``answer``, else the box of its reference solution.
+
+    Raises:
+        DataError: the row has none of them.
+    """
+    key = row.get("ground_truth", row.get("answer"))
+    if key is None:
+        reference = row.get("reference_solution", row.get("solution"))
+        key = last_boxed(reference) if isinstance(reference, str) else None
+    if isinstance(key, bool) or not isinstance(key, (str, int, float)) or key == "" or key != key:
+        raise DataError(f"{where}: the row has no answer key ('ground_truth' or 'answer')")
+    key = f"{key:g}" if isinstance(key, float) else str(key)
+    return {"solution": f"$\\boxed{{{key}}}$", "answer": key}
 
 
 BENCHMARK = ObjectiveBenchmark(
@@ -120,5 +128,6 @@ BENCHMARK = ObjectiveBenchmark(
     questions=questions_in(
         "math/math_test_5000.jsonl", "math/math_500.jsonl", text="problem", item_id="unique_id"
     ),
-    saved=saved,
+    target_of=target_of,
+    own_fields=(*FIELDS, "ground_truth", "subject", "type"),
 )

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from harness.benchmarks.aggregate import Grade
 from harness.benchmarks.answer_key import Answer, Item, ObjectiveBenchmark, Settings
 from harness.benchmarks.base import questions_in
-from harness.benchmarks.mmlu.extraction import LETTERS, letter
+from harness.benchmarks.choice_key import choice_index
+from harness.benchmarks.letter_answer import answer_letter
 from harness.data.sources import DataSource
 from harness.errors import DataError
 from leaderboards.benchmark_info import BenchmarkInfo, InfoColumn
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 TEST, DEV = "mmlu/test.jsonl", "mmlu/dev.jsonl"
 FIELDS = ("question", "choices", "answer", "subject")
+LETTERS = "ABCD"
 
 
 def task_of(subject: str) -> str:
@@ -39,16 +41,15 @@ def read(data: DataSource, settings: Settings) -> list[Item]:
     """
     path, items = data.path(TEST), []
     for number, row in enumerate(data.rows(TEST, required=FIELDS), 1):
-        choices, answer = row["choices"], row["answer"]
+        choices = row["choices"]
+        target = target_of(row, f"{path}:{number}")
         if not isinstance(choices, list) or len(choices) != len(LETTERS):
             raise DataError(f"{path}:{number}: choices must be a list of {len(LETTERS)} texts")
-        if answer not in range(len(LETTERS)) or isinstance(answer, bool):
-            raise DataError(f"{path}:{number}: answer {answer!r} is outside 0..{len(LETTERS) - 1}")
         items.append(
             Item(
                 item_id=f"mmlu/{row['subject']}/{number}",
-                row={key: row[key] for key in FIELDS},
-                target={"answer": answer},
+                row={**{key: row[key] for key in FIELDS}, **target},
+                target=target,
                 category=str(row["subject"]),
                 task=task_of(str(row["subject"])),
                 stratum=str(row["subject"]),
@@ -93,15 +94,19 @@ def grade(answers: Sequence[Answer], settings: Settings) -> list[Grade]:
             one = next(judged)["none"]
             grades.append(Grade({"acc": float(one.metrics["acc"])}, LETTERS[one.extracted]))
         else:
-            found = letter(answer.text)
+            found = answer_letter(answer.text, LETTERS)
             right = found == LETTERS[answer.target["answer"]]
             grades.append(Grade({"acc": float(right)}, found, found is None))
     return grades
 
 
-def saved(row: Mapping[str, Any]) -> Answer:
-    """A line of a foreign file: the model's text in ``output``, the key 0 to 3 in ``answer``."""
-    return Answer({"answer": row.get("answer")}, str(row.get("output", row.get("response", ""))))
+def target_of(row: Mapping[str, Any], where: str) -> dict[str, int]:
+    """The key of a row: ``answer`` as a number from 0 or a letter.
+
+    Raises:
+        DataError: neither, or outside the options.
+    """
+    return {"answer": choice_index(row.get("answer"), LETTERS, where)}
 
 
 BENCHMARK = ObjectiveBenchmark(
@@ -118,5 +123,6 @@ BENCHMARK = ObjectiveBenchmark(
     grade=grade,
     files=files,
     questions=questions_in("mmlu/test.jsonl", text="question"),
-    saved=saved,
+    target_of=target_of,
+    own_fields=FIELDS,
 )

@@ -1,8 +1,8 @@
 """MMLU-Pro: questions with 3 to 10 options over 14 subjects, answered after a chain of thought.
 
 In: ``mmlu_pro/test.jsonl`` and, for the examples, ``mmlu_pro/validation.jsonl``. Out: outputs, item
-scores, scores ``custom_extract`` (lm-eval's one pattern) and ``official`` (the authors' three), over
-all items and by subject. README.md has the protocols, reference points and the changelog.
+scores, scores ``custom_extract`` (lm-eval's one pattern), ``official`` (the authors' three) and
+``letter`` (ours), over all items and by subject. README.md has the protocols, reference points and the changelog.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 from harness.benchmarks.aggregate import Grade
 from harness.benchmarks.answer_key import Answer, Item, ObjectiveBenchmark, Settings
 from harness.benchmarks.base import questions_in
+from harness.benchmarks.choice_key import choice_letter
+from harness.benchmarks.letter_answer import answer_letter
 from harness.benchmarks.mmlu_pro.extraction import LETTERS, official
 from harness.data.sources import DataSource
 from harness.errors import DataError
@@ -49,7 +51,7 @@ def read(data: DataSource, settings: Settings) -> list[Item]:
             Item(
                 item_id=f"mmlu_pro/{row['question_id']}",
                 row=_row(row),
-                target={"answer": row["answer"], "options": len(row["options"])},
+                target=target_of(row, f"{path}:{number}"),
                 category=row["category"],
                 task=task_of(row["category"]),
                 stratum=row["category"],
@@ -65,12 +67,12 @@ def check(row: Mapping[str, Any], where: str) -> None:
         raise DataError(f"{where}: no subject {row['category']!r} in MMLU-Pro")
     if not isinstance(options, list) or not 2 <= len(options) <= len(LETTERS):
         raise DataError(f"{where}: options must be a list of 2 to {len(LETTERS)} texts")
-    if not isinstance(answer, str) or answer not in LETTERS[: len(options)] or len(answer) != 1:
-        raise DataError(f"{where}: answer {answer!r} is outside its {len(options)} options")
+    choice_letter(answer, LETTERS[: len(options)], where)
 
 
 def _row(row: Mapping[str, Any]) -> dict[str, Any]:
     kept = {key: row[key] for key in FIELDS}
+    kept["answer"] = choice_letter(row["answer"], LETTERS, "")
     return {**kept, "cot_content": str(row.get("cot_content") or "")}
 
 
@@ -105,7 +107,7 @@ def _scorer() -> TaskScorer:
 
 
 def grade(answers: Sequence[Answer], settings: Settings) -> list[Grade]:
-    """lm-eval's pattern and the official chain; unparsed is what the headline's one leaves."""
+    """lm-eval's pattern, the official chain and ours; unparsed counts by the headline's."""
     from harness.benchmarks.lm_eval_bridge import INVALID
 
     docs = [{"answer": answer.target["answer"]} for answer in answers]
@@ -113,23 +115,29 @@ def grade(answers: Sequence[Answer], settings: Settings) -> list[Grade]:
     grades = []
     for answer, by_filter in zip(answers, judged, strict=True):
         one = by_filter["custom-extract"]
-        letter, _ = official(answer.text)
-        values = {
-            "custom_extract": float(one.metrics["exact_match"]),
-            "official": float(letter == answer.target["answer"]),
+        count = int(answer.target.get("options") or len(LETTERS))
+        found = {
+            "custom_extract": None if one.extracted == INVALID else str(one.extracted),
+            "official": official(answer.text)[0],
+            "letter": answer_letter(answer.text, LETTERS[:count]),
         }
-        lm_eval = None if one.extracted == INVALID else str(one.extracted)
-        extracted = letter if settings["metric"] == "official" else lm_eval
+        values = {name: float(letter == answer.target["answer"]) for name, letter in found.items()}
+        values["custom_extract"] = float(one.metrics["exact_match"])
+        extracted = found[str(settings["metric"])]
         grades.append(Grade(values, extracted, extracted is None))
     return grades
 
 
-def saved(row: Mapping[str, Any]) -> Answer:
-    """A line of a foreign file: the model's text in ``output`` or ``model_outputs``, the key in
-    ``answer``."""
-    text = row.get("output", row.get("model_outputs", row.get("response", "")))
-    target = {"answer": row.get("answer", ""), "options": len(row.get("options") or LETTERS)}
-    return Answer(target, str(text or ""))
+def target_of(row: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """The key of a row: the letter in ``answer``, among its ``options``.
+
+    Raises:
+        DataError: no letter of an option.
+    """
+    options = row.get("options")
+    count = len(options) if isinstance(options, list) and options else len(LETTERS)
+    letter = choice_letter(row.get("answer"), LETTERS[:count], where)
+    return {"answer": letter, "options": count}
 
 
 BENCHMARK = ObjectiveBenchmark(
@@ -146,5 +154,6 @@ BENCHMARK = ObjectiveBenchmark(
     grade=grade,
     files=files,
     questions=questions_in("mmlu_pro/test.jsonl", text="question", item_id="question_id"),
-    saved=saved,
+    target_of=target_of,
+    own_fields=(*FIELDS, "answer_index", "cot_content", "src"),
 )

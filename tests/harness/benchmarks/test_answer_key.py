@@ -303,34 +303,6 @@ def test_scoring_needs_every_answer(tmp_path: Path) -> None:
         benchmark("gsm8k").score(asked, tmp_path)
 
 
-def test_rescore_under_another_protocol_needs_no_engine_and_no_data(tmp_path: Path) -> None:
-    asked = request("mmlu_pro", limit=6)
-    engine = FakeEngine(reply=lambda prompt, seed: "Answer: B")
-    benchmark("mmlu_pro").generate(asked, engine, tmp_path)
-    official = rescore(tmp_path / OUTPUTS, "mmlu_pro/official")
-    one_pattern = rescore(tmp_path, "mmlu_pro/community")
-    assert {i.extracted for i in official.items} == {"B"}
-    headline = next(s for s in one_pattern.scores if s.headline)
-    assert (headline.metric, headline.n_unparsed, headline.value) == ("custom_extract", 6, 0.0)
-    assert official.scores[0].protocol != one_pattern.scores[0].protocol
-    assert benchmark("mmlu_pro").score(asked, tmp_path).scores[0].protocol != (
-        official.scores[0].protocol
-    )
-
-
-def test_rescore_says_what_it_can_not_read(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="no file"):
-        rescore(tmp_path / "absent.jsonl", "gsm8k/community")
-    write(tmp_path, "a.jsonl", [{"solution": "3", "ground_truth": "3"}, {"solution": "4"}])
-    with pytest.raises(DataError, match=r"a.jsonl:2: .*answer key"):
-        rescore(tmp_path / "a.jsonl", "gsm8k/community")
-    write(tmp_path, "b.jsonl", [{"text": "3"}])
-    with pytest.raises(DataError, match=r"b.jsonl:1: the row has no answer"):
-        rescore(tmp_path / "b.jsonl", "gsm8k/community")
-    with pytest.raises(ProtocolError, match="judge"):
-        rescore(tmp_path / "a.jsonl", "mt_bench/community")
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_fingerprint_changes_with_the_items_and_not_with_the_protocols_length(name: str) -> None:
     whole = benchmark(name).fingerprint(request(name))

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from harness.benchmarks.answer_key import Answer
 from harness.benchmarks.grader_processes import grade_all
-from harness.benchmarks.math import GRADER, saved
+from harness.benchmarks.math import GRADER, target_of
 from harness.benchmarks.math import grade as grade_math
 
 SCRIPT = """
@@ -59,7 +60,7 @@ def test_math_answers_in_other_forms_are_the_same_and_wrong_ones_are_not() -> No
         ("7", r"\boxed{8}", 0.0),
         ("7", "", 0.0),
     ]
-    answers = [saved({"ground_truth": key, "output": text}) for key, text, _ in cases]
+    answers = [Answer(target_of({"answer": key}, ""), text) for key, text, _ in cases]
     grades = grade_math(answers, {})
     assert [g.values["math_verify"] for g in grades] == [value for _, _, value in cases]
     assert [g.unparsed for g in grades] == [False] * 5 + [True]
@@ -68,6 +69,6 @@ def test_math_answers_in_other_forms_are_the_same_and_wrong_ones_are_not() -> No
 
 def test_minerva_wants_its_own_closing_sentence() -> None:
     text = "Final Answer: The final answer is $12$. I hope it is correct."
-    (grade,) = grade_math([saved({"ground_truth": "12", "output": text})], {})
+    (grade,) = grade_math([Answer(target_of({"answer": "12"}, ""), text)], {})
     assert grade.values == {"math_verify": 1.0, "minerva": 1.0}
     assert GRADER.is_file()
