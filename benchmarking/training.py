@@ -9,7 +9,8 @@ precomputed and not timed; the losses after the first update must agree, or the 
 
 Sections: ``trl`` (pairs against TRL's DPOTrainer at its fastest batch size, ours twice: in its usual
 setting and in the lean one, with gradient checkpointing and small micro-batches), ``generator`` (the
-generator objective against three plain forward passes), ``limit`` (share of the GEMM peak),
+generator objective against three plain forward passes), ``kernels`` (ours with the leaner modules of
+``groundwork.cpu_kernels`` and without them), ``limit`` (share of the GEMM peak),
 ``scaling`` (8 to 64 pairs, 64 to 1024 prompt tokens), ``gpu`` (a random 1B Llama in bf16, where CUDA is).
 """
 
@@ -28,7 +29,7 @@ from typing import Any
 WORKERS = Path(__file__).with_name("training_workers.py")
 LOSS_TOLERANCE = 2e-3
 LEAN_MICRO_TOKENS = 640
-SECTIONS = ("trl", "generator", "limit", "scaling", "gpu")
+SECTIONS = ("trl", "generator", "kernels", "limit", "scaling", "gpu")
 
 
 def measure(worker: str, **options: Any) -> dict[str, Any]:
@@ -114,6 +115,22 @@ def scaling(base: dict[str, Any], quick: bool) -> dict[str, Any]:
         n: measure("ours", **{**base, "pairs": 2 * base["step"], "principle": n}) for n in lengths
     }
     return {"pairs": pairs, "prompt_tokens": prompts}
+
+
+def kernels_off(base: dict[str, Any], repeats: int) -> dict[str, Any]:
+    """Ours without the leaner modules for the CPU, against ours, in turn."""
+    print("CPU kernels on, then off")
+    on, off = [], []
+    for _ in range(repeats):
+        on.append(measure("ours", **base))
+        off.append(measure("ours", **base, kernels=False))
+        same_loss(on[-1], off[-1])
+    return {
+        "on": on,
+        "off": off,
+        "speed": median(off, "pairs_per_second") / median(on, "pairs_per_second"),
+        "memory": median(off, "peak_gb") / median(on, "peak_gb"),
+    }
 
 
 def random_llama(folder: Path, tokenizer_of: Path) -> Path:
@@ -209,6 +226,12 @@ def report(args: argparse.Namespace, sections: list[str]) -> None:
             "generator_speed_vs_plain_passes": found["speed"],
             "generator_memory_vs_plain_passes": found["memory"],
         }
+    if "kernels" in sections:
+        detail["kernels"] = found = kernels_off(base, repeats)
+        figures |= {
+            "kernels_off_speed": found["speed"],
+            "kernels_off_memory": found["memory"],
+        }
     if "limit" in sections:
         detail["gemm"] = peak = measure("gemm", clock=args.clock)
         runs = detail.get("trl", {}).get("ours") or [
@@ -217,7 +240,6 @@ def report(args: argparse.Namespace, sections: list[str]) -> None:
         rate = statistics.median(run["flops"] / run["seconds"] for run in runs)
         figures |= {
             "fraction_of_flop_limit": rate / peak["peak"],
-            "fraction_of_torch_mm": rate / peak["rates"]["torch.mm"],
             "gflops": rate / 1e9,
             "gemm_peak_gflops": {k: v / 1e9 for k, v in peak["rates"].items()},
         }

@@ -94,7 +94,7 @@ def peak_gb() -> float:
 def arguments(
     folder: str, steps: int, batch: int, accumulate: int, bf16: bool, recompute: bool = False
 ) -> dict[str, Any]:
-    """What both trainers are told."""
+    """The arguments of both trainers."""
     import torch
 
     return {
@@ -122,12 +122,13 @@ def run_ours(o: dict[str, Any]) -> dict[str, Any]:
     import torch
     from transformers import TrainingArguments
 
-    from groundwork.cpu_kernels import cache_products, speed_up
+    from groundwork import cpu_kernels
+    from groundwork.cpu_kernels import cache_products
     from groundwork.memory import kept_memory
     from sso.checkpoints import load_policy, load_tokenizer
     from sso.encoding import encode_groups
-    from sso.fast_forward import install_forward, set_shared_attention
-    from sso.forward_probe import probe_forward_plan
+    from sso.fast_forward import install_forward
+    from sso.forward_probe import measure_untouched, probe_forward_plan
     from sso.logprobs import LEAN_CHUNK_BYTES
     from sso.objectives import Objective
     from sso.settings import LossSettings, TrainingSettings
@@ -142,12 +143,12 @@ def run_ours(o: dict[str, Any]) -> dict[str, Any]:
     steps = [encoded[i : i + o["step"]] for i in range(0, len(encoded), o["step"])]
     cache_products(few=o["recompute"])
     policy = load_policy(Path(o["model"]), settings)
-    set_shared_attention(policy)
-    plan = probe_forward_plan(policy, encoded)
-    assert not plan.reason, plan.reason
+    if not o.get("kernels", True):
+        cpu_kernels.usable = lambda *tensors: False
+    plan = probe_forward_plan(policy, measure_untouched(policy, encoded))
+    assert not plan.notes, plan.notes
     if o["recompute"]:
         plan = replace(plan, chunk_bytes=LEAN_CHUNK_BYTES)
-    speed_up(policy)
     install_forward(policy, plan)
     with tempfile.TemporaryDirectory() as folder:
         trainer = PreferenceTrainer(
@@ -344,18 +345,14 @@ def run_plain(o: dict[str, Any]) -> dict[str, Any]:
 
 
 def run_gemm(o: dict[str, Any]) -> dict[str, Any]:
-    """Best rate of a 2048-cube float32 product (bf16 on a GPU), by every kernel torch has here."""
+    """Rate of a 2048-cube float32 product (bf16 on a GPU)."""
     import torch
-
-    from groundwork import cpu_kernels as kernels
 
     cuda = torch.cuda.is_available()
     n = 8192 if cuda else 2048
     a = torch.randn(n, n, device="cuda" if cuda else "cpu")
     a = a.bfloat16() if cuda else a
     calls = {"torch.mm": lambda: a @ a}
-    if not cuda and kernels.available():
-        calls["onednn"] = lambda: kernels.product(a, a)
     rates = {}
     for name, call in calls.items():
         call()

@@ -11,7 +11,7 @@ groups, then branches, then completions.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -163,12 +163,28 @@ def plain_batch(groups: Sequence[EncodedGroup], pad: int = 0) -> MicroBatch:
     )
 
 
-def micro_batches(
-    groups: Sequence[EncodedGroup], micro_tokens: int, *, shared_prefix: bool
-) -> list[MicroBatch]:
-    """The groups as micro-batches of at most ``micro_tokens`` tokens."""
-    bins = pack_groups(groups, micro_tokens, shared_prefix=shared_prefix)
-    return [packed_batch(b) if shared_prefix else plain_batch(b) for b in bins]
+def single_rows(batch: MicroBatch) -> list[MicroBatch]:
+    """Every row of a plain batch as a batch of its own, without its padding, in order.
+
+    ``groups`` and ``pairs`` stay those of the whole batch.
+    """
+    width = batch.input_ids.shape[1]
+    found = []
+    for row, mask in enumerate(batch.attention_mask if batch.attention_mask is not None else []):
+        length = int(mask.sum())
+        here = batch.rows // width == row
+        found.append(
+            replace(
+                batch,
+                input_ids=batch.input_ids[row : row + 1, :length],
+                position_ids=batch.position_ids[row : row + 1, :length],
+                attention_mask=mask[None, :length],
+                rows=batch.rows[here] - row * width,
+                targets=batch.targets[here],
+                lengths=(batch.lengths[row],),
+            )
+        )
+    return found
 
 
 def _branches(groups: Sequence[EncodedGroup]) -> Iterable:

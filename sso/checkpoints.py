@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ def load_tokenizer(model: Path) -> Any:
     """The tokenizer of a checkpoint folder."""
     from transformers import AutoTokenizer
 
-    return AutoTokenizer.from_pretrained(model)
+    return AutoTokenizer.from_pretrained(model, trust_remote_code=False)
 
 
 def load_policy(model: Path, settings: TrainingSettings) -> Any:
@@ -31,7 +33,11 @@ def load_policy(model: Path, settings: TrainingSettings) -> Any:
 
     lora = settings.lora
     dtype = torch.bfloat16 if lora.rank and settings.precision == "bf16" else torch.float32
-    options: dict[str, Any] = {"dtype": dtype, "use_safetensors": True}
+    options: dict[str, Any] = {
+        "dtype": dtype,
+        "use_safetensors": True,
+        "trust_remote_code": False,
+    }
     if lora.quantize_4bit:
         options["quantization_config"] = _four_bits(lora)
     try:
@@ -40,6 +46,37 @@ def load_policy(model: Path, settings: TrainingSettings) -> Any:
         raise UserError(f"{model}: no safetensors checkpoint to train: {error}") from error
     policy.config.use_cache = False
     return policy
+
+
+def repair_generation_config(policy: Any) -> tuple[str, ...]:
+    """Make generation settings that transformers would refuse to save ones that it takes; notes on it.
+
+    Many checkpoints have ``temperature`` or ``top_p`` without ``do_sample``: they mean sampling.
+    """
+    config = getattr(policy, "generation_config", None)
+    if config is None or _saves(config):
+        return ()
+    config.do_sample = True
+    if _saves(config):
+        return (
+            "generation_config.json has sampling settings without do_sample: it is set to true",
+        )
+    from transformers import GenerationConfig
+
+    kept = {
+        name: getattr(config, name, None)
+        for name in ("bos_token_id", "eos_token_id", "pad_token_id", "max_length")
+    }
+    policy.generation_config = GenerationConfig(**{k: v for k, v in kept.items() if v is not None})
+    return ("generation_config.json is not valid: only its token ids are kept",)
+
+
+def _saves(config: Any) -> bool:
+    try:
+        config.validate(strict=True)
+    except (ValueError, TypeError):
+        return False
+    return True
 
 
 def add_lora(policy: Any, lora: LoraSettings) -> Any:
@@ -99,6 +136,33 @@ def weights_fingerprint(model: Path) -> str:
     return digest.hexdigest()
 
 
+def changed_share(source: Path, out: Path) -> float:
+    """The share of the source checkpoint's weights that are not the same in ``out``, 0 to 1.
+
+    Compared as they were saved: a change that is lost when weights are rounded to bfloat16 is none.
+    """
+    changed = total = 0
+    before, after = _tensors(source), _tensors(out)
+    for name in before.keys() & after.keys():
+        old, new = before[name](), after[name]()
+        if old.shape == new.shape:
+            changed += int((old.to(new.dtype) != new).sum())
+            total += new.numel()
+    return changed / total if total else 1.0
+
+
+def _tensors(model: Path) -> dict[str, Callable[[], Any]]:
+    """How to read each tensor of a checkpoint, by name."""
+    from safetensors import safe_open
+
+    found: dict[str, Callable[[], Any]] = {}
+    for file in sorted(model.glob("*.safetensors")):
+        handle = safe_open(file, framework="pt")
+        for name in handle.keys():  # noqa: SIM118 (no mapping)
+            found[name] = partial(handle.get_tensor, name)
+    return found
+
+
 def _merged(policy: Any, state: dict[str, Any] | None, source: Path) -> Any:
     """The base in float32 with the adapters merged in (4-bit bases are read again unquantized)."""
     import torch
@@ -106,7 +170,10 @@ def _merged(policy: Any, state: dict[str, Any] | None, source: Path) -> Any:
     from transformers import AutoModelForCausalLM
 
     adapter = get_peft_model_state_dict(policy, state_dict=state)
-    base = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32, use_safetensors=True)
+    base = AutoModelForCausalLM.from_pretrained(
+        source, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
+    )
+    repair_generation_config(base)
     fresh = get_peft_model(base, policy.peft_config["default"])
     set_peft_model_state_dict(fresh, {k: v.float().cpu() for k, v in adapter.items()})
     return fresh.merge_and_unload()

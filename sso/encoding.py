@@ -56,6 +56,11 @@ class EncodedGroup:
         return sum(branch.packed_tokens for branch in self.branches)
 
     @property
+    def longest(self) -> int:
+        """Tokens of the longest prompt with its completion."""
+        return max(len(b.prompt) + len(c) for b in self.branches for c in b.completions)
+
+    @property
     def completion_tokens(self) -> int:
         return sum(len(c) for branch in self.branches for c in branch.completions)
 

@@ -1,92 +1,234 @@
-"""Finds the fastest plan that is right for a model: shared prefixes or plain rows, chunked head or its own.
+"""Finds the fastest plan that is right for a model, by its numbers and not by its name.
 
-What a configuration says is checked first (sliding windows); then a short probe compares the fast forms
-with the model's own forward pass. So a model whose attention ignores the layout, whose state is
-recurrent, or whose output layer does more than a product is found by its numbers, not by its name.
+The yardstick is taken while the model is untouched: every sequence by itself, without padding, through the
+model's own forward pass, in the precision of the training. Then the replacements go in, and each
+fast form is compared with it: leaner modules, rows side by side, the chunked output layer, shared prefixes.
+A form that differs is left out, and the plan's notes say so.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+from torch import Tensor
 
+from groundwork.attention import switch_attention
+from groundwork.cpu_kernels import gradients_in_place, slow_down, speed_up
+from groundwork.rope import length_limit
 from sso.batches import MicroBatch, packed_batch, plain_batch
 from sso.encoding import EncodedBranch, EncodedGroup, EncodedPair
-from sso.fast_forward import ForwardPlan, completion_logprobs, device_of
+from sso.fast_forward import ForwardPlan, base_model, completion_logprobs, device_of
 
 _log = logging.getLogger(__name__)
 
-_TOLERANCE = {torch.float32: 2e-3, torch.bfloat16: 0.25, torch.float16: 0.05}
-"""Largest difference of a token's log-probability, in nats, that rounding explains."""
+TOLERANCE = 1e-3
+"""Nats by which a token's log-probability may differ in float32; twice what rounding does elsewhere."""
+
+GRADIENT_TOLERANCE = 5e-3
+"""Relative difference of a parameter's gradient that rounding explains."""
+
+_ALONE = ForwardPlan(shared_prefix=False, chunked_head=False, rows_together=False)
+_ERRORS = (
+    TypeError,
+    ValueError,
+    RuntimeError,
+    AttributeError,
+    KeyError,
+    IndexError,
+    AssertionError,
+)
+
+LONG_PROBE_WORK = 4e12
+"""Parameters times tokens up to which the longest group of the data takes part in the probe on a CPU."""
 
 
-def probe_forward_plan(model: Any, groups: Sequence[EncodedGroup]) -> ForwardPlan:
-    """The fastest plan that is right for this model and these groups, with the reason if it is not the fast one.
+@dataclass(frozen=True)
+class Yardstick:
+    """Log-probabilities of the probe's groups under the untouched model, what rounding does to them, and
+    two numbers per parameter of the gradient of their sum over the short groups (empty: not taken)."""
 
-    ``model`` must be loaded with the shared-prefix attention implementation where it takes it.
+    short: tuple[EncodedGroup, ...]
+    long: tuple[EncodedGroup, ...]
+    logps: Tensor
+    long_logps: Tensor | None
+    rounding: float
+    gradient: dict[str, tuple[float, float]]
+
+
+def measure_untouched(
+    model: Any, groups: Sequence[EncodedGroup], *, bf16: bool = False
+) -> Yardstick:
+    """The yardstick of a model as ``transformers`` loads it.
+
+    Raises:
+        RuntimeError: the model does not run, or gives numbers that are not finite.
     """
-    longest = max(len(b.prompt) + len(c) for g in groups for b in g.branches for c in b.completions)
-    blocked = window_reason(model.config, longest)
-    probe = probe_groups(model.config.get_text_config().vocab_size)
-    with torch.no_grad():
-        training = model.training
-        model.eval()
-        expected = _try(model, plain_batch(probe), ForwardPlan(False, False))
-        if isinstance(expected, str):
-            raise RuntimeError(f"the model does not run: {expected}")
-        head = _mismatch(model, plain_batch(probe), ForwardPlan(False, True), expected)
-        shared = blocked or _mismatch(
-            model, packed_batch(probe), ForwardPlan(True, not head), expected
+    limit = length_limit(model.config)
+    short = tuple(probe_groups(model.config.get_text_config().vocab_size))
+    fitting = [g for g in groups if limit is None or g.longest <= limit]
+    longest = max(fitting, key=lambda group: group.longest, default=None)
+    work = 2 * sum(p.numel() for p in model.parameters()) * (longest.longest if longest else 0)
+    takes_long = longest is not None and (work < LONG_PROBE_WORK or device_of(model).type == "cuda")
+    long = (longest,) if longest is not None and takes_long else ()
+    model.eval()
+    try:
+        logps = _logps(model, plain_batch(short), _ALONE, bf16=bf16)
+        exact = _logps(model, plain_batch(short), _ALONE) if bf16 else logps
+        long_logps = _logps(model, plain_batch(long), _ALONE, bf16=bf16) if long else None
+        gradient = {} if bf16 else _gradient(model, plain_batch(short), _ALONE)
+    except _ERRORS as error:
+        raise RuntimeError(f"the model does not run: {_line(error)}") from error
+    if not bool(torch.isfinite(logps).all()):
+        raise RuntimeError("the model gives log-probabilities that are not finite")
+    rounding = float((logps - exact).abs().max())
+    return Yardstick(short, long, logps, long_logps, rounding, gradient)
+
+
+def probe_forward_plan(model: Any, yardstick: Yardstick, *, bf16: bool = False) -> ForwardPlan:
+    """Put the replacements into ``model`` that compute what it computed, and say how to drive it.
+
+    ``model`` is the one that ``yardstick`` was taken from, adapters added or not.
+    """
+    notes: list[str] = []
+    plan = ForwardPlan(False, False, length_limit=length_limit(model.config))
+    base = base_model(model)
+    check = _Check(model, yardstick, bf16)
+    if speed_up(base) and (why := check.plain(plan, gradients=True)):
+        slow_down(base)
+        if not check.plain(plan, gradients=True):
+            notes.append(f"the model's own layers instead of the leaner ones: {why}")
+    if why := check.plain(plan):
+        plan = replace(plan, rows_together=False)
+        notes.append(f"one sequence at a time instead of rows side by side: {why}")
+    if why := check.plain(replace(plan, chunked_head=True), gradients=True):
+        notes.append(f"the model's own output layer instead of the chunked one: {why}")
+    else:
+        plan = replace(plan, chunked_head=True)
+    if why := _share_prefixes(base, check, replace(plan, shared_prefix=True)):
+        notes.append(f"plain batches instead of shared prefixes: {why}")
+    else:
+        plan = replace(plan, shared_prefix=True)
+    if plan.length_limit is not None:
+        notes.append(
+            f"sequences of more than {plan.length_limit} tokens run one at a time: their rotary "
+            "angles depend on the length"
         )
-        model.train(training)
-    reasons = []
-    if shared:
-        reasons.append(f"plain batches instead of shared prefixes: {shared}")
-    if head:
-        reasons.append(f"the model's own output layer instead of the chunked one: {head}")
-    plan = ForwardPlan(not shared, not head, "; ".join(reasons))
-    if plan.reason:
-        _log.warning("%s: %s", type(model).__name__, plan.reason)
-    return plan
+    for note in notes:
+        _log.warning("%s: %s", type(base).__name__, note)
+    return replace(plan, notes=tuple(notes))
 
 
-def window_reason(config: Any, longest: int) -> str:
-    """Why sequences of this length do not fit the model's attention window; empty if they do."""
-    text = config.get_text_config()
-    layers = getattr(text, "layer_types", None) or ()
-    windowed = any(kind in ("sliding_attention", "chunked_attention") for kind in layers)
-    if not layers:
-        windowed = getattr(text, "use_sliding_window", True)
-    window = getattr(text, "sliding_window", None) or getattr(text, "attention_chunk_size", None)
-    if windowed and window is not None and longest > window:
-        return f"its attention looks back {window} tokens and a sequence has {longest}"
+def _share_prefixes(base: Any, check: _Check, plan: ForwardPlan) -> str:
+    """Switch the attention where packed sequences then give the same; else why not, nothing changed."""
+    if state := recurrent_part(base):
+        return f"it has {state}"
+    try:
+        before = switch_attention(base)
+    except ValueError as error:
+        return str(error)
+    if why := check.packed(plan):
+        switch_attention(base, before)
+    return why
+
+
+def recurrent_part(model: Any) -> str:
+    """A part whose state runs through a packed sequence (a convolution, a recurrence), or an empty string."""
+    for name, module in model.named_modules():
+        if isinstance(module, torch.nn.Conv1d | torch.nn.RNNBase):
+            return f"a {type(module).__name__} ({name})"
     return ""
 
 
-def _mismatch(model: Any, batch: MicroBatch, plan: ForwardPlan, expected: torch.Tensor) -> str:
-    """Why a form is not usable, or an empty string."""
-    found = _try(model, batch, plan)
-    if isinstance(found, str):
-        return found
-    tolerance = _TOLERANCE.get(model.dtype, 2e-3)
-    difference = float((found - expected).abs().max())
-    if difference <= tolerance * max(1.0, float(expected.abs().max()) / 10):
+class _Check:
+    """Compares forms of a model with its yardstick; every method says why not, or nothing."""
+
+    def __init__(self, model: Any, yardstick: Yardstick, bf16: bool) -> None:
+        self.model, self.yardstick, self.bf16 = model, yardstick, bf16
+
+    def plain(self, plan: ForwardPlan, *, gradients: bool = False) -> str:
+        return self._compare(plan, plain_batch, gradients)
+
+    def packed(self, plan: ForwardPlan) -> str:
+        return self._compare(plan, packed_batch, True)
+
+    def _compare(self, plan: ForwardPlan, batch: Any, gradients: bool) -> str:
+        yard = self.yardstick
+        try:
+            found = _logps(self.model, batch(yard.short), plan, bf16=self.bf16)
+            if why := self._difference(found, yard.logps):
+                return why
+            if yard.long_logps is not None:
+                both = batch((*yard.short, *yard.long))
+                found = _logps(self.model, both, plan, bf16=self.bf16)
+                expected = torch.cat([yard.logps, yard.long_logps])
+                if why := self._difference(found, expected):
+                    return why
+            if gradients and yard.gradient and not hasattr(self.model, "peft_config"):
+                return _gradient_difference(
+                    _gradient(self.model, batch(yard.short), plan), yard.gradient
+                )
+        except _ERRORS as error:
+            return _line(error)
         return ""
-    return f"a probe differs from the model's own log-probabilities by {difference:.2g} nats"
+
+    def _difference(self, found: Tensor, expected: Tensor) -> str:
+        difference = float((found - expected).abs().max())
+        scale = max(1.0, float(expected.abs().max()) / 10)
+        if difference <= TOLERANCE * scale + 3 * self.yardstick.rounding:
+            return ""
+        return f"a probe differs from the model's own log-probabilities by {difference:.2g} nats"
 
 
-def _try(model: Any, batch: MicroBatch, plan: ForwardPlan) -> torch.Tensor | str:
-    try:
-        return completion_logprobs(model, batch, plan, device_of(model)).float()
-    except (TypeError, ValueError, RuntimeError, AttributeError, KeyError, IndexError) as error:
-        return f"{type(error).__name__} {str(error).splitlines()[0] if str(error) else ''}".strip()
+def _logps(model: Any, batch: MicroBatch, plan: ForwardPlan, *, bf16: bool = False) -> Tensor:
+    with torch.no_grad(), _precision(model, bf16):
+        return completion_logprobs(model, batch, plan).float()
+
+
+def _gradient(model: Any, batch: MicroBatch, plan: ForwardPlan) -> dict[str, tuple[float, float]]:
+    """Norm and one projection of every parameter's gradient of the summed log-probabilities."""
+    model.zero_grad()
+    with gradients_in_place():
+        completion_logprobs(model, batch, plan).sum().backward()
+    found = {}
+    for name, parameter in model.named_parameters():
+        if parameter.grad is not None:
+            flat = parameter.grad.flatten().double()
+            wave = torch.arange(flat.numel(), dtype=flat.dtype, device=flat.device).sin_()
+            found[name] = (float(flat.norm()), float(flat @ wave))
+    model.zero_grad()
+    return found
+
+
+def _gradient_difference(
+    found: dict[str, tuple[float, float]], expected: dict[str, tuple[float, float]]
+) -> str:
+    largest = max((norm for norm, _ in expected.values()), default=0.0)
+    for name, (norm, projection) in expected.items():
+        other = found.get(name, (0.0, 0.0))
+        slack = GRADIENT_TOLERANCE * norm + 1e-5 * largest
+        if abs(other[0] - norm) > slack or abs(other[1] - projection) > slack:
+            return f"a probe gives another gradient of {name}"
+    return ""
+
+
+def _precision(model: Any, bf16: bool) -> AbstractContextManager[Any]:
+    if not bf16:
+        return nullcontext()
+    return torch.autocast(device_of(model).type, dtype=torch.bfloat16)
+
+
+def _line(error: Exception) -> str:
+    text = str(error).strip().splitlines()
+    return f"{type(error).__name__} {text[0] if text else ''}".strip()
 
 
 def probe_groups(vocabulary: int) -> list[EncodedGroup]:
-    """Two short groups of arbitrary but fixed token ids."""
+    """Two groups of arbitrary but fixed token ids, short and of unequal lengths."""
 
     def ids(start: int, n: int) -> tuple[int, ...]:
         return tuple((start * 7919 + i * 104729) % vocabulary for i in range(n))

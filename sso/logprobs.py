@@ -69,11 +69,11 @@ class _ChunkedLogprobs(torch.autograd.Function):
             d_logits.scatter_add_(1, targets[part, None], grad[part, None])
             d_logits = d_logits.to(hidden.dtype)
             if d_hidden is not None:
-                d_hidden[part] = _product(d_logits, weight.t())
+                d_hidden[part] = d_logits @ weight
             if ctx.into is not None:
-                _add_product(ctx.into, d_logits, hidden[part])
+                ctx.into.addmm_(d_logits.t(), hidden[part])
             elif need_weight:
-                increment = _product(d_logits.t(), hidden[part].t())
+                increment = d_logits.t() @ hidden[part]
                 d_weight = increment if d_weight is None else d_weight.add_(increment)
             if d_bias is not None:
                 d_bias += d_logits.sum(0)
@@ -81,24 +81,8 @@ class _ChunkedLogprobs(torch.autograd.Function):
 
 
 def _logits(hidden: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    logits = _product(hidden, weight)
+    logits = hidden @ weight.t()
     return (logits if bias is None else logits + bias).float()
-
-
-def _add_product(total: Tensor, a: Tensor, b: Tensor) -> None:
-    """total += a.T @ b, some rows of ``total`` at a time: the whole product never exists."""
-    rows = max(1, LEAN_CHUNK_BYTES // 2 // (4 * max(a.shape[0], b.shape[1])))
-    turned = b.t().contiguous()
-    for at in range(0, total.shape[0], rows):
-        part = slice(at, at + rows)
-        total[part] += kernels.product(a[:, part].contiguous().t(), turned)
-
-
-def _product(a: Tensor, b: Tensor) -> Tensor:
-    """a @ b.T by the fastest kernel at hand; a and b of one type, any strides."""
-    if kernels.available() and kernels.usable(a, b):
-        return kernels.product(a, b)
-    return a @ b.t()
 
 
 def token_logprobs(

@@ -16,14 +16,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from groundwork.attention import switch_attention
 from groundwork.cpu_kernels import speed_up
 from groundwork.errors import UserError
 from groundwork.memory import PeakMemory, kept_memory
+from groundwork.rope import length_limit
 from groundwork.stage_result import StageResult
-from sso.batches import MicroBatch, micro_batches, packed_batch, plain_batch
+from sso.batches import MicroBatch, packed_batch, plain_batch, single_rows
 from sso.encoding import EncodedGroup, encode_groups
-from sso.fast_forward import ForwardPlan, model_inputs, set_shared_attention
-from sso.forward_probe import probe_groups, window_reason
+from sso.fast_forward import ForwardPlan, model_inputs
+from sso.forward_probe import probe_groups, recurrent_part
 from sso.objectives import Objective, PromptGroup
 from sso.records import PreferencePair
 from sso.settings import MethodSettings, TrainingSettings
@@ -114,7 +116,7 @@ def train_reward(
         dtype = torch.bfloat16 if options.precision == "bf16" else torch.float32
         save_policy(scorer, state_dict, tokenizer, model, run.out, dtype)
     trainer.accelerator.wait_for_everyone()
-    return make_result(encoded, run.work / "curve.jsonl", peak.gigabytes(), plan.reason)
+    return make_result(encoded, run.work / "curve.jsonl", peak.gigabytes(), plan.notes)
 
 
 def score_pairs(
@@ -142,7 +144,8 @@ def score_pairs(
     plan = _install_scores(scorer, groups)
     found: dict[str, tuple[float, float]] = {}
     with torch.no_grad():
-        for batch in micro_batches(groups, options.micro_tokens, shared_prefix=plan.shared_prefix):
+        for members in plan.bins(groups, options.micro_tokens):
+            batch = plan.batch(members)
             scores = scorer(batch)
             chosen, rejected = (scores[i].tolist() for i in batch.pairs["policy"])
             ids = [group.id for group in batch.groups]
@@ -153,13 +156,15 @@ def score_pairs(
 def _load(model: Path, tokenizer: Any) -> Any:
     from transformers import AutoModelForSequenceClassification
 
+    from sso.checkpoints import repair_generation_config
+
     scorer = AutoModelForSequenceClassification.from_pretrained(
-        model, num_labels=1, dtype=torch.float32, use_safetensors=True
+        model, num_labels=1, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
     )
+    repair_generation_config(scorer)
     if scorer.config.pad_token_id is None:
         scorer.config.pad_token_id = tokenizer.pad_token_id or tokenizer.eos_token_id
     scorer.config.use_cache = False
-    set_shared_attention(scorer)
     return scorer
 
 
@@ -179,24 +184,37 @@ def _scores(scorer: Any, batch: MicroBatch) -> Tensor:
     """Scores (completions,) at each completion's end of turn."""
     device = next(scorer.parameters()).device
     backbone = getattr(scorer, scorer.base_model_prefix)
-    hidden = backbone(**model_inputs(batch, device)).last_hidden_state.flatten(0, 1)
+    inputs = model_inputs(backbone, batch, device)
+    hidden = backbone(**inputs).last_hidden_state.flatten(0, 1)
     ends = torch.tensor(batch.lengths).cumsum(0) - 1
     return scorer.score(hidden[batch.rows[ends].to(device)]).squeeze(1)
 
 
 def _install_scores(scorer: Any, groups: Sequence[EncodedGroup]) -> ForwardPlan:
-    """Make ``scorer(batch)`` give scores; shared prefixes where a probe finds them right."""
-    longest = max(len(b.prompt) + len(c) for g in groups for b in g.branches for c in b.completions)
-    reason = window_reason(scorer.config, longest)
-    probe = probe_groups(scorer.config.get_text_config().vocab_size)
-    if not reason:
-        with torch.no_grad():
-            try:
-                packed, plain = (_scores(scorer, f(probe)) for f in (packed_batch, plain_batch))
-                if not torch.allclose(packed, plain, rtol=1e-3, atol=1e-3):
+    """Make ``scorer(batch)`` give scores; shared prefixes where a probe finds them right.
+
+    The yardstick is the untouched model's, as in ``sso.forward_probe``.
+    """
+    probe = tuple(probe_groups(scorer.config.get_text_config().vocab_size))
+    longest = max(groups, key=lambda group: group.longest)
+    limit = length_limit(scorer.config)
+    with torch.no_grad():
+        rows = plain_batch((*probe, longest))
+        expected = torch.cat([_scores(scorer, row) for row in single_rows(rows)])
+        reason = f"it has {state}" if (state := recurrent_part(scorer)) else ""
+        if limit is not None and max(group.longest for group in groups) > limit:
+            reason = f"rotary angles depend on the length beyond {limit} tokens"
+        before = ""
+        try:
+            before = before if reason else switch_attention(scorer)
+            if not reason:
+                found = _scores(scorer, packed_batch((*probe, longest)))
+                if not torch.allclose(found, expected, rtol=1e-3, atol=1e-3):
                     reason = "a probe scores differently"
-            except (TypeError, ValueError, RuntimeError) as error:
-                reason = str(error).splitlines()[0]
+        except (TypeError, ValueError, RuntimeError, AttributeError) as error:
+            reason = str(error).splitlines()[0]
+        if reason and before:
+            switch_attention(scorer, before)
     scorer.forward = lambda batch: _scores(scorer, batch)
-    text = f"plain batches instead of shared prefixes: {reason}" if reason else ""
-    return ForwardPlan(not reason, True, text)
+    notes = (f"plain batches instead of shared prefixes: {reason}",) if reason else ()
+    return ForwardPlan(not reason, True, notes=notes)

@@ -82,6 +82,9 @@ class TrainingSettings(Section):
     truncation: Literal["drop", "cut"] = "drop"
     precision: Literal["fp32", "bf16"] = "fp32"
     gradient_checkpointing: bool = False
+    dropout: bool = Field(
+        False, description="train with the dropout and router jitter of the model's configuration"
+    )
     max_grad_norm: float = Field(1.0, gt=0)
     checkpoint_every: int = Field(
         0, ge=0, description="optimizer steps between mid-stage checkpoints; 0 = none"

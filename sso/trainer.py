@@ -14,6 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,8 @@ from transformers import Trainer, TrainerCallback
 
 from groundwork.cpu_kernels import gradients_in_place
 from groundwork.memory import return_memory
-from sso.batches import MicroBatch, micro_batches, pack_groups, packed_batch, plain_batch
+from groundwork.randomness import train_without_randomness
+from sso.batches import MicroBatch
 from sso.encoding import EncodedGroup
 from sso.fast_forward import ForwardPlan
 from sso.guards import check_losses, gradient_error
@@ -41,12 +43,14 @@ LAYERS_BETWEEN = 10
 
 @dataclass(frozen=True)
 class StepSettings:
-    """How an optimizer step is computed: objective, loss, tokens of one pass, and the forward plan."""
+    """How an optimizer step is computed: objective, loss, tokens of one pass, the forward plan, and whether
+    the dropout and router jitter of the model's configuration are on."""
 
     objective: Objective
     loss: LossSettings
     micro_tokens: int
     plan: ForwardPlan
+    dropout: bool = False
 
 
 class PreferenceTrainer(Trainer):
@@ -88,9 +92,6 @@ class PreferenceTrainer(Trainer):
         assert self.model is not None
         return 6 * tokens * sum(p.numel() for p in self.model.parameters())
 
-    def _batch(self, groups: Sequence[EncodedGroup]) -> MicroBatch:
-        return packed_batch(groups) if self.how.plan.shared_prefix else plain_batch(groups)
-
     # -- a step -------------------------------------------------------------------------------
 
     def training_step(
@@ -98,10 +99,10 @@ class PreferenceTrainer(Trainer):
     ) -> Tensor:
         """Forward and backward over one optimizer batch; returns its mean loss (this rank's part)."""
         self._started = time.perf_counter()
-        model.train()
+        self._training_mode(model)
         groups: list[EncodedGroup] = inputs["groups"]
         world = self.accelerator.num_processes
-        bins = pack_groups(groups, self.how.micro_tokens, shared_prefix=self.how.plan.shared_prefix)
+        bins = self.how.plan.bins(groups, self.how.micro_tokens)
         share = share_of_rank(bins, self.accelerator.process_index, world)
         # other processes wait for gradients by hooks, which these go past
         in_place = gradients_in_place if world == 1 else contextlib.nullcontext
@@ -122,6 +123,31 @@ class PreferenceTrainer(Trainer):
         self._sums = self._over_ranks(sums)
         return loss_sum * world / len(groups)
 
+    def _training_mode(self, model: Any) -> None:
+        """Without the randomness of the configuration, unless the settings ask for it."""
+        if self.how.dropout:
+            model.train()
+        else:
+            train_without_randomness(model)
+
+    def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
+        """The schedule with a warm-up that moves from its first step on: transformers' begins at 0."""
+        made_before = self.lr_scheduler is not None
+        schedule: Any = super().create_scheduler(num_training_steps, optimizer)
+        warmup = self.args.get_warmup_steps(num_training_steps)
+        rates = getattr(schedule, "lr_lambdas", None)
+        if made_before or not warmup or not rates:
+            return schedule
+        schedule.lr_lambdas = [partial(_warmed, rate, warmup) for rate in rates]
+        first = [
+            base * rate(0)
+            for base, rate in zip(schedule.base_lrs, schedule.lr_lambdas, strict=True)
+        ]
+        for group, rate in zip(schedule.optimizer.param_groups, first, strict=True):
+            group["lr"] = rate
+        schedule._last_lr = first
+        return schedule
+
     def _give_back(self, *, begins: bool = False) -> None:
         """On a CPU, as a step begins and, where memory is short, around every pass."""
         if self.args.device.type == "cpu" and (begins or self.args.gradient_checkpointing):
@@ -130,7 +156,7 @@ class PreferenceTrainer(Trainer):
     def _forward(
         self, model: Any, members: Sequence[EncodedGroup]
     ) -> tuple[Tensor, dict[str, float]]:
-        batch = self._batch(members)
+        batch = self.how.plan.batch(members)
         with self.compute_loss_context_manager():
             output = model(batch)
         result = self.result(output.float(), batch)
@@ -203,11 +229,9 @@ class PreferenceTrainer(Trainer):
     def make_references(self) -> None:
         """Score all groups with the weights as they are, shared among the ranks, and write them."""
         groups = {group.id: group for step in self.steps for group in step}
-        batches = micro_batches(
-            list(groups.values()), self.how.micro_tokens, shared_prefix=self.how.plan.shared_prefix
-        )
+        bins = self.how.plan.bins(list(groups.values()), self.how.micro_tokens)
         world = self.accelerator.num_processes
-        share = share_of_rank([list(b.groups) for b in batches], self.args.process_index, world)
+        share = share_of_rank(bins, self.args.process_index, world)
         model = self.model_wrapped
         model.eval()
 
@@ -218,10 +242,9 @@ class PreferenceTrainer(Trainer):
         total = len(groups) + sum(map(len, self.steps))
         found = compute_references(
             score,
-            [self._batch(members) for members, _ in share],
+            [self.how.plan.batch(members) for members, _ in share],
             lambda done: self.progress(done, total),
         )
-        model.train()
         if world > 1:
             parts: list[Any] = [None] * world
             torch.distributed.all_gather_object(parts, found)
@@ -229,6 +252,11 @@ class PreferenceTrainer(Trainer):
         if self.is_world_process_zero():
             save_references(found, self.work / "references.safetensors")
         self.references = found
+
+
+def _warmed(rate: Callable[[int], float], warmup: int, step: int) -> float:
+    """A schedule's factor at a step, with a linear warm-up whose step 0 has 1 / warmup."""
+    return (step + 1) / warmup if step < warmup else rate(step)
 
 
 def _layers(model: Any) -> list[torch.nn.Module]:

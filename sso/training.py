@@ -58,13 +58,10 @@ def train(
     """
     import torch
 
-    from groundwork.cpu_kernels import cache_products, speed_up
+    from groundwork.cpu_kernels import cache_products
     from groundwork.memory import PeakMemory, kept_memory
-    from sso.checkpoints import add_lora, load_policy, load_tokenizer, weights_fingerprint
+    from sso.checkpoints import load_tokenizer, weights_fingerprint
     from sso.encoding import encode_groups
-    from sso.fast_forward import install_forward, set_shared_attention
-    from sso.forward_probe import probe_forward_plan
-    from sso.logprobs import LEAN_CHUNK_BYTES
 
     objective, options = as_objective(objective), settings.training
     tokenizer = load_tokenizer(model)
@@ -76,26 +73,49 @@ def train(
     resume = prepare_work(run.work, mark)
     peak = PeakMemory(cuda=torch.cuda.is_available())
     cache_products(few=options.gradient_checkpointing)
-    policy = load_policy(model, options)
-    set_shared_attention(policy)
-    plan = probe_forward_plan(policy, encoded.groups)
-    if options.gradient_checkpointing:
-        plan = replace(plan, chunk_bytes=LEAN_CHUNK_BYTES)
-    if options.lora.rank:
-        policy = add_lora(policy, options.lora)
-    speed_up(policy)
-    install_forward(policy, plan)
+    policy, plan = _driven_policy(model, encoded, options)
     trainer = _trainer(policy, encoded, objective, settings, plan, run)
     plan = _sharded_plan(trainer, plan)
     gc.collect()
     with kept_memory():
         trainer.train(resume_from_checkpoint=resume)
     _save(trainer, load_tokenizer(model), model, run.out, options)
-    result = make_result(encoded, run.work / "curve.jsonl", peak.gigabytes(), plan.reason)
+    result = make_result(encoded, run.work / "curve.jsonl", peak.gigabytes(), plan.notes)
+    result = with_changes(result, model, run.out)
     if trainer.is_world_process_zero():
         shutil.rmtree(run.work / "checkpoints", ignore_errors=True)
         (run.work / "references.safetensors").unlink(missing_ok=True)
     return result
+
+
+def _driven_policy(
+    model: Path, encoded: Encoded, options: TrainingSettings
+) -> tuple[Any, ForwardPlan]:
+    """The policy to train, made to follow the fastest plan that is right for it."""
+    from groundwork.randomness import random_parts
+    from sso.checkpoints import add_lora, load_policy, repair_generation_config
+    from sso.fast_forward import install_forward
+    from sso.forward_probe import measure_untouched, probe_forward_plan
+    from sso.logprobs import LEAN_CHUNK_BYTES
+
+    policy = load_policy(model, options)
+    notes = list(repair_generation_config(policy))
+    if (rates := random_parts(policy.config)) and not options.dropout:
+        listed = ", ".join(f"{name} {rate:g}" for name, rate in rates.items())
+        notes.append(f"the configuration's randomness is off ({listed}): training.dropout=true")
+    bf16 = options.precision == "bf16"
+    try:
+        yardstick = measure_untouched(policy, encoded.groups, bf16=bf16)
+    except RuntimeError as error:
+        raise UserError(f"{model}: {error}") from error
+    if options.lora.rank:
+        policy = add_lora(policy, options.lora)
+    plan = probe_forward_plan(policy, yardstick, bf16=bf16)
+    plan = replace(plan, notes=(*notes, *plan.notes))
+    if options.gradient_checkpointing:
+        plan = replace(plan, chunk_bytes=LEAN_CHUNK_BYTES)
+    install_forward(policy, plan)
+    return policy, plan
 
 
 def _trainer(
@@ -120,7 +140,7 @@ def _trainer(
             model=policy,
             args=training_arguments(options, len(order), run.seed, run.work),
             steps=[[encoded.groups[i] for i in batch] for batch in order],
-            how=StepSettings(objective, settings.loss, options.micro_tokens, plan),
+            how=StepSettings(objective, settings.loss, options.micro_tokens, plan, options.dropout),
             work=run.work,
             references=load_references(run.work / "references.safetensors", encoded.groups),
             progress=run.progress,
@@ -139,7 +159,7 @@ def _sharded_plan(trainer: PreferenceTrainer, plan: ForwardPlan) -> ForwardPlan:
     if plugin is None or plugin.zero_stage != 3 or not plan.chunked_head:
         return plan
     reason = "the model's own output layer instead of the chunked one: its weights are sharded"
-    plan = replace(plan, chunked_head=False, reason="; ".join(filter(None, (plan.reason, reason))))
+    plan = replace(plan, chunked_head=False, notes=(*plan.notes, reason))
     install_forward(trainer.model, plan)
     return plan
 
@@ -250,7 +270,7 @@ def _save(
     trainer.accelerator.wait_for_everyone()
 
 
-def make_result(encoded: Encoded, curve: Path, peak: float, reason: str) -> StageResult:
+def make_result(encoded: Encoded, curve: Path, peak: float, notes: tuple[str, ...]) -> StageResult:
     """What a training did, from its curve.
 
     ``counts``: groups, pairs, steps, dropped by reason, truncated; ``measures``: loss, margins and
@@ -271,4 +291,17 @@ def make_result(encoded: Encoded, curve: Path, peak: float, reason: str) -> Stag
         measures["grad_norm"] = sum(norms) / len(norms)
     measures["tokens_per_second"] = tokens / sum(line["seconds"] for line in lines)
     measures["peak_memory_gb"] = peak
-    return StageResult(counts, measures, tokens, notes=(reason,) if reason else ())
+    return StageResult(counts, measures, tokens, notes=notes)
+
+
+def with_changes(result: StageResult, source: Path, out: Path) -> StageResult:
+    """The result with ``changed_weights``, the share of weights that the training changed; fewer than one
+    in a hundred is a note."""
+    from sso.checkpoints import changed_share
+
+    share = changed_share(source, out)
+    notes = result.notes
+    if share < 0.01:
+        what = f"{share:.2%} of the weights" if share else "no weight"
+        notes = (*notes, f"{what} changed: the learning rate is too small for the precision")
+    return replace(result, measures={**result.measures, "changed_weights": share}, notes=notes)

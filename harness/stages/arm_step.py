@@ -77,6 +77,8 @@ def _settings(step: Step, config: RunConfig) -> dict[str, object]:
     if isinstance(training, dict):
         for key in ("checkpoint_every", "report_to"):
             training.pop(key, None)
+        if not training["dropout"]:
+            del training["dropout"]  # its default, as in records from before it was a setting
     found: dict[str, object] = dict(sections)
     file = config.principles.file
     if "principles" in step.settings and file is not None:

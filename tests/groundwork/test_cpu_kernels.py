@@ -1,8 +1,9 @@
-"""Gradients that a backward pass adds to ``.grad`` itself, against autograd's own."""
+"""Leaner modules and gradients that a backward pass adds to ``.grad`` itself, against autograd's own."""
 
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,8 +11,6 @@ from torch import Tensor, nn
 
 from groundwork import cpu_kernels as kernels
 from sso.logprobs import token_logprobs
-
-pytestmark = pytest.mark.skipif(not kernels.available(), reason="this CPU has no AVX-512")
 
 
 class Tied(nn.Module):
@@ -69,11 +68,44 @@ def test_only_where_nothing_waits_for_a_gradient() -> None:
         assert kernels.in_place_gradient(weight) is None
 
 
-def test_not_where_the_kernels_are_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kernels, "available", lambda: False)
-    weight = nn.Parameter(torch.ones(3, 2))
+def test_not_in_half_precision() -> None:
+    weight = nn.Parameter(torch.ones(3, 2, dtype=torch.bfloat16))
     with kernels.gradients_in_place():
         assert kernels.in_place_gradient(weight) is None
+
+
+def test_leaner_modules_compute_the_same(tiny_model_dir: Path) -> None:
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(tiny_model_dir, dtype=torch.float32)
+    ids = torch.arange(3, 40)[None]
+
+    def run() -> tuple[Tensor, Tensor]:
+        model.zero_grad()
+        logits = model(ids).logits
+        (logits * torch.linspace(-1, 1, logits.numel()).view_as(logits)).sum().backward()
+        return logits.detach(), torch.cat([p.grad.flatten() for p in model.parameters()])
+
+    logits, gradient = run()
+    assert kernels.speed_up(model) == 3  # two MLPs and the embedding
+    lean_logits, lean_gradient = run()
+    torch.testing.assert_close(lean_logits, logits, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(lean_gradient, gradient, atol=2e-4, rtol=1e-3)
+    kernels.slow_down(model)
+    assert torch.equal(run()[0], logits)
+
+
+def test_another_activation_is_left_alone() -> None:
+    class Mlp(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.gate_proj, self.up_proj = (nn.Linear(4, 8, bias=False) for _ in range(2))
+            self.down_proj = nn.Linear(8, 4, bias=False)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.down_proj(nn.functional.gelu(self.gate_proj(x)) * self.up_proj(x))
+
+    assert kernels.speed_up(nn.Sequential(Mlp())) == 0
 
 
 def test_products_kept_are_bounded_where_the_user_has_not_said_how_many(

@@ -16,6 +16,7 @@ from groundwork.stage_result import StageResult
 from sso.objectives import Objective, PromptGroup
 from sso.settings import LoraSettings, LossSettings, MethodSettings, TrainingSettings
 from sso.training import TrainingRun, train
+from tests.architectures import save
 from tests.sso.training_examples import make_groups
 
 FAST = TrainingSettings(
@@ -341,3 +342,92 @@ def test_model_with_its_own_output_scaling(tiny_model_dir: Path, tmp_path: Path)
     report = run(tmp_path / "granite", tmp_path, settings_of({"kind": "dpo"}))
     assert any("own output layer" in note for note in report.notes)
     assert not any("plain batches" in note for note in report.notes)
+
+
+def curve(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "work" / "curve.jsonl").open()]
+
+
+@pytest.mark.parametrize("name", ["gpt2", "opt", "mixtral-jitter", "phi-dropout"])
+def test_first_loss_is_log_2_where_the_configuration_has_dropout(
+    name: str, tiny_model_dir: Path, tmp_path: Path
+) -> None:
+    """References are made without dropout: with it in training the first loss is anything else."""
+    model = save(name, tmp_path / name, tiny_model_dir)
+    result = run(model, tmp_path, settings_of({"kind": "dpo"}))
+    assert curve(tmp_path)[0]["loss"] == pytest.approx(0.6931472, abs=1e-4)
+    assert any("randomness is off" in note for note in result.notes)
+
+
+def test_dropout_is_on_where_it_is_asked_for(tiny_model_dir: Path, tmp_path: Path) -> None:
+    model = save("gpt2", tmp_path / "gpt2", tiny_model_dir)
+    result = run(model, tmp_path, settings_of({"kind": "dpo"}, dropout=True))
+    assert abs(curve(tmp_path)[0]["loss"] - 0.6931472) > 1e-3
+    assert not any("randomness" in note for note in result.notes)
+
+
+def test_gradient_checkpointing_keeps_dropout_off(tiny_model_dir: Path, tmp_path: Path) -> None:
+    model = save("opt", tmp_path / "opt", tiny_model_dir)
+    run(model, tmp_path, settings_of({"kind": "dpo"}, gradient_checkpointing=True))
+    assert curve(tmp_path)[0]["loss"] == pytest.approx(0.6931472, abs=1e-4)
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "linear", "constant_with_warmup"])
+def test_every_step_of_a_warm_up_moves_the_weights(
+    schedule: str, tiny_model_dir: Path, tmp_path: Path
+) -> None:
+    """transformers' warm-up begins with a rate of 0: a stage of one step changed nothing."""
+    one = settings_of(schedule=schedule, warmup_ratio=0.04, batch_size=8)
+    result = run(tiny_model_dir, tmp_path / "one", one)
+    assert result.counts["steps"] == 1
+    assert result.measures["changed_weights"] > 0.5
+    assert curve(tmp_path / "one")[0]["learning_rate"] == pytest.approx(1e-3)
+    four = settings_of(schedule=schedule, warmup_ratio=0.5, batch_size=2)
+    run(tiny_model_dir, tmp_path / "four", four)
+    rates = [line["learning_rate"] for line in curve(tmp_path / "four")]
+    assert rates[:2] == pytest.approx([5e-4, 1e-3])  # two steps of warm-up: 1/2, 2/2
+    assert min(rates) > 0
+
+
+def test_a_training_that_changes_no_weight_says_so(tiny_model_dir: Path, tmp_path: Path) -> None:
+    """A rate that bfloat16 rounds away in the saved weights."""
+    source = tmp_path / "bf16"
+    shutil.copytree(tiny_model_dir, source)
+    from safetensors.torch import save_file
+
+    rounded = load_file(source / "model.safetensors")
+    save_file(
+        {k: v.bfloat16() for k, v in rounded.items()},
+        source / "model.safetensors",
+        {"format": "pt"},
+    )
+    result = run(source, tmp_path, settings_of(learning_rate=1e-12, precision="bf16"))
+    assert result.measures["changed_weights"] < 0.01  # the padding row is 0, any step shows there
+    assert any("of the weights changed: the learning rate" in note for note in result.notes)
+
+
+@pytest.mark.parametrize(
+    ("settings", "note"),
+    [({"temperature": 0.6}, "do_sample"), ({"top_p": 0.9, "eos_token_id": 2}, "do_sample")],
+)
+def test_generation_settings_that_could_not_be_saved_are_repaired_before_training(
+    settings: dict[str, Any], note: str, tiny_model_dir: Path, tmp_path: Path
+) -> None:
+    source = tmp_path / "source"
+    shutil.copytree(tiny_model_dir, source)
+    (source / "generation_config.json").write_text(json.dumps(settings))
+    result = run(source, tmp_path, settings_of())
+    saved = json.loads((tmp_path / "model" / "generation_config.json").read_text())
+    assert saved.items() >= settings.items()
+    assert saved["do_sample"] is True
+    assert any(note in found for found in result.notes)
+
+
+def test_rotary_angles_that_follow_the_length_do_not_follow_batch_mates(
+    tiny_model_dir: Path, tmp_path: Path
+) -> None:
+    model = save("phi3-longrope", tmp_path / "phi3", tiny_model_dir)
+    for budget in (64, 100_000):
+        run(model, tmp_path / str(budget), settings_of({"kind": "dpo"}, micro_tokens=budget))
+    few, many = (curve(tmp_path / budget) for budget in ("64", "100000"))
+    assert [a["loss"] for a in few] == pytest.approx([b["loss"] for b in many], abs=1e-4)
