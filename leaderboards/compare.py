@@ -13,6 +13,8 @@ import numpy as np
 from leaderboards.items import Items, Matched, load_items, match
 from leaderboards.statistics.paired import from_estimate, is_binary, mcnemar, paired_t
 
+EQUAL = 1e-6
+"""Items whose values differ by less are equal."""
 SCALES = {"percent": 100.0, "points": 1.0, "characters": 1.0}
 
 
@@ -103,6 +105,20 @@ def flipped_items(
         lost |= {item for item in common if before[item] > after[item]}
         gained |= {item for item in common if before[item] < after[item]}
     return tuple(sorted(lost)), tuple(sorted(gained))
+
+
+def item_outcomes(
+    first: Mapping[str, Any], second: Mapping[str, Any], store: ItemStore
+) -> tuple[int, int, int]:
+    """Common items that the second side does better on, equally, and worse on, over all seeds."""
+    wins = ties = losses = 0
+    for (_, mine, name), (_, theirs, other) in _pairs(first, second, store):
+        data = match(mine, theirs, name, other)
+        change = data.second - data.first
+        wins += int((change > EQUAL).sum())
+        losses += int((change < -EQUAL).sum())
+        ties += int((np.abs(change) <= EQUAL).sum())
+    return wins, ties, losses
 
 
 def _missing(row: Mapping[str, Any]) -> bool:

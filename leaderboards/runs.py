@@ -11,6 +11,7 @@ import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -58,8 +59,10 @@ class Run:
 
     @property
     def arms(self) -> tuple[str, ...]:
-        """The arms that the run names or has figures of."""
+        """The arms that the run names, has stages or has figures of."""
         named = [str(arm) for arm in self.info.get("arms") or []]
+        places = [stage_place(str(stage.get("stage", ""))) for stage in self.stages]
+        named += [place[0] for place in places if place]
         scored = [score.arm or "base" for found in self.evaluations for score in found.scores]
         return tuple(dict.fromkeys([*named, *scored]))
 
@@ -105,6 +108,21 @@ class Run:
             for s in found.scores
             if s.arm in ("", "base")
         }
+
+
+def stage_seed(stage: str) -> str:
+    """The seed part of a stage's id (``seed-1``); empty in a run of one seed."""
+    first = stage.split("/")[0]
+    return first if first.startswith("seed-") else ""
+
+
+def stage_place(stage: str) -> tuple[str, int] | None:
+    """(arm, iteration) of a stage's id, e.g. ``seed-1/sso/iter-2/policy``; None outside an arm."""
+    parts = stage.split("/")
+    for arm, step in pairwise(parts):
+        if step.startswith("iter-") and step[5:].isdigit():
+            return arm, int(step[5:])
+    return None
 
 
 def loss_of(config: Any) -> str:
@@ -312,10 +330,14 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
                 yield value
 
 
-def read_runs(paths: Sequence[Path | str]) -> list[Run]:
-    """Read every run named; at least one of them must hold a finished score."""
+def read_runs(paths: Sequence[Path | str], need_scores: bool = True) -> list[Run]:
+    """Read every run named.
+
+    Raises:
+        UserError: no run, a damaged or newer one, or (with ``need_scores``) no finished score.
+    """
     runs = [read_run(path) for path in expand(paths)]
-    if not any(run.evaluations for run in runs):
+    if need_scores and not any(run.evaluations for run in runs):
         raise UserError(_no_scores(runs[0]))
     return runs
 

@@ -120,8 +120,10 @@ def _row(run: Run, evaluation: Evaluation, score: Score, **fields: Any) -> dict[
 def _uncertainty(score: Score) -> dict[str, float]:
     """The 95 % interval of a share of right answers (Wilson), and, where right or wrong answers are
     few, the standard error of Agresti and Coull: 0 of 14 is not known exactly."""
-    if score.value is None or score.unit != "percent":
+    if score.value is None:
         return {}
+    if score.unit != "percent":  # equal values of few items leave their error unknown
+        return {"stderr": math.nan} if score.stderr == 0 else {}
     right = count_behind(score.value, score.stderr, score.n)
     if right is None:
         return {}

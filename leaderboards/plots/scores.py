@@ -19,8 +19,10 @@ from leaderboards.plots.style import (
     line_of,
     literal,
     looks,
+    one_legend,
     roomy,
     whole_steps,
+    with_bars,
 )
 from leaderboards.score_frame import over_seeds
 
@@ -34,12 +36,13 @@ if TYPE_CHECKING:
 
 def iterations_figure(frame: pd.DataFrame) -> Figure:
     """Scores by iteration: a panel per benchmark, a line per arm of each experiment, bands of 95 %."""
-    records = [r for r in over_seeds(frame) if r["headline"] and not r["category"]]
-    records = [r for r in records if r["value"] == r["value"] and r["info"].column]
+    everything = over_seeds(frame)
+    records = [r for r in everything if r["headline"] and not r["category"] and r["info"].column]
+    records = [r for r in records if r["value"] == r["value"]]
     columns = list(columns_of(records).values())
     if not columns:
         raise UserError("no scores to plot by iteration")
-    drawn = looks(map(line_of, records), arms_of_records(records))
+    drawn = looks(map(line_of, everything), arms_of_records(everything))
     wide = min(3, len(columns))
     figure, axes = grid(wide, -(-len(columns) // wide))
     for axis, column in zip(axes, columns, strict=False):
@@ -47,7 +50,7 @@ def iterations_figure(frame: pd.DataFrame) -> Figure:
         _iteration_panel(axis, column, found, drawn)
     for axis in axes[len(columns) :]:
         axis.set_visible(False)
-    axes[0].legend(frameon=False, fontsize=7)
+    one_legend(figure, axes)
     return figure
 
 
@@ -77,34 +80,34 @@ def _iteration_panel(
 
 def length_figure(frame: pd.DataFrame) -> Figure:
     """Answer length against each rate of the benchmark that measures one, by checkpoint."""
-    everything = [r for r in over_seeds(frame) if not r["category"] and r["value"] == r["value"]]
-    measured = {r["benchmark"] for r in everything if r["unit"] == "characters"}
-    records = [r for r in everything if r["benchmark"] in measured and r["info"].column]
+    everything = over_seeds(frame)
+    usable = [r for r in everything if not r["category"] and r["value"] == r["value"]]
+    measured = {r["benchmark"] for r in usable if r["unit"] == "characters"}
+    records = [r for r in usable if r["benchmark"] in measured and r["info"].column]
     lengths = {_point(r): r["value"] for r in records if r["unit"] == "characters"}
     rates = [c for k, c in columns_of(records).items() if c.better]
     if not lengths or not rates:
         raise UserError("no answer lengths and win rates to plot")
-    drawn = looks(map(line_of, records), arms_of_records(records))
+    drawn = looks(map(line_of, everything), arms_of_records(everything))
     figure, axes = grid(len(rates))
     for axis, column in zip(axes, rates, strict=True):
         found = {_point(r): r for r in records if r["info"].column == column.key}
         for group in dict.fromkeys(point[0][0] for point in found):
             base = ((group, "base", ""), 0)
             if base in found and base in lengths:
-                axis.plot(
-                    lengths[base], found[base]["value"], marker="*", color=BASE_COLOR, label="base"
-                )
+                look = Look("base", {"marker": "*", "color": BASE_COLOR})
+                with_bars(axis, [lengths[base]], [found[base]], look)
         for line, look in drawn.items():
             points = sorted(p for p in found if p[0] == line and p in lengths)
-            x, y = [lengths[p] for p in points], [found[p]["value"] for p in points]
-            axis.plot(x, y, label=look.label, linewidth=0.8, **look.style)
-            for point, at, value in zip(points, x, y, strict=True):
-                axis.annotate(
-                    str(point[1]), (at, value), (4, 3), textcoords="offset points", fontsize=6
-                )
+            x, rows = [lengths[p] for p in points], [found[p] for p in points]
+            if rows:
+                with_bars(axis, x, rows, look)
+            for point, at, row in zip(points, x, rows, strict=True):
+                spot = (at, row["value"])
+                axis.annotate(str(point[1]), spot, (4, 3), textcoords="offset points", fontsize=6)
         axis.set_xlabel("mean length (characters)")
         axis.set_ylabel(f"{column.label} (percent)")
-    axes[0].legend(frameon=False, fontsize=7)
+    one_legend(figure, axes)
     return figure
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -95,6 +94,24 @@ def grid(columns: int, rows: int = 1, width: float = 3.1, height: float = 2.5) -
     return figure, list(axes.flat)
 
 
+def one_legend(figure: Figure, axes: Sequence[Axes], columns: int = 4) -> None:
+    """One legend above all panels, each name once; the figure grows by its height."""
+    found: dict[str, Any] = {}
+    for axis in axes:
+        for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
+            found.setdefault(str(label), handle)
+    if not found:
+        return
+    wide, high = figure.get_size_inches()
+    columns = max(1, min(columns, int(wide / 1.5), len(found)))
+    taller = high + 0.1 + 0.19 * math.ceil(len(found) / columns)
+    edges = figure.subplotpars
+    figure.set_size_inches(wide, taller)
+    figure.subplots_adjust(bottom=edges.bottom * high / taller, top=edges.top * high / taller)
+    figure.legend(list(found.values()), list(found), loc="upper left", ncol=columns,
+                  bbox_to_anchor=(0.3 / wide, 1.0), frameon=False, fontsize=7)  # fmt: skip
+
+
 def literal(text: str) -> str:
     """Text that matplotlib does not read as a formula."""
     return text.replace("$", r"\$")
@@ -140,6 +157,17 @@ def band(axis: Axes, rows: Sequence[Record], look: Look) -> None:
     axis.fill_between(x, low, high, color=look.style["color"], alpha=0.13, linewidth=0)
 
 
+def with_bars(axis: Axes, x: Sequence[float], rows: Sequence[Record], look: Look) -> None:
+    """A line through the records' values at ``x``, with their 95 % intervals as bars."""
+    y = [row["value"] for row in rows]
+    ends = [interval(row) for row in rows]
+    below = [max(0.0, value - low) for value, (low, _) in zip(y, ends, strict=True)]
+    above = [max(0.0, high - value) for value, (_, high) in zip(y, ends, strict=True)]
+    color = look.style["color"]
+    axis.errorbar(x, y, yerr=[below, above], fmt="none", ecolor=color, elinewidth=0.7, alpha=0.5)
+    axis.plot(x, y, label=look.label, linewidth=0.8, **look.style)
+
+
 def interval(row: Record) -> tuple[float, float]:
     """The 95 % interval of a record: its own, else 1.96 standard errors; cut to the unit's range."""
     value, stderr = row["value"], row["stderr"]
@@ -177,18 +205,3 @@ def whole_numbers(axis: Axes) -> None:
     from matplotlib.ticker import MaxNLocator
 
     axis.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
-
-
-def stage_seed(stage: str) -> str:
-    """The seed part of a stage's id (``seed-1``); empty in a run of one seed."""
-    first = stage.split("/")[0]
-    return first if first.startswith("seed-") else ""
-
-
-def stage_place(stage: str) -> tuple[str, int] | None:
-    """(arm, iteration) of a stage's id, e.g. ``seed-1/sso/iter-2/policy``; None outside an arm."""
-    parts = stage.split("/")
-    for arm, step in pairwise(parts):
-        if step.startswith("iter-") and step[5:].isdigit():
-            return arm, int(step[5:])
-    return None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +17,12 @@ from leaderboards.plots.style import (
     grid,
     line_of,
     looks,
-    stage_place,
-    stage_seed,
+    one_legend,
     whole_numbers,
     whole_steps,
+    with_bars,
 )
-from leaderboards.runs import Run, read_lines
+from leaderboards.runs import Run, read_lines, stage_place, stage_seed
 from leaderboards.score_frame import over_seeds
 
 if TYPE_CHECKING:
@@ -43,29 +44,76 @@ def policyness_figure(frame: pd.DataFrame, runs: Sequence[Run]) -> Figure:
     """
     records = over_seeds(frame)
     accuracy = [r for r in records if r["info"].kind == "pairs" and r["value"] == r["value"]]
-    measured = _policyness(runs)
+    measured = _by_place(runs, _gaps)
     if not accuracy and not measured:
         raise UserError("no pair accuracy and no on-policyness to plot")
-    drawn = looks([*map(line_of, accuracy), *(line for line, _ in measured)], arms_of_runs(runs))
+    drawn = looks_of(runs)
     figure, (left, right) = grid(2)
     for line, look in drawn.items():
         rows = sorted((r for r in accuracy if line_of(r) == line), key=lambda r: r["iteration"])
         if rows:
             band(left, rows, look)
-        _policyness_lines(right, line, measured, look)
+        _side_lines(right, line, measured, look)
     left.set_ylabel("pair accuracy (percent)")
     right.set_ylabel("avg. log-prob. minus original")
     for axis in (left, right):
         axis.set_xlabel("iteration")
         whole_steps(axis)
     left.axhline(50, color="#888888", linewidth=0.8, linestyle=":")
-    for axis in (left, right):
-        if axis.get_legend_handles_labels()[1]:
-            axis.legend(frameon=False, fontsize=6)
+    one_legend(figure, (left, right))
     return figure
 
 
-def _policyness_lines(
+def probability_figure(frame: pd.DataFrame, runs: Sequence[Run]) -> Figure:
+    """Pair accuracy against the average probability of a token of y+ and of y- under the policy, by
+    iteration: both high means right pairs that the policy itself would write."""
+    accuracy = {
+        (line_of(r), r["iteration"]): r
+        for r in over_seeds(frame)
+        if r["info"].kind == "pairs" and r["value"] == r["value"]
+    }
+    measured = _by_place(runs, _probabilities)
+    places = [place for place in accuracy if place in measured]
+    if not places:
+        raise UserError("no pair accuracy with average probabilities to plot")
+    drawn = looks_of(runs)
+    figure, axes = grid(2)
+    for axis, side, name in zip(axes, _SIDES, ("y+", "y-"), strict=True):
+        for line, look in drawn.items():
+            steps = sorted(step for other, step in places if other == line)
+            x = [measured[line, step][side] for step in steps]
+            rows = [accuracy[line, step] for step in steps]
+            if rows:
+                with_bars(axis, x, rows, look)
+            for step, at, row in zip(steps, x, rows, strict=True):
+                axis.annotate(
+                    str(step), (at, row["value"]), (4, 3), textcoords="offset points", fontsize=6
+                )
+        axis.set_xlabel(f"average probability of {name} (percent)")
+        axis.set_ylabel("pair accuracy (percent)")
+        axis.axhline(50, color="#888888", linewidth=0.8, linestyle=":")
+    one_legend(figure, axes)
+    return figure
+
+
+def lengths_figure(runs: Sequence[Run]) -> Figure:
+    """Mean length of y+ (solid) and y- (dashed), in tokens, by iteration."""
+    measured = _by_place(runs, _lengths)
+    if not measured:
+        raise UserError("no lengths of pairs to plot")
+    drawn = looks_of(runs)
+    figure, (axis,) = grid(1, width=4.2)
+    for line, look in drawn.items():
+        _side_lines(axis, line, measured, look)
+    axis.set_xlabel("iteration")
+    axis.set_ylabel("tokens")
+    axis.set_ylim(bottom=0)
+    whole_steps(axis)
+    one_legend(figure, [axis], columns=2)
+    return figure
+
+
+def _side_lines(
     axis: Axes, line: Line, measured: Mapping[Place, Mapping[str, float]], look: Look
 ) -> None:
     steps = sorted(iteration for other, iteration in measured if other == line)
@@ -77,8 +125,23 @@ def _policyness_lines(
             axis.plot(steps, gaps, label=f"{look.label} {side}", **shape)
 
 
-def _policyness(runs: Sequence[Run]) -> dict[Place, dict[str, float]]:
-    """Each checkpoint's log-probability gaps of its pairs' sides to the original answers.
+def looks_of(runs: Sequence[Run]) -> dict[Line, Look]:
+    """The look of every line of the runs, the same in all plots of training."""
+    lines = [
+        (group, arm, run.arm_loss(arm))
+        for run, group in zip(runs, group_names(runs), strict=True)
+        for arm in run.arms
+    ]
+    return looks(lines, arms_of_runs(runs))
+
+
+Measures = Mapping[str, Any]
+
+
+def _by_place(
+    runs: Sequence[Run], read: Callable[[Measures], dict[str, float] | None]
+) -> dict[Place, dict[str, float]]:
+    """What ``read`` finds in the measures of each checkpoint's pairs, by side.
 
     Of several sampling stages of an iteration the last counts: its pairs train the policy. Over
     several seeds it is the mean.
@@ -87,14 +150,27 @@ def _policyness(runs: Sequence[Run]) -> dict[Place, dict[str, float]]:
     for number, (run, group) in enumerate(zip(runs, group_names(runs), strict=True)):
         for stage in run.stages:
             name = str(stage.get("stage", ""))
-            place, gaps = stage_place(name), _gaps(stage.get("measures") or {})
-            if place and gaps:
+            place, values = stage_place(name), read(stage.get("measures") or {})
+            if place and values:
                 line = (group, place[0], run.arm_loss(place[0]))
-                found.setdefault((line, place[1]), {})[number, stage_seed(name)] = gaps
+                found.setdefault((line, place[1]), {})[number, stage_seed(name)] = values
     return {
-        place: {side: fmean(gaps[side] for gaps in seeds.values()) for side in _SIDES}
+        place: {side: fmean(values[side] for values in seeds.values()) for side in _SIDES}
         for place, seeds in found.items()
     }
+
+
+def _probabilities(measures: Measures) -> dict[str, float] | None:
+    """The average probability of a token of each side, in percent (geometric mean over tokens)."""
+    logps = {side: measures.get(f"{side}_logp") for side in _SIDES}
+    known = {side: 100 * math.exp(v) for side, v in logps.items() if isinstance(v, int | float)}
+    return known if len(known) == len(_SIDES) else None
+
+
+def _lengths(measures: Measures) -> dict[str, float] | None:
+    tokens = {side: measures.get(f"{side}_tokens") for side in _SIDES}
+    known = {side: float(v) for side, v in tokens.items() if isinstance(v, int | float)}
+    return known if len(known) == len(_SIDES) else None
 
 
 _SIDES = ("chosen", "rejected")
@@ -137,7 +213,7 @@ def curves_figure(runs: Sequence[Run]) -> Figure:
     points = {prefix: lines for prefix, lines in points.items() if lines}
     if not points:
         raise UserError("no training curves to plot")
-    drawn = looks((line for line, _, _ in curves), arms_of_runs(runs))
+    drawn = looks_of(runs)
     figure, axes = grid(min(2, len(points)), -(-len(points) // 2))
     for axis, (prefix, lines) in zip(axes, points.items(), strict=False):
         for (line, iteration, step), curve in lines.items():
@@ -154,8 +230,8 @@ def curves_figure(runs: Sequence[Run]) -> Figure:
         axis.set_ylabel(_PANELS[prefix])
     for axis in axes[len(points) :]:
         axis.set_visible(False)
-    if len(curves) <= 12:
-        axes[0].legend(frameon=False, fontsize=5)
+    if len(curves) <= 16:
+        one_legend(figure, axes)
     return figure
 
 
@@ -199,7 +275,7 @@ def cost_figure(frame: pd.DataFrame, runs: Sequence[Run]) -> Figure:
     points = {place: value for place, value in _quality(records).items() if place in spent}
     if not points:
         raise UserError("no times of stages to plot cost against quality")
-    drawn = looks((line for line, _ in points), arms_of_runs(runs))
+    drawn = looks_of(runs)
     with_dollars = any(spent[place][1] > 0 for place in points)
     figure, axes = grid(2 if with_dollars else 1)
     for axis, part in zip(axes, range(2), strict=False):
@@ -207,12 +283,14 @@ def cost_figure(frame: pd.DataFrame, runs: Sequence[Run]) -> Figure:
             steps = sorted(step for other, step in points if other == line)
             x = [spent[line, step][part] / (60 if part == 0 else 1) for step in steps]
             y = [points[line, step] for step in steps]
+            if not steps:
+                continue
             axis.plot(x, y, label=look.label, linewidth=1, **look.style)
         axis.set_xlabel(
             "minutes of training and sampling so far" if part == 0 else "cost so far ($)"
         )
         axis.set_ylabel("mean score (percent)")
-    axes[0].legend(frameon=False, fontsize=7)
+    one_legend(figure, axes)
     return figure
 
 

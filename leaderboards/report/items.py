@@ -16,31 +16,33 @@ from leaderboards.benchmark_info import ScoreInfo
 from leaderboards.identity import group_names
 from leaderboards.legacy_info import score_info
 from leaderboards.records import ItemScore, Score
+from leaderboards.report.texts import as_text, step_of, thinned
 from leaderboards.runs import Evaluation, Run, read_items, read_lines, source_of
 
-ANSWER_LIMIT = 6_000
-"""Characters of one text that are kept; longer ones are cut in the middle, visibly."""
-TOTAL_LIMIT = 3_600_000
-"""Characters of all texts; beyond, only every k-th item of a benchmark is kept, and that is told."""
+TOTAL_LIMIT = 3_000_000
+"""Characters of all texts; beyond, only every k-th item of a benchmark is kept, with a remark."""
 
 Entry = dict[str, Any]
+Text = dict[str, str]
 
 
 @dataclass
 class Shown:
     """One benchmark: its items' prompts, and for each checkpoint its answers, all by item id."""
 
+    title: str = ""
     prompts: dict[str, str] = field(default_factory=dict)
+    gold: dict[str, str] = field(default_factory=dict)
     categories: dict[str, str] = field(default_factory=dict)
+    clusters: dict[str, str] = field(default_factory=dict)
     answers: dict[str, dict[str, Entry]] = field(default_factory=dict)
-    metric: str = ""
     withheld: bool = False
 
     @property
     def size(self) -> int:
         texts = sum(map(len, self.prompts.values()))
         return texts + sum(
-            len(entry.get("a", "")) + 60
+            len(entry.get("a", "")) + len(entry.get("j", "")) + 60
             for found in self.answers.values()
             for entry in found.values()
         )
@@ -49,45 +51,73 @@ class Shown:
 def collect(runs: Sequence[Run]) -> tuple[dict[str, Any], list[str]]:
     """(data for the page's script, remarks on what was left out).
 
-    Data: ``{benchmark: {"ids": [...], "metric": the one that ranks, "prompts": {id: text},
-    "categories": {id: text}, "checkpoints": {label: {id: {"a": answer, "v": {metric: value}, "x":
-    extracted, "j": the judge's words, "f": flags}}}}}``.
+    Data: ``{benchmark: {"title", "ids": [...], "prompts": {id: text}, "gold": {id: text},
+    "categories": {id: text}, "clusters": {id: name}, "checkpoints": {label: {id: {"a": answer, "m":
+    the value that ranks, "w": the verdict in words, "x": extracted, "j": the judge's words, "f":
+    flags}}}}}``.
     """
     shown: dict[str, Shown] = {}
-    for run, group in zip(runs, group_names(runs), strict=True):
-        for evaluation in run.evaluations:
-            _add(shown, run, evaluation, partial(_label, runs, run, group))
+    for run in runs:
+        for evaluation in in_table_order(run):
+            _add(shown, run, evaluation, partial(checkpoint_label, runs, run))
     remarks = [
         f"{name}: texts are withheld (gated)." for name, one in shown.items() if one.withheld
     ]
-    total = sum(one.size for one in shown.values())
-    step = max(1, -(-total // TOTAL_LIMIT))
-    if step > 1:
-        remarks.append(f"To keep the page small, every {_ordinal(step)} item is shown here.")
-    return {name: _data(one, step) for name, one in sorted(shown.items())}, remarks
-
-
-def _ordinal(number: int) -> str:
-    return {2: "second", 3: "third"}.get(number, f"{number}th")
+    step = step_of(sum(one.size for one in shown.values()), TOTAL_LIMIT)
+    data = {name: _data(one, step) for name, one in sorted(shown.items())}
+    return data, remarks + thinned(step, "item")
 
 
 def _data(one: Shown, step: int) -> dict[str, Any]:
-    ids = list(dict.fromkeys(item for found in one.answers.values() for item in found))[::step]
+    everything = dict.fromkeys(item for found in one.answers.values() for item in found)
+    groups = list(dict.fromkeys(one.clusters.get(item, item) for item in everything))
+    chosen = set(groups[::step])
+    ids = [item for item in everything if one.clusters.get(item, item) in chosen]
     kept = set(ids)
+
+    def part(texts: dict[str, Any]) -> dict[str, Any]:
+        return {item: text for item, text in texts.items() if item in kept}
+
     return {
+        "title": one.title,
         "ids": ids,
-        "metric": one.metric,
-        "prompts": {item: text for item, text in one.prompts.items() if item in kept},
-        "categories": {item: text for item, text in one.categories.items() if item in kept},
-        "checkpoints": {
-            label: {item: entry for item, entry in found.items() if item in kept}
-            for label, found in one.answers.items()
-        },
+        "prompts": part(one.prompts),
+        "gold": part(one.gold),
+        "categories": part(one.categories),
+        "clusters": part(one.clusters),
+        "checkpoints": {label: part(found) for label, found in one.answers.items()},
     }
 
 
-def _info(score: Score) -> ScoreInfo:
+def info_of(score: Score) -> ScoreInfo:
+    """How a score is shown, also where it carries no facts."""
     return score.info or score_info(score.benchmark, score.metric, score.headline)
+
+
+def checkpoint_label(runs: Sequence[Run], run: Run, score: Score) -> str:
+    """A checkpoint's name, with its group where there are several and its seed where it has several.
+
+    Runs that stand in one group differ in seeds, so that the seed tells them apart.
+    """
+    names = group_names(runs)
+    group = next(name for one, name in zip(runs, names, strict=True) if one is run)
+    alike = [other for other, name in zip(runs, names, strict=True) if name == group]
+    seeds = {s.seed for other in alike for found in other.evaluations for s in found.scores}
+    base = score.arm in ("", "base")
+    label = "base" if base else f"{run.arm_info(score.arm).title} {score.iteration}"
+    label += f" · seed {score.seed}" if len(seeds) > 1 and not base else ""
+    return f"{group}: {label}" if len(set(names)) > 1 else label
+
+
+def in_table_order(run: Run) -> list[Evaluation]:
+    """A run's evaluations: base first, then arm by arm as in a table, by iteration."""
+
+    def place(evaluation: Evaluation) -> tuple[int, str, int]:
+        score = evaluation.scores[0] if evaluation.scores else None
+        arm = (score.arm if score else "") or "base"
+        return run.arm_info(arm).order, arm, score.iteration if score else 0
+
+    return sorted(run.evaluations, key=place)
 
 
 def _add(
@@ -98,44 +128,62 @@ def _add(
     score = next(iter(headline or evaluation.scores), None)
     if not items or score is None:
         return
-    info = _info(score)
-    one = shown.setdefault(score.benchmark, Shown(metric=_item_metric(items, score, info)))
+    info = info_of(score)
+    one = shown.setdefault(score.benchmark, Shown(title=info.title))
     gated = info.gated and "sample-data" not in score.marks
     one.withheld = one.withheld or gated
     texts = {} if gated else _texts(run, evaluation, score.benchmark, info)
+    verdict = _Verdicts(items, score, info)
     found = one.answers.setdefault(label(score), {})
     for item in items:
         text = texts.get(item.item_id) or texts.get(item.cluster) or {}
-        found[item.item_id] = _entry(item, text)
-        if text.get("prompt"):
-            one.prompts.setdefault(item.item_id, text["prompt"])
-        if item.category:
+        found[item.item_id] = _entry(item, text, verdict)
+        for kept, name in ((one.prompts, "prompt"), (one.gold, "gold")):
+            if text.get(name):
+                kept.setdefault(item.item_id, text[name])
+        if item.category and info.kind != "pairs":
             one.categories.setdefault(item.item_id, item.category)
+        if item.cluster:
+            one.clusters.setdefault(item.item_id, item.cluster)
 
 
-def _label(runs: Sequence[Run], run: Run, group: str, score: Score) -> str:
-    """A checkpoint's name, with its group where there are several and its seed where it has several.
+class _Verdicts:
+    """The value of each item that ranks two answers, and the same in words.
 
-    Runs that stand in one group differ in seeds, so that the seed tells them apart.
+    A model-based metric has pseudo-values by item; the raw one, where the items hold it, is shown.
     """
-    groups = group_names(runs)
-    alike = [other for other, name in zip(runs, groups, strict=True) if name == group]
-    seeds = {s.seed for other in alike for found in other.evaluations for s in found.scores}
-    base = score.arm in ("", "base")
-    label = "base" if base else f"{run.arm_info(score.arm).title} {score.iteration}"
-    label += f" · seed {score.seed}" if len(seeds) > 1 and not base else ""
-    return f"{group}: {label}" if len(set(groups)) > 1 else label
+
+    def __init__(self, items: Sequence[ItemScore], score: Score, info: ScoreInfo) -> None:
+        known = {name for item in items for name in item.values}
+        wanted = (*info.item_metrics, score.metric, *sorted(known))
+        self._metric = next((name for name in wanted if name in known), "")
+        values = {item.values[self._metric] for item in items if self._metric in item.values}
+        self._binary = values <= {0.0, 1.0} and score.unit == "percent"
+        self._unit, self._kind = score.unit, info.kind
+
+    def value(self, item: ItemScore) -> float | None:
+        found = item.values.get(self._metric)
+        return None if found is None else round(found, 4)
+
+    def words(self, item: ItemScore) -> str:
+        value = self.value(item)
+        if self._kind == "pairs":
+            return f"judge: {item.category}" if item.category else ""
+        if value is None:
+            return "no value"
+        if self._unit == "points":
+            return f"rated {value:.1f}".removesuffix(".0")
+        if self._unit == "characters":
+            return f"{value:.0f} characters"
+        if self._binary:
+            return "right" if value else "wrong"
+        result = "tie" if value == 0.5 else "win" if value > 0.5 else "loss"
+        return f"{result} ({100 * value:.0f} %)"
 
 
-def _item_metric(items: Sequence[ItemScore], score: Score, info: ScoreInfo) -> str:
-    known = next((item.values for item in items if item.values), {})
-    wanted = (score.metric, *info.item_metrics)
-    return next((name for name in wanted if name in known), next(iter(known), ""))
-
-
-def _entry(item: ItemScore, text: dict[str, str]) -> Entry:
+def _entry(item: ItemScore, text: Text, verdict: _Verdicts) -> Entry:
     flags = [name for name in ("truncated", "unparsed") if getattr(item, name)]
-    entry: Entry = {"v": {name: round(value, 4) for name, value in item.values.items()}}
+    entry: Entry = {"m": verdict.value(item), "w": verdict.words(item)}
     for key, name in (("a", "output"), ("j", "judgment")):
         if text.get(name):
             entry[key] = text[name]
@@ -146,10 +194,8 @@ def _entry(item: ItemScore, text: dict[str, str]) -> Entry:
     return {**entry, "f": flags} if flags else entry
 
 
-def _texts(
-    run: Run, evaluation: Evaluation, benchmark: str, info: ScoreInfo
-) -> dict[str, dict[str, str]]:
-    """Item id to prompt, answer and the judge's words, from what the evaluation saved."""
+def _texts(run: Run, evaluation: Evaluation, benchmark: str, info: ScoreInfo) -> dict[str, Text]:
+    """Item id to prompt, gold answer, answer and the judge's words, as the evaluation saved them."""
     folder = evaluation.folder
     if info.kind == "pairs":
         return _pairs(run, evaluation)
@@ -157,6 +203,7 @@ def _texts(
     found = {
         str(row.get("item_id")): {
             "prompt": as_text(row.get("question") or row.get("prompt")),
+            "gold": _gold(row.get("target")),
             "output": as_text(row.get("output")),
         }
         for row in rows
@@ -173,13 +220,19 @@ def _texts(
     return found
 
 
+def _gold(target: Any) -> str:
+    """The right answer behind an item, as its target holds it; empty where there is none."""
+    if not isinstance(target, dict):
+        return as_text(target)
+    return as_text(next((target[k] for k in ("answer", "solution") if target.get(k)), None))
+
+
 def _lines(path: Path) -> list[Entry]:
     return list(read_lines(path)) if path.is_file() else []
 
 
-def _pairs(run: Run, evaluation: Evaluation) -> dict[str, dict[str, str]]:
-    """The pairs that were judged, both sides as one text: those of the stage whose file the score's
-    stage read."""
+def _pairs(run: Run, evaluation: Evaluation) -> dict[str, Text]:
+    """The pairs that were judged, both sides as one text."""
     found = {}
     for row in _lines(judged_pairs(run, evaluation)):
         sides = "\n\n".join(
@@ -208,26 +261,3 @@ def _annotations(folder: Path) -> list[Entry]:
         return []
     rows = json.loads(path.read_text(encoding="utf-8"))
     return [row for row in rows if isinstance(row, dict)]
-
-
-def as_text(value: Any) -> str:
-    """A prompt or an answer as one text: turns of a chat by role, several answers one by one."""
-    if value is None:
-        return ""
-    if isinstance(value, list):
-        return shortened("\n\n".join(_turn(turn) for turn in value))
-    return shortened(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
-
-
-def _turn(turn: Any) -> str:
-    if isinstance(turn, dict) and "content" in turn:
-        return f"[{turn.get('role', 'turn')}]\n{turn['content']}"
-    return turn if isinstance(turn, str) else json.dumps(turn, ensure_ascii=False)
-
-
-def shortened(text: str, limit: int = ANSWER_LIMIT) -> str:
-    """The text, its middle left out where it is longer than ``limit``."""
-    if len(text) <= limit:
-        return text
-    half = limit // 2
-    return f"{text[:half]}\n[... {len(text) - 2 * half} characters left out ...]\n{text[-half:]}"

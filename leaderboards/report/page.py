@@ -6,71 +6,145 @@ import base64
 import hashlib
 import json
 from collections.abc import Sequence
-from html import escape
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from markupsafe import Markup
+
+from groundwork.errors import UserError
 from groundwork.files import write_atomic
+from leaderboards.build_table import build_table
 from leaderboards.compare import ItemStore
-from leaderboards.report import sections
+from leaderboards.formats.marking import footer, signs
+from leaderboards.identity import arms_of_runs
+from leaderboards.layouts import LAYOUTS
+from leaderboards.outcomes import Contest, final_contests
+from leaderboards.paper import published_model, with_published_values
+from leaderboards.report import facts, figures
 from leaderboards.report.items import collect
+from leaderboards.report.pairs import collect_pairs
+from leaderboards.report.training import training_tables
 from leaderboards.runs import Run, read_runs
-from leaderboards.score_frame import frame_of
+from leaderboards.score_frame import frame_of, over_seeds
+from leaderboards.table import Table
+from leaderboards.templating import render_template
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PARTS = (
+    ("overview", "Overview"),
+    ("trajectories", "Trajectories"),
+    ("tables", "Tables"),
+    ("categories", "Categories"),
+    ("training", "Training"),
+    ("pairs", "Pairs"),
+    ("items", "Items"),
+    ("comparability", "Comparability"),
+    ("judge", "Judge"),
+    ("costs", "Costs"),
+    ("settings", "Settings"),
+)
 
 
 def write_report(runs: Sequence[Path | str], out: Path, title: str | None = None) -> Path:
-    """Write the report of ``runs`` to the file ``out`` (HTML, self-contained, under 5 MB).
+    """Write the report of ``runs`` to the file ``out`` (HTML, self-contained, under 8 MB).
 
-    Raises UserError for runs that can't be read or a file that can't be written.
+    Raises:
+        UserError: runs that can't be read, or a file that can't be written.
     """
-    write_atomic(out, report_html(read_runs(runs)))
+    write_atomic(out, report_html(read_runs(runs, need_scores=False), title))
     return out
 
 
 def report_html(runs: Sequence[Run], title: str | None = None) -> str:
-    """The page as text."""
-    frame = frame_of(runs)
+    """The page as text; runs without scores get a page of what is there."""
+    frame = frame_of(runs) if any(run.evaluations for run in runs) else None
     store = ItemStore()
-    main = sections.main_table(frame, store)
-    items, remarks = collect(runs)
-    parts = [
-        ("overview", "Overview", sections.header(runs) + sections.findings(main)),
-        ("tables", "Tables", sections.tables(frame, main, store)),
-        ("plots", "Plots", sections.plots(frame, runs)),
-        ("items", "Items", _browser(remarks)),
-        ("comparability", "What can be compared", sections.comparability(frame)),
-        ("judge", "Judge", sections.judge(runs)),
-        ("costs", "Time and cost", sections.costs(runs)),
-        ("settings", "Settings and versions", sections.settings(runs)),
-    ]
-    heading = title or "sso-bench: " + ", ".join(run.name for run in runs)
-    return _page(heading, parts, items)
-
-
-def _page(heading: str, parts: Sequence[tuple[str, str, str]], items: dict[str, Any]) -> str:
+    contests = _contests(runs, frame, store)
+    items, item_remarks = collect(runs)
+    pairs, pair_remarks = collect_pairs(runs)
     style, script = _asset("report.css"), _asset("report.js")
-    links = "".join(f'<a href="#{name}">{escape(title)}</a>' for name, title, _ in parts)
-    body = "\n".join(
-        f'<section id="{name}"><h2>{escape(title)}</h2>\n{content}\n</section>'
-        for name, title, content in parts
-    )
     policy = (
         f"default-src 'none'; script-src '{_digest(script)}'; style-src 'unsafe-inline'; "
         "img-src data:; base-uri 'none'; form-action 'none'"
     )
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        '<meta name="color-scheme" content="light dark">\n'
-        f"<title>{escape(heading)}</title>\n<style>{style}</style>\n</head>\n<body>\n"
-        f"<header><h1>{escape(heading)}</h1><nav>{links}</nav>"
-        '<button id="theme" type="button">Light or dark</button></header>\n'
-        f"<main>\n{body}\n</main>\n"
-        f'<script type="application/json" id="data">{embedded(items)}</script>\n'
-        f"<script>{script}</script>\n</body>\n</html>\n"
+    return render_template(
+        "report.html",
+        heading=title or "sso-bench: " + ", ".join(run.name for run in runs),
+        parts=PARTS,
+        policy=Markup(policy),
+        style=Markup(style),
+        script=Markup(script),
+        data=Markup(embedded({"items": items, "pairs": pairs})),
+        verdicts=_verdicts(runs, frame, contests),
+        contests=contests,
+        notes=facts.notes(runs),
+        runs=facts.runs_table(runs),
+        tables=_tables(frame, store),
+        footer=footer,
+        signs=signs,
+        plots=figures.figures(frame, runs),
+        training=training_tables(runs),
+        remarks=[*item_remarks, *pair_remarks],
+        comparability=facts.comparability(frame),
+        judges=facts.judges(runs),
+        costs=facts.costs(runs),
+        settings=facts.settings(runs),
     )
+
+
+def _contests(runs: Sequence[Run], frame: pd.DataFrame | None, store: ItemStore) -> list[Contest]:
+    return [] if frame is None else final_contests(over_seeds(frame), arms_of_runs(runs), store)
+
+
+def _verdicts(
+    runs: Sequence[Run], frame: pd.DataFrame | None, contests: Sequence[Contest]
+) -> list[str]:
+    if frame is None:
+        done = sum(len(run.stages) for run in runs)
+        return [f"No finished scores yet: {done} stages are done. Resume the run for figures."]
+    if not contests:
+        return [
+            "Nothing was trained in these runs: the figures are those of the models as they are."
+        ]
+    return [contest.verdict for contest in contests]
+
+
+def _tables(frame: pd.DataFrame | None, store: ItemStore) -> list[Table]:
+    """The main table, then every other layout that the runs have something of their own for."""
+    if frame is None:
+        return []
+    found = [_main_table(frame, store)]
+    for name in _worth(frame):
+        try:
+            found.append(build_table(frame, LAYOUTS[name], store))
+        except UserError:
+            continue
+    return found
+
+
+def _main_table(frame: pd.DataFrame, store: ItemStore) -> Table:
+    """The iterations table, with the paper's figures where the paper has the model."""
+    layout = LAYOUTS["iterations"]
+    table = build_table(frame, layout, store)
+    published = any(published_model(str(model)) for model in frame["model"].unique())
+    return with_published_values(table, layout) if published else table
+
+
+def _worth(frame: pd.DataFrame) -> list[str]:
+    """Names of layouts that would show more than the iterations table does."""
+    ablated = any(info.ablation for info in frame["arm_info"])
+    checks = {
+        "summary": frame["arm"].nunique() > 1,
+        "ablation": ablated,
+        "ablation-iterations": ablated,
+        "offline": "offline" in set(frame["setting"]),
+        "losses": frame.loc[frame["loss"] != "", "loss"].nunique() > 1,
+        "reward-models": "rewardbench" in set(frame["benchmark"]),
+    }
+    return [name for name, found in checks.items() if found]
 
 
 def embedded(data: Any) -> str:
@@ -87,21 +161,3 @@ def _asset(name: str) -> str:
 
 def _digest(script: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-
-
-def _browser(remarks: Sequence[str]) -> str:
-    notes = "".join(f"<p>{escape(remark)}</p>" for remark in remarks)
-    return (
-        '<div class="browser" id="browser"><form class="controls">'
-        '<label>Benchmark <select id="benchmark"></select></label>'
-        '<label>Left <select id="left"></select></label>'
-        '<label>Right <select id="right"></select></label>'
-        '<label>Show <select id="filter"><option value="all">all items</option>'
-        '<option value="changed">that differ</option><option value="better">right is better</option>'
-        '<option value="worse">right is worse</option>'
-        '<option value="flagged">cut, unparsed or failed</option></select></label>'
-        '<label>Search <input id="search" type="search" placeholder="text of prompt or answers"></label>'
-        '<output id="count"></output></form>'
-        '<div class="panes"><ol id="list"></ol><article id="detail" aria-live="polite"></article></div>'
-        f"</div><noscript><p>The item browser needs JavaScript.</p></noscript>{notes}"
-    )

@@ -70,7 +70,9 @@ def add_eval(
         "metric": metric,
         "unit": unit,
         "value": float(known.mean()) * UNITS[unit],
-        "stderr": float(known.std(ddof=1) / np.sqrt(known.size)) * UNITS[unit],
+        "stderr": float(known.std(ddof=1) / np.sqrt(known.size)) * UNITS[unit]
+        if known.size > 1
+        else None,
         "n": int(known.size),
         "n_expected": len(values),
         "protocol": f"{benchmark}@1",
@@ -224,3 +226,40 @@ def _demo_training(run: Path, arm: str, iteration: int, rng: np.random.Generator
     ]  # fmt: skip
     curve = base / "policy" / "curve.jsonl"
     curve.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+
+def with_pairs(run: Path, arm: str = "sso") -> Path:
+    """Adds one judged pair with what made it: contrast, generator's pair, both verdicts, quality."""
+    at = {"arm": arm, "iteration": 1}
+    judged = add_eval(run, "pair_accuracy", [1.0], ids=["q1/policy"], folder=".", stderr=None, **at)
+    base = run / arm / "iter-1"
+    row = {"id": "q1/policy", "query_id": "q1", "prompt": [{"role": "user", "content": "How do bees fly?"}],
+           "chosen": "They fly quickly indeed", "rejected": "They fly slowly"}  # fmt: skip
+    contrast = {
+        "query": {"id": "q1", "text": "How do bees fly?"},
+        "principle": {"features": ["Depth"], "good": "Be deep.", "bad": "Be shallow."},
+        "original": {"text": "plain words", "tokens": 2},
+    }
+    made = {
+        "query_id": "q1",
+        "kind": "generator-good",
+        "chosen": "from the generator",
+        "rejected": "no",
+    }
+    quality = {"pair_id": "q1/policy", "chosen_logp": -1.25, "rejected_logp": -2.5}
+    verdicts = [
+        {"swapped": False, "state": "ok", "value": 1.2},
+        {"swapped": True, "state": "ok", "value": 1.1},
+    ]
+    verdict = {"item_id": "q1/policy", "result": "agreed", "verdicts": verdicts}
+    write_lines(base / "pairs" / "pairs.jsonl", row)
+    write_lines(base / "pairs" / "contrasts.jsonl", contrast)
+    write_lines(base / "pairs" / "quality.jsonl", quality)
+    write_lines(base / "sample" / "generator_pairs.jsonl", made)
+    write_lines(judged / "verdicts.jsonl", verdict)
+    return run
+
+
+def write_lines(path: Path, *rows: Mapping[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")

@@ -6,6 +6,7 @@ import pytest
 
 from groundwork.errors import UserError
 from leaderboards import load_runs, render_table
+from leaderboards.runs import stage_place
 from tests.leaderboards.example_runs import add_eval, start_run, write_json, write_stage
 
 
@@ -137,3 +138,9 @@ def test_notes_of_the_stages_reach_the_figures_and_the_table(tmp_path):
     frame = load_runs([run])
     assert frame["notes"].tolist() == [(), ("the weights did not change",)]
     assert "[a] the weights did not change" in render_table([run])
+
+
+def test_places_of_stages():
+    assert stage_place("sso/iter-2/policy") == ("sso", 2)
+    assert stage_place("seed-1/pbaa/iter-10/eval/math") == ("pbaa", 10)
+    assert stage_place("base/eval/math") is None

@@ -8,7 +8,6 @@ from leaderboards.plots import (
     save,
     svg,
 )
-from leaderboards.plots.style import stage_place
 from tests.leaderboards.example_runs import add_eval, demo_run, start_run
 
 
@@ -38,9 +37,3 @@ def test_names_with_dollars_are_drawn_as_they_are(tmp_path):
     add_eval(run, "gsm8k", [1, 0])
     add_eval(run, "gsm8k", [1, 0], arm=r"$\frac{$", iteration=1)
     assert r"\frac" in svg(iterations_figure(load_runs([run])), "x")
-
-
-def test_places_of_stages():
-    assert stage_place("sso/iter-2/policy") == ("sso", 2)
-    assert stage_place("seed-1/pbaa/iter-10/eval/math") == ("pbaa", 10)
-    assert stage_place("base/eval/math") is None

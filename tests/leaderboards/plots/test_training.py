@@ -1,5 +1,7 @@
 """Plots of training and cost, checked on the figures' own data."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -7,7 +9,9 @@ from leaderboards import load_runs
 from leaderboards.plots import (
     cost_figure,
     curves_figure,
+    lengths_figure,
     policyness_figure,
+    probability_figure,
 )
 from leaderboards.plots.training import spending
 from leaderboards.runs import read_runs
@@ -78,3 +82,54 @@ def test_training_curves(run):
     assert labels == ["loss", "reward margin", "reward accuracy", "KL to ref"]
     margin = lines(figure.axes[1])["SSO 1 policy"]
     np.testing.assert_allclose(margin.get_ydata(), 0.01 * np.arange(1, 21))
+
+
+def measured(run, iteration, accuracy, **measures):
+    folder = run / "sso" / f"iter-{iteration}" / "pairs"
+    folder.mkdir(parents=True)
+    write_stage(run, folder, kind="sample", measures=measures)
+    at = {"arm": "sso", "iteration": iteration, "folder": "."}
+    add_eval(run, "pair_accuracy", [1.0] * accuracy + [0.0] * (20 - accuracy), **at)
+
+
+def test_accuracy_against_average_probability(tmp_path):
+    run = start_run(tmp_path)
+    measured(
+        run,
+        1,
+        15,
+        chosen_logp=math.log(0.25),
+        rejected_logp=math.log(0.1),
+        chosen_tokens=30.0,
+        rejected_tokens=20.0,
+    )
+    measured(
+        run,
+        2,
+        12,
+        chosen_logp=math.log(0.5),
+        rejected_logp=math.log(0.2),
+        chosen_tokens=40.0,
+        rejected_tokens=10.0,
+    )
+    good, bad = probability_figure(load_runs([run]), read_runs([run])).axes
+    assert lines(good)["SSO"].get_xdata().tolist() == pytest.approx([25.0, 50.0])
+    assert lines(good)["SSO"].get_ydata().tolist() == [75.0, 60.0]
+    assert lines(bad)["SSO"].get_xdata().tolist() == pytest.approx([10.0, 20.0])
+    (tokens,) = lengths_figure(read_runs([run])).axes
+    assert lines(tokens)["SSO chosen"].get_ydata().tolist() == [30.0, 40.0]
+    assert lines(tokens)["SSO rejected"].get_ydata().tolist() == [20.0, 10.0]
+
+
+def test_a_line_keeps_its_colour_in_every_plot(tmp_path):
+    run = demo_run(tmp_path)
+    frame, read = load_runs([run]), read_runs([run])
+    figures = (cost_figure(frame, read), policyness_figure(frame, read), curves_figure(read))
+    colours = {
+        line.get_color()
+        for figure in figures
+        for axis in figure.axes
+        for label, line in lines(axis).items()
+        if str(label).startswith("SSO")
+    }
+    assert len(colours) == 1

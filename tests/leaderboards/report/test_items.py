@@ -6,7 +6,7 @@ import pytest
 
 from groundwork.files import digest
 from leaderboards.report import write_report
-from leaderboards.report.items import as_text, collect, shortened
+from leaderboards.report.items import collect
 from leaderboards.runs import read_run
 from tests.leaderboards.example_runs import add_eval, demo_run, start_run, write_stage
 
@@ -20,7 +20,7 @@ def test_gated_text_never_enters_the_page(tmp_path):
     run = demo_run(tmp_path, arms=("sso",), iterations=1, marks=())
     data, remarks = collect([read_run(run)])
     assert remarks == ["gpqa: texts are withheld (gated)."]
-    assert data["gpqa"]["checkpoints"]["base"]["item-0"].keys() == {"v"}
+    assert data["gpqa"]["checkpoints"]["base"]["item-0"].keys() == {"m", "w"}
     assert "GATED-TEXT" not in write_report([run], tmp_path / "r.html").read_text()
 
 
@@ -68,9 +68,13 @@ def test_pairs_and_judgments_are_shown(tmp_path):
     assert shown["q1/policy"]["a"] == "[chosen]\ngood\n\n[rejected]\nbad"
     assert data["pair_accuracy"]["prompts"] == {"q1/policy": "[user]\nhi"}
     rated = data["mt_bench"]["checkpoints"]["base"]
-    assert rated[ids[1]] == {"v": {"average": 6.0}, "a": "Because.", "j": "Too short. [[6]]"}
+    assert rated[ids[1]] == {
+        "m": 6.0,
+        "w": "rated 6",
+        "a": "Because.",
+        "j": "Too short. [[6]]",
+    }
     assert "j" not in rated[ids[0]]
-    assert data["mt_bench"]["metric"] == "average"
 
 
 def test_the_headline_metric_decides_what_changed(tmp_path):
@@ -81,16 +85,40 @@ def test_the_headline_metric_decides_what_changed(tmp_path):
         items.replace('"strict_match":', '"flexible":1.0,"strict_match":')
     )
     data, _ = collect([read_run(run)])
-    assert data["gsm8k"]["metric"] == "strict_match"
+    shown = data["gsm8k"]["checkpoints"]["base"]
+    assert [(one["m"], one["w"]) for one in shown.values()] == [(1.0, "right"), (0.0, "wrong")]
 
 
-def test_texts_of_chats_and_long_texts():
-    chat = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "ho"}]
-    assert as_text(chat) == "[user]\nhi\n\n[assistant]\nho"
-    assert as_text(["one", "two"]) == "one\n\ntwo"
-    assert as_text(None) == ""
-    short = shortened("a" * 50 + "b" * 50, limit=20)
-    assert short == "a" * 10 + "\n[... 80 characters left out ...]\n" + "b" * 10
+def words(run, benchmark):
+    data, _ = collect([read_run(run)])
+    return [entry["w"] for entry in data[benchmark]["checkpoints"]["base"].values()]
+
+
+def test_values_are_words(tmp_path):
+    run = start_run(tmp_path)
+    add_eval(run, "gsm8k", [1, 0])
+    add_eval(run, "mt_bench", [7.0, 6.5], metric="average", unit="points")
+    folder = add_eval(run, "alpaca_eval", [1.31, -0.2, 0.6], metric="lc_win_rate")
+    lines = []
+    for line, raw in zip(
+        (folder / "items.jsonl").read_text().splitlines(), (0.9, 0.1, 0.5), strict=True
+    ):
+        row = json.loads(line)
+        lines.append(json.dumps({**row, "values": {**row["values"], "win_rate": raw}}) + "\n")
+    (folder / "items.jsonl").write_text("".join(lines))
+    assert words(run, "gsm8k") == ["right", "wrong"]
+    assert words(run, "mt_bench") == ["rated 7", "rated 6.5"]
+    # the raw preference, not the fit's pseudo-value of 1.31
+    assert words(run, "alpaca_eval") == ["win (90 %)", "loss (10 %)", "tie (50 %)"]
+
+
+def test_the_right_answer_comes_with_the_item(tmp_path):
+    run = start_run(tmp_path)
+    outputs = [{"item_id": "item-0", "target": {"question": "", "answer": "#### 7"}, "output": "8"},
+               {"item_id": "item-1", "target": {"solution": "x = 2"}, "output": "2"}]  # fmt: skip
+    add_eval(run, "gsm8k", [0, 1], outputs=outputs)
+    data, _ = collect([read_run(run)])
+    assert data["gsm8k"]["gold"] == {"item-0": "#### 7", "item-1": "x = 2"}
 
 
 def test_the_pairs_shown_are_those_that_were_judged(tmp_path):

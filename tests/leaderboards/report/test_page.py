@@ -7,10 +7,10 @@ import pytest
 
 from groundwork.errors import UserError
 from leaderboards.report import write_report
-from leaderboards.report.page import embedded
-from tests.leaderboards.example_runs import add_eval, demo_run, start_run
+from leaderboards.report.page import PARTS, embedded
+from tests.leaderboards.example_runs import add_eval, demo_run, start_run, write_stage
 
-SECTIONS = ["overview", "tables", "plots", "items", "comparability", "judge", "costs", "settings"]
+SECTIONS = [name for name, _ in PARTS]
 
 
 HOSTILE = (
@@ -67,10 +67,48 @@ def test_a_large_run_stays_small_and_says_so(tmp_path):
         add_eval(run, "gsm8k", [1, 0] * 150, arm=arm, iteration=iteration, outputs=rows)
     page = write_report([run], tmp_path / "r.html")
     assert page.stat().st_size < 5_000_000
-    assert "every second item is shown here" in page.read_text()
+    assert "every third item is shown here" in page.read_text()
 
 
 def test_cannot_be_written(run, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=r"can.t be written: "):
         write_report([run], tmp_path / "file" / "r.html")
+
+
+def test_a_run_without_scores_has_a_page(tmp_path):
+    run = start_run(tmp_path)
+    folder = run / "sso" / "iter-1" / "sample"
+    folder.mkdir(parents=True)
+    write_stage(run, folder, kind="sample", counts={"queries": 4, "pairs": 3})
+    text = write_report([run], tmp_path / "r.html").read_text()
+    assert "No finished scores yet: 1 stages are done." in text
+    assert "Filter funnel" in text
+
+
+def test_notes_of_the_stages_are_in_the_overview(tmp_path):
+    run = start_run(tmp_path)
+    folder = add_eval(run, "gsm8k", [1, 0])
+    write_stage(run, folder, kind="eval", notes=["answers of <b>another</b> length"])
+    text = write_report([run], tmp_path / "r.html").read_text()
+    assert "answers of &lt;b&gt;another&lt;/b&gt; length (base/eval/gsm8k)" in text
+
+
+def test_sixty_checkpoints_stay_below_eight_megabytes(tmp_path):
+    runs = []
+    for number in range(4):
+        run = start_run(tmp_path, f"r{number}", config={"training": {"learning_rate": number}})
+        for arm in ("base", "sso", "pbaa", "ultrafeedback"):
+            for iteration in range(1, 6) if arm != "base" else (0,):
+                rows = [
+                    {"item_id": f"item-{i}", "prompt": "p" * 300, "output": f"{arm} " * 300}
+                    for i in range(60)
+                ]
+                at = {"arm": arm, "iteration": iteration}
+                add_eval(run, "gsm8k", [1, 0] * 30, outputs=rows, **at)
+        runs.append(run)
+    page = write_report(runs, tmp_path / "r.html")
+    text = page.read_text()
+    assert page.stat().st_size < 8_000_000
+    assert "shown here." in text
+    assert text.count("learning rate") + text.count("lr 3") > 0
