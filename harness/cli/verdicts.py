@@ -46,7 +46,7 @@ def export(
 ) -> None:
     """Write verdicts as JSONL, alpaca_eval annotations or FastChat judgments."""
     from judges import JudgeError
-    from judges.import_export import export_alpaca_eval, export_fastchat, export_jsonl
+    from judges.import_export import Judgments, export_alpaca_eval, export_fastchat, export_jsonl
     from judges.prompts import prompt_book
 
     source = _open(store)
@@ -59,7 +59,7 @@ def export(
     elif form == "alpaca_eval":
         done = export_alpaca_eval(source, out, judge=judge)
     else:
-        done = export_fastchat(source, out, prompt_book(prompts), judge=judge)
+        done = export_fastchat(source, out, prompt_book(prompts), Judgments(judge))
     _tell("written", out, done)
 
 

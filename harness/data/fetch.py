@@ -8,6 +8,7 @@ stand in.
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -137,9 +138,10 @@ def _from_github(file: DataFile, source: RemoteFile, partial: Path, name: str) -
     except requests.RequestException as error:
         raise _TransientError(_one_line(error)) from None
     except ValueError as error:
-        if "hash" not in str(error):
+        found = re.search(r"got ([0-9a-f]{64})", str(error))
+        if found is None:
             raise
-        raise _wrong_checksum(name, str(error).rpartition(" ")[2], source) from None
+        raise _wrong_checksum(name, found.group(1), source) from None
     return Fetched(Path(path), file.revision if len(file.revision) == 40 else "")
 
 
@@ -171,7 +173,7 @@ def _refused(file: DataFile, source: RemoteFile, name: str, code: int) -> Except
 
 def _wrong_checksum(name: str, found: str, source: RemoteFile) -> WrongChecksumError:
     return WrongChecksumError(
-        f"wrong checksum: {name} has sha256 {found.strip('()')}, the manifest says {source.sha256} "
+        f"wrong checksum: {name} has sha256 {found}, the manifest says {source.sha256} "
         "(removed; a proxy or mirror may have changed it)"
     )
 

@@ -4,11 +4,17 @@ Imports compute the key that the same request would have here, so an imported ve
 where it is needed and nobody is asked again.
 """
 
-from judges.import_export.alpaca_eval import export_alpaca_eval, import_alpaca_eval
-from judges.import_export.fastchat import export_fastchat, import_fastchat
+from judges.import_export.alpaca_eval import (
+    ExpectedAnnotations,
+    export_alpaca_eval,
+    import_alpaca_eval,
+)
+from judges.import_export.fastchat import Judgments, export_fastchat, import_fastchat
 from judges.import_export.jsonl import export_jsonl, import_jsonl
 
 __all__ = [
+    "ExpectedAnnotations",
+    "Judgments",
     "export_alpaca_eval",
     "export_fastchat",
     "export_jsonl",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -64,14 +65,27 @@ def export_alpaca_eval(
     return Exchanged(len(rows), left_out)
 
 
+@dataclass(frozen=True)
+class ExpectedAnnotations:
+    """What a file of annotations must be about.
+
+    Attributes:
+        baseline: instruction -> answer of the baseline.
+        instructions: what the file must cover, once each.
+        allow_missing: take a file that covers only part of ``instructions`` (counted).
+    """
+
+    baseline: Mapping[str, str] | None = None
+    instructions: Sequence[str] = ()
+    allow_missing: bool = False
+
+
 def import_alpaca_eval(
     store: VerdictStore,
     path: Path,
     *,
     judge: str | None = None,
-    baseline: Mapping[str, str] | None = None,
-    instructions: Sequence[str] | None = None,
-    allow_missing: bool = False,
+    expected: ExpectedAnnotations | None = None,
     seed: int = 0,
 ) -> Exchanged:
     """Read published annotations as verdicts of the judge that made them.
@@ -80,14 +94,13 @@ def import_alpaca_eval(
 
     Args:
         judge: the judge's name, else the model behind the rows' annotator.
-        baseline: instruction -> answer of the baseline that the file must be about.
-        instructions: what the file must cover, once each.
-        allow_missing: take a file that covers only part of ``instructions`` (counted).
+        expected: the baseline and the instructions that the file must be about.
 
     Raises:
         JudgeError: a row lacks a field, is of another baseline, occurs twice, contradicts its raw
             reply; instructions are missing. Nothing is stored then.
     """
+    expected = expected or ExpectedAnnotations()
     stored: list[StoredReply] = []
     left_out: dict[str, int] = {}
     seen: dict[tuple[str, ...], int] = {}
@@ -97,7 +110,7 @@ def import_alpaca_eval(
         if (key := _identity(item)) in seen:
             raise JudgeError(f"{place}: the same comparison as in row {seen[key]}")
         seen[key] = number
-        _of_baseline(item, row, baseline, place)
+        _of_baseline(item, row, expected.baseline, place)
         preference = row.get("preference")
         reason = _no_use(item, preference)
         if reason:
@@ -108,10 +121,11 @@ def import_alpaca_eval(
         if not name:
             raise JudgeError(f"{place}: no annotator; name the judge")
         stored.append(_stored(row, item, float(preference), name, seed, place))  # type: ignore[arg-type]
-    missing = _missing(instructions, seen)
-    if missing and not allow_missing:
+    covered = {key[0] for key in seen}
+    missing = [text for text in expected.instructions if text not in covered]
+    if missing and not expected.allow_missing:
         raise JudgeError(
-            f"{path}: {len(missing)} of {len(instructions or ())} instructions have no annotation "
+            f"{path}: {len(missing)} of {len(expected.instructions)} instructions have no annotation "
             f"(first: {missing[0][:60]!r})"
         )
     if missing:
@@ -235,8 +249,3 @@ def _stored(
         choice = {"message": {"content": ""}, "given_preference": shown}
     reply = {"model": judge, "choices": [choice]}
     return StoredReply.of(request, judge, reply, origin="import:alpaca_eval")
-
-
-def _missing(instructions: Sequence[str] | None, seen: Mapping[tuple[str, ...], int]) -> list[str]:
-    covered = {key[0] for key in seen}
-    return [text for text in instructions or () if text not in covered]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,30 +25,34 @@ UNPARSED = -1
 WINNERS = {1.0: "model_1", 2.0: "model_2", 1.5: "tie"}
 
 
-def export_fastchat(
-    store: VerdictStore,
-    path: Path,
-    book: PromptBook,
-    *,
-    judge: str,
-    mode: Mode = "single",
-    models: tuple[str, ...] = ("model",),
-    item_ids: set[str] | None = None,
-) -> Exchanged:
-    """Write one judge's ratings (``single``) or pair verdicts (``pair``).
+@dataclass(frozen=True)
+class Judgments:
+    """Which verdicts of a store to export: one judge's ratings (``single``) or pair verdicts.
 
-    The question's number is the first number in an item id. ``models`` names the judged model, or
-    the two of a pair; ``item_ids`` restricts the export, as a store may hold several models.
+    Attributes:
+        models: name of the judged model, or of the two of a pair.
+        item_ids: only these, as a store may hold several models.
+    """
+
+    judge: str
+    mode: Mode = "single"
+    models: tuple[str, ...] = ("model",)
+    item_ids: frozenset[str] | None = None
+
+
+def export_fastchat(
+    store: VerdictStore, path: Path, book: PromptBook, chosen: Judgments
+) -> Exchanged:
+    """Write ratings or pair verdicts; a question's number is the first number in its item id.
 
     Raises:
         JudgeError: the store holds none of them.
     """
-    rows = list(_singles(store, book, judge, models[0], item_ids))
-    if mode == "pair":
-        names = models if len(models) == 2 else ("model_1", "model_2")
-        rows = list(_pairs(store, book, judge, names, item_ids))
+    rows = list((_pairs if chosen.mode == "pair" else _singles)(store, book, chosen))
     if not rows:
-        raise JudgeError(f"{store.path}: no {mode} judgment of judge {judge!r} with these prompts")
+        raise JudgeError(
+            f"{store.path}: no {chosen.mode} judgment of judge {chosen.judge!r} with these prompts"
+        )
     rows.sort(key=lambda row: (row["question_id"], row["turn"]))
     return Exchanged(write_json_lines(path, rows), {})
 
@@ -106,17 +111,15 @@ def _single(
     )
 
 
-def _singles(
-    store: VerdictStore, book: PromptBook, judge: str, model: str, item_ids: set[str] | None
-) -> Iterator[dict[str, Any]]:
-    for row in _latest(store, judge, f"mt-bench/{book.protocol}/", item_ids).values():
+def _singles(store: VerdictStore, book: PromptBook, chosen: Judgments) -> Iterator[dict[str, Any]]:
+    for row in _latest(store, f"mt-bench/{book.protocol}/", chosen).values():
         judgment = read_reply(row.reply).text
         value = rating.read(read_reply(row.reply)).value
         tags = row.tags or {}
         yield {
             "question_id": question_number(str(tags["item_id"])),
-            "model": model,
-            "judge": [judge, row.protocol.rpartition("/")[2]],
+            "model": chosen.models[0],
+            "judge": [chosen.judge, row.protocol.rpartition("/")[2]],
             "user_prompt": row.request["messages"][1]["content"],
             "judgment": judgment,
             "score": UNPARSED if value is None else value,
@@ -125,14 +128,9 @@ def _singles(
         }
 
 
-def _pairs(
-    store: VerdictStore,
-    book: PromptBook,
-    judge: str,
-    models: tuple[str, ...],
-    item_ids: set[str] | None,
-) -> Iterator[dict[str, Any]]:
-    found = _latest(store, judge, pairwise.protocol(book), item_ids)
+def _pairs(store: VerdictStore, book: PromptBook, chosen: Judgments) -> Iterator[dict[str, Any]]:
+    models = chosen.models if len(chosen.models) == 2 else ("model_1", "model_2")
+    found = _latest(store, pairwise.protocol(book), chosen)
     for (item, swapped), first in found.items():
         second = found.get((item, True))
         if swapped or second is None:
@@ -141,7 +139,7 @@ def _pairs(
             "question_id": question_number(str((first.tags or {})["item_id"])),
             "model_1": models[0],
             "model_2": models[1],
-            "judge": [judge, pairwise.NAME],
+            "judge": [chosen.judge, pairwise.NAME],
             "turn": 1,
             "tstamp": first.created,
         }
@@ -157,12 +155,13 @@ def _pairs(
 
 
 def _latest(
-    store: VerdictStore, judge: str, protocol: str, item_ids: set[str] | None
+    store: VerdictStore, protocol: str, chosen: Judgments
 ) -> dict[tuple[str, bool], StoredReply]:
     """The last attempt of each request, by what was asked (first two messages) and the order."""
     found: dict[tuple[str, bool], StoredReply] = {}
-    for row in store.rows(judge=judge, protocol=protocol):
+    for row in store.rows(judge=chosen.judge, protocol=protocol):
         tags = row.tags or {}
+        item_ids = chosen.item_ids
         if item_ids is not None and str(tags.get("item_id")) not in item_ids:
             continue
         asked = row.request["messages"][1]["content"]

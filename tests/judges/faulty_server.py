@@ -191,6 +191,13 @@ class FaultyServer:
             writer.write(_head(200, len(text)) + text[: len(text) // 2])
             await writer.drain()
             return False
+        if fault == "trickle":
+            writer.write(_head(200, 1000))
+            for _ in range(100):
+                writer.write(b" ")
+                await writer.drain()
+                await asyncio.sleep(0.05)
+            return False
         if fault == "cut-json":
             return await self._send_text(writer, 200, json.dumps(content)[:-20].encode(), {})
         if status == 200:

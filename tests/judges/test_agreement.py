@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from groundwork.errors import UserError
 from judges import Comparison, JudgeError
 from judges.agreement import (
     Agreement,
@@ -19,10 +18,9 @@ from judges.agreement import (
     remembered_agreements,
     wilson,
 )
-from judges.canary import canary_set, run_canary
 from judges.protocols.labelled import LabelledPair, load_labelled
 from judges.store import VerdictStore
-from tests.judges.faulty_server import FaultyServer, completion, letter_reply
+from tests.judges.faulty_server import FaultyServer, completion
 from tests.judges.judge_examples import budget_judge, judge_on
 from tests.judges.test_pair_accuracy import TableJudge
 
@@ -150,78 +148,4 @@ def test_agreement_is_remembered_and_cited(tmp_path: Path) -> None:
 # Labelled files
 
 
-@pytest.mark.parametrize(
-    ("text", "match"),
-    [
-        ("", "no labelled pairs"),
-        ('{"prompt": "q", "chosen": "a"}', "pairs.jsonl:1: no field 'rejected'"),
-        (
-            '{"instruction": "q", "output_1": "a", "output_2": "b", "label": 3}',
-            "pairs.jsonl:1: label 3 is none of 0",
-        ),
-        ('{"id": 1, "prompt": "q", "chosen": "a", "rejected": "b"}\n' * 2, "item '1' occurs twice"),
-        ("{", ":1: not valid JSON"),
-        ("[1]", "not a list of objects"),
-    ],
-)
-def test_bad_labelled_files(text: str, match: str, tmp_path: Path) -> None:
-    path = tmp_path / "pairs.jsonl"
-    path.write_text(text)
-    with pytest.raises(UserError, match=match):
-        load_labelled(path)
-
-
-def test_general_and_preference_schemas(tmp_path: Path) -> None:
-    path = tmp_path / "pairs.jsonl"
-    row = {"instruction": "q", "output_1": "a", "output_2": "b", "labels": [1, 2, 1]}
-    path.write_text(json.dumps(row))
-    assert load_labelled(path)[0].majority == 1
-    rows = [{"prompt": "q", "chosen": f"good{i}", "rejected": "bad"} for i in range(2)]
-    path.write_text("\n".join(map(json.dumps, rows)))
-    first, second = load_labelled(path)
-    assert (first.comparison.output_1, first.majority) == ("good0", 1)
-    assert (second.comparison.output_2, second.majority) == ("good1", 2)
-
-
-def test_real_preference_data_loads(data_dir: Path) -> None:
-    pairs = load_labelled(data_dir / "preference/ultrafeedback_binarized_1000.jsonl")
-    assert len(pairs) == 1000
-    assert [p.majority for p in pairs].count(1) == 500
-
-
 # Canary
-
-
-def test_canary_notices_a_changed_judge(tmp_path: Path) -> None:
-    state = {"model": "judge-may", "turn": False}
-
-    def reply(body: dict[str, Any]) -> Any:
-        answer = letter_reply(body, state["model"])
-        if state["turn"]:
-            tops = answer["choices"][0]["logprobs"]["content"][0]["top_logprobs"]
-            tops[0]["logprob"], tops[1]["logprob"] = tops[1]["logprob"], tops[0]["logprob"]
-        return answer
-
-    n = len(canary_set())
-    with FaultyServer(reply) as server:
-        first = run_canary(judge_on(server, tmp_path / "v.sqlite"))
-        assert (first.first, first.drifted) == (True, False)
-        second = run_canary(judge_on(server, tmp_path / "v.sqlite"))
-        assert (second.first, second.drifted, second.mean_change) == (False, False, 0.0)
-        assert len(server.received) == 2 * n, "asked afresh each time"
-        state["turn"] = True
-        third = run_canary(judge_on(server, tmp_path / "v.sqlite"))
-        assert third.drifted
-        assert third.side_changes >= n - 1
-        assert "DRIFTED" in third.line()
-        state.update(turn=False, model="judge-june")
-        fourth = run_canary(judge_on(server, tmp_path / "v.sqlite"))
-        assert fourth.drifted
-        assert (fourth.served_then, fourth.served_now) == ("judge-may", "judge-june")
-        assert fourth.mean_change == 0.0
-
-
-def test_canary_set_is_distinct_and_in_both_directions() -> None:
-    items = canary_set()
-    assert len({c.item_id for c in items}) == len(items) == 12
-    assert all(c.output_1 != c.output_2 for c in items)

@@ -12,7 +12,6 @@ import pytest
 from judges import Comparison, JudgeError, JudgeSettings, Rating, open_judge
 from judges.client import ClientSettings
 from judges.server import ServerJudge
-from judges.store import VerdictStore
 from tests.judges.faulty_server import FaultyServer, completion, letter_reply
 from tests.judges.judge_examples import comparisons, judge_on
 
@@ -30,45 +29,6 @@ def scripted(replies: dict[str, list[Any]]) -> Any:
         return replies[word].pop(0)
 
     return reply
-
-
-def test_unparsed_is_asked_once_more_and_other_states_are_not(tmp_path: Path) -> None:
-    script = {
-        "alpha": [completion("Fine."), completion("Rating: [[6]]")],
-        "beta": [completion("Fine."), completion("Still fine.")],
-        "gamma": [completion("I'm sorry, I can't.")],
-        "delta": [completion("", finish="content_filter")],
-        "epsilon": [completion("Because", finish="length")],
-        "zeta": [completion("[[9]]")],
-    }
-    items = [rating_item(f"Text {word}", word) for word in script]
-    with FaultyServer(scripted(script)) as server:
-        judge = judge_on(server, tmp_path / "v.sqlite")
-        verdicts = judge.ratings(items)
-    assert [v.state for v in verdicts] == [
-        "ok",
-        "unparsed",
-        "refused",
-        "filtered",
-        "truncated",
-        "ok",
-    ]
-    assert [v.value for v in verdicts] == [6.0, None, None, None, None, 9.0]
-    assert len(server.received) == 8
-    again = [b for b in server.bodies if len(b["messages"]) == 4]
-    assert len(again) == 2
-    assert [m["role"] for m in again[0]["messages"]] == ["system", "user", "assistant", "user"]
-    states = judge.describe()["states"]
-    assert states == {"ok": 2, "unparsed": 1, "refused": 1, "filtered": 1, "truncated": 1}
-
-
-def test_the_re_ask_is_kept_too(tmp_path: Path) -> None:
-    script = {"alpha": [completion("Fine."), completion("Still fine.")]}
-    with FaultyServer(scripted(script)) as server:
-        for _ in range(2):
-            judge_on(server, tmp_path / "v.sqlite").ratings([rating_item("alpha")])
-        assert len(server.received) == 2
-    assert sorted(r.attempt for r in VerdictStore(tmp_path / "v.sqlite").rows()) == [0, 1]
 
 
 def test_pairwise_values_are_mapped_back(tmp_path: Path) -> None:
@@ -119,22 +79,6 @@ def test_check_asks_each_time_and_learns_the_snapshot(tmp_path: Path) -> None:
         assert judge.preferences(comparisons(1))[0].judge == judge.snapshot
 
 
-def test_a_silently_changed_judge_does_not_share_verdicts(tmp_path: Path) -> None:
-    names = ["judge-may"]
-    with FaultyServer(lambda b: letter_reply(b, names[0])) as server:
-        first = judge_on(server, tmp_path / "v.sqlite")
-        first.check()
-        first.preferences(comparisons(3))
-        names[0] = "judge-june"
-        second = judge_on(server, tmp_path / "v.sqlite")
-        second.check()
-        assert second.describe()["changed_from"] == "judge-may"
-        before = len(server.received)
-        verdicts = second.preferences(comparisons(3))
-        assert len(server.received) == before + 3
-        assert verdicts[0].judge.endswith("judge-june")
-
-
 def test_a_server_without_log_probabilities_is_found_out(tmp_path: Path) -> None:
     with FaultyServer(lambda _: completion("m")) as server:
         with pytest.raises(JudgeError, match=r"no log-probabilities.*letters='parsed'"):
@@ -180,44 +124,10 @@ def test_refused_connection(tmp_path: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_price_table_without_the_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-none")
-    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
-    with pytest.raises(
-        JudgeError, match=r"no price of model 'gpt-4-1106-previeu' \(did you mean 'gpt-4-1"
-    ):
-        open_judge(JudgeSettings("gpt-4-1106-previeu"), tmp_path / "v.sqlite")
-    with pytest.raises(JudgeError, match="no price of model 'm'"):
-        open_judge(JudgeSettings("m", "http://h:1/v1", max_cost=1.0), tmp_path / "v.sqlite")
-    open_judge(JudgeSettings("m", "http://h:1/v1"), tmp_path / "v.sqlite")
-
-
-@pytest.mark.parametrize(
-    "text", ["- a", "models: {m: {input: x, output: 1}}", "models: {m: 3}", ":"]
-)
-def test_a_broken_price_table(text: str, tmp_path: Path) -> None:
-    path = tmp_path / "p.yaml"
-    path.write_text(text)
-    with pytest.raises(JudgeError, match=r"p.yaml: no price table"):
-        open_judge(JudgeSettings("m", "http://h:1/v1", prices=path), tmp_path / "v.sqlite")
-
-
 def test_the_same_item_twice_is_refused(tmp_path: Path) -> None:
     judge = open_judge(JudgeSettings("m", "http://h:1/v1"), tmp_path / "v.sqlite")
     with pytest.raises(JudgeError, match="item '0' is to be judged twice"):
         judge.preferences(comparisons(1) * 2)
-
-
-def test_offline_sends_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    with FaultyServer() as server:
-        judge_on(server, tmp_path / "v.sqlite").preferences(comparisons(5))
-        judge = judge_on(server, tmp_path / "v.sqlite", offline=True)
-        judge.check()
-        assert all(v.cached for v in judge.preferences(comparisons(5)))
-        with pytest.raises(JudgeError, match=r"2 of 7 verdicts .* nothing is sent offline"):
-            judge.preferences(comparisons(7))
-        assert len(server.received) == 5
 
 
 def test_judging_inside_a_running_event_loop(tmp_path: Path) -> None:

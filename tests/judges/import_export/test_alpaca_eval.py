@@ -13,16 +13,15 @@ import pytest
 from groundwork.errors import UserError
 from judges import Comparison, JudgeError, JudgeSettings, Rating, open_judge
 from judges.import_export import (
+    ExpectedAnnotations,
     export_alpaca_eval,
-    export_jsonl,
     import_alpaca_eval,
     import_fastchat,
-    import_jsonl,
 )
 from judges.prompts import prompt_book
 from judges.store import VerdictStore
 from tests.judges.faulty_server import FaultyServer, completion
-from tests.judges.judge_examples import comparisons, judge_on, rating_reply, ratings
+from tests.judges.judge_examples import comparisons, judge_on
 
 GPT4 = "gpt-4-1106-preview"
 
@@ -65,8 +64,7 @@ def test_published_annotations_give_the_published_win_rate_with_no_call(
     done = import_alpaca_eval(
         store,
         folder / model / "annotations.json.gz",
-        baseline=baseline,
-        instructions=list(baseline),
+        expected=ExpectedAnnotations(baseline, list(baseline)),
     )
     rows = annotations(data_dir, model)
     assert done.rows + sum(done.left_out.values()) == 805
@@ -219,7 +217,7 @@ def test_bad_annotation_files(rows: Any, match: str, tmp_path: Path) -> None:
     path.write_text(json.dumps(rows))
     store = VerdictStore(tmp_path / "v.sqlite")
     with pytest.raises(UserError, match=match):
-        import_alpaca_eval(store, path, baseline={"q": "base"})
+        import_alpaca_eval(store, path, expected=ExpectedAnnotations({"q": "base"}))
     assert list(store.rows()) == []
 
 
@@ -228,8 +226,10 @@ def test_missing_instructions_are_named_or_counted(tmp_path: Path) -> None:
     path.write_text(json.dumps([annotation()]))
     store = VerdictStore(tmp_path / "v.sqlite")
     with pytest.raises(JudgeError, match=r"1 of 2 instructions have no annotation \(first: 'r'\)"):
-        import_alpaca_eval(store, path, instructions=["q", "r"])
-    done = import_alpaca_eval(store, path, instructions=["q", "r"], allow_missing=True)
+        import_alpaca_eval(store, path, expected=ExpectedAnnotations(None, ["q", "r"]))
+    done = import_alpaca_eval(
+        store, path, expected=ExpectedAnnotations(None, ["q", "r"], allow_missing=True)
+    )
     assert (done.rows, done.left_out) == (1, {"missing in the file": 1})
 
 
@@ -242,37 +242,3 @@ def test_a_tie_of_zero_is_read_as_one_and_a_half(tmp_path: Path, no_key: None) -
 
 
 # JSONL
-
-
-def test_jsonl_there_and_back(tmp_path: Path) -> None:
-    with FaultyServer(rating_reply) as server:
-        judge = judge_on(server, tmp_path / "v.sqlite")
-        first = judge.ratings(ratings(4))
-        path = tmp_path / "all.jsonl"
-        done = export_jsonl(judge.store, path)
-        other = VerdictStore(tmp_path / "w.sqlite")
-        assert import_jsonl(other, path).rows == done.rows == 10
-        assert import_jsonl(other, path).left_out == {"already there": 10}
-        again = judge_on(server, tmp_path / "w.sqlite", offline=True).ratings(ratings(4))
-    assert [(v.state, v.value) for v in again] == [(v.state, v.value) for v in first]
-    assert other.spent("") == (0, 0.0), "what another store paid is not this one's spend"
-
-
-def test_jsonl_mistakes_store_nothing(tmp_path: Path) -> None:
-    with FaultyServer() as server:
-        judge = judge_on(server, tmp_path / "v.sqlite")
-        judge.preferences(comparisons(2))
-    path = tmp_path / "all.jsonl"
-    export_jsonl(judge.store, path)
-    lines = path.read_text().splitlines()
-    store = VerdictStore(tmp_path / "w.sqlite")
-    for text, match in (
-        (f"{lines[0]}\n{{", r"all.jsonl:2: not valid JSON"),
-        (f"{lines[0]}\n{lines[0]}", r"all.jsonl:2: the same request as in line 1"),
-        (f"{lines[0]}\n" + lines[1].replace("Question", "Answer"), r":2: the key is not that"),
-        (f"{lines[0]}\n[]", ":2: expected an object"),
-    ):
-        path.write_text(text)
-        with pytest.raises(UserError, match=match):
-            import_jsonl(store, path)
-        assert list(store.rows()) == []

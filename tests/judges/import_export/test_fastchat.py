@@ -12,6 +12,7 @@ import pytest
 
 from judges import Comparison, JudgeError
 from judges.import_export import (
+    Judgments,
     export_fastchat,
     import_fastchat,
 )
@@ -35,7 +36,9 @@ def test_single_judgments_are_summed_by_fastchat(
         judge = judge_on(server, tmp_path / "v.sqlite")
         verdicts = judge.ratings(ratings(5))
     path = tmp_path / "judgments.jsonl"
-    done = export_fastchat(judge.store, path, prompt_book(), judge=judge.identity, models=("mine",))
+    done = export_fastchat(
+        judge.store, path, prompt_book(), Judgments(judge.identity, models=("mine",))
+    )
     assert done.rows == 10
     known = [v.value for v in verdicts if v.value is not None]
     assert len(known) == 8
@@ -55,7 +58,9 @@ def test_judgments_are_loaded_by_fastchat(tmp_path: Path) -> None:
         judge = judge_on(server, tmp_path / "v.sqlite")
         judge.ratings(ratings(5))
         single = tmp_path / "single.jsonl"
-        export_fastchat(judge.store, single, prompt_book(), judge=judge.identity, models=("mine",))
+        export_fastchat(
+            judge.store, single, prompt_book(), Judgments(judge.identity, models=("mine",))
+        )
     loaded = common.load_single_model_judgments(str(single))
     assert set(loaded) == {(judge.identity, n) for n in ("single-v1", "single-v1-multi-turn")}
     assert loaded[(judge.identity, "single-v1")][(3, "mine")]["score"] == -1
@@ -88,9 +93,8 @@ def pair_export(tmp_path: Path, path: Path) -> None:
     with FaultyServer(reply) as server:
         judge = judge_on(server, tmp_path / "p.sqlite")
         judge.pairwise(items)
-    export_fastchat(
-        judge.store, path, prompt_book(), judge=judge.identity, mode="pair", models=("one", "two")
-    )
+    chosen = Judgments(judge.identity, "pair", ("one", "two"))
+    export_fastchat(judge.store, path, prompt_book(), chosen)
 
 
 def test_pair_judgments_by_hand(tmp_path: Path) -> None:

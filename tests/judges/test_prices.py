@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from judges import JudgeError, JudgeSettings, open_judge
 from judges.errors import BudgetError
 from tests.judges.faulty_server import FaultyServer
 from tests.judges.judge_examples import budget_judge, comparisons
@@ -60,3 +61,25 @@ def test_estimate_from_the_table(tmp_path: Path) -> None:
         judge = budget_judge(server, tmp_path, max_cost=1.0)
     # 805 calls, 700,000 prompt tokens at $10 and 200 completion tokens a call at $30 a million.
     assert judge.estimate(805, 700_000) == pytest.approx(7.0 + 805 * 200 * 30e-6)
+
+
+def test_price_table_without_the_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-none")
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    with pytest.raises(
+        JudgeError, match=r"no price of model 'gpt-4-1106-previeu' \(did you mean 'gpt-4-1"
+    ):
+        open_judge(JudgeSettings("gpt-4-1106-previeu"), tmp_path / "v.sqlite")
+    with pytest.raises(JudgeError, match="no price of model 'm'"):
+        open_judge(JudgeSettings("m", "http://h:1/v1", max_cost=1.0), tmp_path / "v.sqlite")
+    open_judge(JudgeSettings("m", "http://h:1/v1"), tmp_path / "v.sqlite")
+
+
+@pytest.mark.parametrize(
+    "text", ["- a", "models: {m: {input: x, output: 1}}", "models: {m: 3}", ":"]
+)
+def test_a_broken_price_table(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "p.yaml"
+    path.write_text(text)
+    with pytest.raises(JudgeError, match=r"p.yaml: no price table"):
+        open_judge(JudgeSettings("m", "http://h:1/v1", prices=path), tmp_path / "v.sqlite")

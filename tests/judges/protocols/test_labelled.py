@@ -1,0 +1,50 @@
+"""Labelled pairs in three schemas."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from groundwork.errors import UserError
+from judges.protocols.labelled import load_labelled
+
+
+@pytest.mark.parametrize(
+    ("text", "match"),
+    [
+        ("", "no labelled pairs"),
+        ('{"prompt": "q", "chosen": "a"}', "pairs.jsonl:1: no field 'rejected'"),
+        (
+            '{"instruction": "q", "output_1": "a", "output_2": "b", "label": 3}',
+            "pairs.jsonl:1: label 3 is none of 0",
+        ),
+        ('{"id": 1, "prompt": "q", "chosen": "a", "rejected": "b"}\n' * 2, "item '1' occurs twice"),
+        ("{", ":1: not valid JSON"),
+        ("[1]", "not a list of objects"),
+    ],
+)
+def test_bad_labelled_files(text: str, match: str, tmp_path: Path) -> None:
+    path = tmp_path / "pairs.jsonl"
+    path.write_text(text)
+    with pytest.raises(UserError, match=match):
+        load_labelled(path)
+
+
+def test_general_and_preference_schemas(tmp_path: Path) -> None:
+    path = tmp_path / "pairs.jsonl"
+    row = {"instruction": "q", "output_1": "a", "output_2": "b", "labels": [1, 2, 1]}
+    path.write_text(json.dumps(row))
+    assert load_labelled(path)[0].majority == 1
+    rows = [{"prompt": "q", "chosen": f"good{i}", "rejected": "bad"} for i in range(2)]
+    path.write_text("\n".join(map(json.dumps, rows)))
+    first, second = load_labelled(path)
+    assert (first.comparison.output_1, first.majority) == ("good0", 1)
+    assert (second.comparison.output_2, second.majority) == ("good1", 2)
+
+
+def test_real_preference_data_loads(data_dir: Path) -> None:
+    pairs = load_labelled(data_dir / "preference/ultrafeedback_binarized_1000.jsonl")
+    assert len(pairs) == 1000
+    assert [p.majority for p in pairs].count(1) == 500
