@@ -74,7 +74,8 @@ class Table:
     """A table of one layout. ``notes`` are (key, text) foot-notes; ``remarks`` unkeyed lines.
 
     ``shared_notes`` hold for every figure, ``column_notes`` are the keys of those that mark a whole
-    column. ``detectable`` holds per column the smallest detectable difference as printed.
+    column. ``detectable`` holds per column the smallest detectable difference as printed;
+    ``reference`` is what the filled triangles compare with.
     """
 
     title: str
@@ -87,6 +88,7 @@ class Table:
     column_notes: tuple[tuple[str, ...], ...] = ()
     detectable: tuple[str, ...] = ()
     shared_notes: tuple[str, ...] = ()
+    reference: str = "base"
 
     def notes_of_column(self, position: int) -> tuple[str, ...]:
         """Note keys of the column at ``position``."""

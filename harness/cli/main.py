@@ -18,6 +18,7 @@ import typer
 from groundwork.errors import UserError
 from harness.cli import (
     check,
+    compare,
     data,
     doctor,
     eval_model,
@@ -39,6 +40,7 @@ COMMANDS: dict[str, Any] = {
     "table": table.table,
     "report": report.report,
     "plot": report.plot,
+    "compare": compare.compare,
     "check": check.check,
     "baseline": check.baseline,
     "history": history.history,

@@ -42,7 +42,9 @@ def footer(table: Table) -> list[str]:
             "Bold: the best, and what can't be told from it on the same items, where anything is worse."
         )
     if any(cell.versus_base for cell in cells):
-        lines.append("▲▼ significantly better or worse than base (corrected over the table, 5 %).")
+        lines.append(
+            f"▲▼ significantly better or worse than {table.reference} (corrected over the table, 5 %)."
+        )
     if any(cell.versus_previous for cell in cells):
         lines.append("△▽ significantly better or worse than the previous iteration.")
     if table.shared_notes:

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from leaderboards.compare import ItemStore
 from leaderboards.formats.marking import footer, signs
 from leaderboards.identity import arms_of_runs
 from leaderboards.layouts import LAYOUTS
+from leaderboards.model_comparison import comparison_of
 from leaderboards.outcomes import Contest, final_contests
 from leaderboards.paper import published_model, with_published_values
 from leaderboards.report import facts, figures
@@ -117,6 +119,10 @@ def _tables(frame: pd.DataFrame | None, store: ItemStore) -> list[Table]:
     if frame is None:
         return []
     found = [_main_table(frame, store)]
+    with suppress(UserError):
+        if frame["group"].nunique() > 1:
+            compared = comparison_of(frame)
+            found += [compared.models, compared.changes]
     for name in _worth(frame):
         try:
             found.append(build_table(frame, LAYOUTS[name], store))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -75,3 +77,19 @@ def test_a_table_in_a_tex_file_is_latex(call: Call, run: Path, tmp_path: Path) -
     done = call("table", run, "-o", tmp_path / "t.tex")
     assert done.code == 0, done.err
     assert r"\begin{tabular}" in (tmp_path / "t.tex").read_text()
+
+
+def test_models_are_compared(call: Call, run: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(run, other)
+    description = json.loads((other / "run.json").read_text())
+    (other / "run.json").write_text(json.dumps({**description, "name": "other", "model": "org/x"}))
+    done = call("compare", run, other)
+    assert done.code == 0, done.err
+    assert "Models compared" in done.out
+    assert "org/x can't be told from" in done.out
+    written = call("compare", run, other, "-o", tmp_path / "c.tex")
+    assert written.code == 0, written.err
+    assert (tmp_path / "c.tex").read_text().count(r"\begin{tabular}") == 2
+    alone = call("compare", run)
+    assert (alone.code, "two models" in alone.err) == (2, True)
