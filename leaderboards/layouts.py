@@ -38,6 +38,7 @@ def columns_of(records: Iterable[Mapping[str, Any]]) -> dict[str, Column]:
     return {key: found[order, key] for order, key in sorted(found)}
 
 
+WRITER_SETTINGS = ("writer_weak", "writer_strong")
 STUBS: dict[str, str] = {"arm": "Method", "loss": "Loss", "iteration": "Iter."}
 SUITE = ("length", "ae2_lc", "mt_bench", "gpqa", "mmlu_pro", "math", "gsm8k")
 
@@ -49,7 +50,7 @@ class Layout:
     ``rows`` "all" shows every iteration, "last" the starting model and each arm's last one.
     ``stub`` are the leading columns that label a row. ``arms`` filters (empty: all)
     and orders; ``ablations`` admits every arm that is one.
-    ``paper`` names the tables of the paper that this layout regenerates.
+    ``paper`` names the published tables that this layout regenerates (``v1:table1``).
     """
 
     name: str
@@ -77,7 +78,7 @@ LAYOUTS: dict[str, Layout] = {
             (),
             others=True,
             settings=("online", "offline"),
-            paper=("table1", "instruct_iterations", "llama3_iterations"),
+            paper=("v1:table1", "v1:instruct_iterations", "v1:llama3_iterations"),
         ),
         Layout(
             "summary",
@@ -87,7 +88,7 @@ LAYOUTS: dict[str, Layout] = {
             rows="last",
             stub=("arm",),
             settings=("online", "offline"),
-            paper=("table2", "table7"),
+            paper=("v1:table2", "v1:table7"),
         ),
         Layout(
             "ablation",
@@ -97,7 +98,7 @@ LAYOUTS: dict[str, Layout] = {
             stub=("arm",),
             arms=ABLATIONS,
             ablations=True,
-            paper=("table5",),
+            paper=("v1:table5",),
         ),
         Layout(
             "ablation-iterations",
@@ -105,7 +106,7 @@ LAYOUTS: dict[str, Layout] = {
             ("length", "ae2_lc", "mt_bench"),
             arms=ABLATIONS,
             ablations=True,
-            paper=("table12",),
+            paper=("v1:table12",),
         ),
         Layout(
             "offline",
@@ -114,7 +115,7 @@ LAYOUTS: dict[str, Layout] = {
             rows="last",
             stub=("arm",),
             settings=("offline",),
-            paper=("table3",),
+            paper=("v1:table3",),
         ),
         Layout(
             "losses",
@@ -122,14 +123,43 @@ LAYOUTS: dict[str, Layout] = {
             ("length", "ae2_lc", "mt_bench"),
             rows="last",
             stub=("loss", "arm"),
-            paper=("table6",),
+            paper=("v1:table6",),
         ),
         Layout(
             "losses-iterations",
             "DPO against IPO by iteration",
             ("length", "ae2_lc", "ae2_wr", "mt_bench"),
             stub=("loss", "arm", "iteration"),
-            paper=("table8",),
+            paper=("v1:table8",),
+        ),
+        Layout(
+            "one-round",
+            "Scores after one round",
+            ("ae2_lc", "ae2_wr", "mt_bench"),
+            others=True,
+            rows="last",
+            stub=("loss", "arm"),
+            settings=("online", "one_round"),
+            paper=("v2:table1", "v2:table4", "v2:table6"),
+        ),
+        Layout(
+            "generator-losses",
+            "Generators trained on one of the two losses",
+            ("ae2_lc", "arena_hard"),
+            rows="last",
+            stub=("arm",),
+            arms=("sso", "sso-plus", "sso-minus", "pbaa"),
+            settings=("online", "one_round"),
+            paper=("v2:table3",),
+        ),
+        Layout(
+            "writers",
+            "Principles of a weaker and a stronger writer",
+            ("ae2_lc", "mt_bench"),
+            rows="last",
+            stub=("arm",),
+            settings=("online", "one_round", *WRITER_SETTINGS),
+            paper=("v2:table5",),
         ),
         Layout(
             "reward-models",
@@ -138,7 +168,7 @@ LAYOUTS: dict[str, Layout] = {
             rows="last",
             stub=("arm",),
             settings=("reward_model", "online", "offline"),
-            paper=("table4",),
+            paper=("v1:table4", "v2:table2"),
         ),
     )
 }

@@ -35,6 +35,7 @@ BENCHMARKS: dict[str, BenchmarkInfo] = {
         8.0,
         kind="pairs",
     ),
+    "arena_hard": BenchmarkInfo("Arena-Hard", (InfoColumn("arena_hard", "AH", 120),)),
     "rewardbench": BenchmarkInfo(
         "RewardBench",
         (
@@ -57,6 +58,12 @@ ARMS: dict[str, ArmInfo] = {
     "without-w": ArmInfo("SSO w/o W", 60, ablation=True),
     "without-g": ArmInfo("SSO w/o G", 70, ablation=True),
     "without-w-g": ArmInfo("SSO w/o W, G", 80, ablation=True),
+    "sso-plus": ArmInfo("SSO, L+ only", 90, ablation=True),
+    "sso-minus": ArmInfo("SSO, L- only", 91, ablation=True),
+    "skywork-80k-v0.2": ArmInfo("Skywork 80K v0.2", 210),
+    "skywork-80k-v0.2+ultrafeedback": ArmInfo("Skywork 80K v0.2 + UltraFeedback", 211),
+    "skywork-80k-v0.2+pbaa": ArmInfo("Skywork 80K v0.2 + PBAA", 212),
+    "skywork-80k-v0.2+sso": ArmInfo("Skywork 80K v0.2 + SSO", 213),
     "skywork": ArmInfo("Skywork", 200),
     "skywork+synthetic": ArmInfo("Skywork + synthetic", 201),
     "skywork+ultrafeedback": ArmInfo("Skywork + UltraFeedback", 202),

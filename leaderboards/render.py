@@ -12,10 +12,11 @@ from leaderboards.alpaca import with_neighbours
 from leaderboards.build_table import build_table
 from leaderboards.formats import format_named
 from leaderboards.layouts import layout_named
-from leaderboards.paper import with_published_values
+from leaderboards.paper import Version, with_published_values
 from leaderboards.score_frame import load_runs
 
-AGAINST = ("paper", "alpaca")
+AGAINST = ("paper", "paper:v1", "paper:v2", "alpaca")
+VERSIONS: dict[str, Version] = {"v1": "v1", "v2": "v2"}
 ENDINGS = {".md": "md", ".tex": "latex", ".html": "html", ".csv": "csv", ".txt": "terminal"}
 
 
@@ -30,7 +31,8 @@ def render_table(
     """The table ``layout`` over ``runs`` as text.
 
     ``format`` is terminal, md, latex, html or csv. ``against`` "paper" adds the published value and
-    the difference to each cell, "alpaca" adds neighbours of the public AlpacaEval leaderboard.
+    the difference to each cell ("paper:v1" and "paper:v2" choose the version with which base, pbaa
+    and ultrafeedback are compared), "alpaca" adds neighbours of the public AlpacaEval leaderboard.
     ``paper_model`` is the paper's model to compare with runs that start from another one. ``color``
     None means: in a terminal, unless NO_COLOR is set.
 
@@ -40,11 +42,15 @@ def render_table(
     chosen, draw = layout_named(layout), format_named(format)
     if against is not None and against not in AGAINST:
         raise UserError(f"can't compare against {against!r} ({did_you_mean(against, AGAINST)})")
-    if paper_model is not None and against != "paper":
+    paper = against is not None and against.startswith("paper")
+    if paper_model is not None and not paper:
         raise UserError("--paper-model goes with --against paper")
-    table = build_table(load_runs(runs), chosen)
-    if against == "paper":
-        table = with_published_values(table, chosen, paper_model)
+    frame = load_runs(runs)
+    table = build_table(frame, chosen)
+    if paper:
+        presets = dict(zip(frame["group"], frame["preset"], strict=True))
+        version = VERSIONS.get(str(against).partition(":")[2])
+        table = with_published_values(table, chosen, paper_model, version, presets)
     elif against == "alpaca":
         table = with_neighbours(table)
     if format == "terminal":

@@ -28,6 +28,7 @@ COLUMNS: dict[str, str] = {
     "arm_info": "how the arm is shown (benchmark_info.ArmInfo)",
     "loss": "preference loss that the checkpoint was trained on (ipo, dpo); empty for base",
     "setting": "online, offline or reward_model",
+    "preset": "the preset that the run started from",
     "iteration": "0 for the starting model, else 1..N",
     "seed": "seed of the run",
     "benchmark": "benchmark, e.g. gsm8k",
@@ -109,6 +110,7 @@ def _row(run: Run, evaluation: Evaluation, score: Score, **fields: Any) -> dict[
         "arm": arm,
         "arm_info": run.arm_info(arm),
         "loss": "" if arm == "base" else evaluation.loss,
+        "preset": _preset(run),
         "marks": "|".join(score.marks),
         "digits": -1,
         "folder": str(evaluation.folder),
@@ -134,6 +136,11 @@ def _uncertainty(score: Score) -> dict[str, float]:
     if min(right, score.n - right) < FEW:
         found["stderr"] = 100 * agresti_coull_error(right, score.n)
     return found
+
+
+def _preset(run: Run) -> str:
+    config = run.info.get("config")
+    return str(config.get("preset") or "") if isinstance(config, dict) else ""
 
 
 def _is_offline(run: Run) -> bool:

@@ -28,7 +28,7 @@ def plot(
     ] = None,
     form: Annotated[str, typer.Option("--format", "-f", help="pdf, svg or png.")] = "pdf",
 ) -> None:
-    """Write the figures of runs: scores, length, on-policyness, training curves, cost."""
+    """Write the figures of runs: scores, categories, lengths, on-policyness, training, cost."""
     from groundwork.errors import UserError
     from leaderboards import load_runs, plots
     from leaderboards.runs import read_runs
@@ -40,7 +40,11 @@ def plot(
     for name, draw in {
         "scores": lambda: plots.iterations_figure(frame),
         "length": lambda: plots.length_figure(frame),
+        "categories": lambda: plots.radar_figure(frame),
+        "subjects": lambda: plots.subjects_figure(frame),
         "on-policyness": lambda: plots.policyness_figure(frame, read),
+        "probability": lambda: plots.probability_figure(frame, read),
+        "pair-lengths": lambda: plots.lengths_figure(read),
         "training": lambda: plots.curves_figure(read),
         "cost": lambda: plots.cost_figure(frame, read),
     }.items():

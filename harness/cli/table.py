@@ -21,7 +21,10 @@ def table(
     ] = None,
     against: Annotated[
         str | None,
-        typer.Option("--against", help="paper: its figures in each cell; alpaca: neighbours."),
+        typer.Option(
+            "--against",
+            help="paper (or paper:v1, paper:v2): its figures in each cell; alpaca: neighbours.",
+        ),
     ] = None,
     paper_model: Annotated[
         str | None, typer.Option("--paper-model", help="The paper's model to compare with.")

@@ -194,7 +194,7 @@ def _record(entry: Record, key: str, items: dict[str, Items]) -> Record:
         raise ValueError(f"value {record['value']} is no number")
     record.update(
         source="run", category="", headline=True, digits=-1, folder="", notes=(),
-        group=record["model"] or record["run"], arm_info=arm_info(record["arm"]),
+        group=record["model"] or record["run"], arm_info=arm_info(record["arm"]), preset="",
         info=ScoreInfo.model_validate(entry["info"])
         if "info" in entry
         else score_info(record["benchmark"], record["metric"], headline=True),

@@ -136,7 +136,8 @@ def _main_table(frame: pd.DataFrame, store: ItemStore) -> Table:
     layout = LAYOUTS["iterations"]
     table = build_table(frame, layout, store)
     published = any(published_model(str(model)) for model in frame["model"].unique())
-    return with_published_values(table, layout) if published else table
+    presets = dict(zip(frame["group"], frame["preset"], strict=True))
+    return with_published_values(table, layout, presets=presets) if published else table
 
 
 def _worth(frame: pd.DataFrame) -> list[str]:

@@ -1,4 +1,4 @@
-"""Fixtures of the history: a fresh database, in SQLite and on a real PostgreSQL server."""
+"""Fixtures of this room: a run of two arms; a fresh database in SQLite and on a PostgreSQL server."""
 
 import os
 import shutil
@@ -7,9 +7,45 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from leaderboards.history import DEFAULT_URL
+from tests.leaderboards.example_runs import add_eval, coin_flips, start_run
+
+
+@pytest.fixture
+def run(tmp_path):
+    """base, sso 1-2 and pbaa 1 on GSM8K (sso 2 clearly better) and MT-Bench."""
+    run = start_run(tmp_path)
+    base = np.array(coin_flips(200, 0.4, 0))
+    better = base.copy()
+    better[np.flatnonzero(base == 0)[:50]] = 1  # 50 items gained, none lost: p = 2^-49
+    slightly = base.copy()
+    slightly[np.flatnonzero(base == 0)[0]] = 1
+    add_eval(run, "gsm8k", base.tolist(), marks=("sample-data",))
+    add_eval(run, "gsm8k", slightly.tolist(), arm="sso", iteration=1, marks=("sample-data",))
+    add_eval(run, "gsm8k", better.tolist(), arm="sso", iteration=2, marks=("sample-data",))
+    add_eval(
+        run,
+        "gsm8k",
+        base.tolist(),
+        arm="pbaa",
+        iteration=1,
+        protocol="gsm8k@2",
+        marks=("sample-data",),
+    )
+    for arm, iteration, value in (("base", 0, 5.0), ("sso", 1, 6.0), ("pbaa", 1, 5.5)):
+        add_eval(
+            run,
+            "mt_bench",
+            [value, value + 0.2],
+            metric="average",
+            unit="points",
+            arm=arm,
+            iteration=iteration,
+        )
+    return run
 
 
 def binaries():

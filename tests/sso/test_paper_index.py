@@ -26,14 +26,14 @@ def given(option: str, lines: list[str]) -> list[str]:
 def test_every_table_of_the_paper_has_its_place() -> None:
     from leaderboards.paper import published
 
-    names = {row["table"] for row in published()}
+    names = {(row["version"], row["table"]) for row in published()}
     appendix = {
         "instruct_iterations": "Instruct models by iteration",
         "llama3_iterations": "Llama-3 by iteration",
     }
-    for name in names:
-        title = appendix.get(name) or "Table " + name.removeprefix("table")
-        assert re.search(rf"^\| {re.escape(title)}\b", INDEX, re.MULTILINE), name
+    for version, name in names:
+        title = f"{version} {appendix.get(name) or 'Table ' + name.removeprefix('table')}"
+        assert re.search(rf"^\| {re.escape(title)}\b", INDEX, re.MULTILINE), title
 
 
 def test_presets_arms_and_layouts_exist() -> None:
