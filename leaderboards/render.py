@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -56,7 +57,9 @@ def render_table(
     if format == "terminal":
         from leaderboards.formats.terminal import render as draw_terminal
 
-        return draw_terminal(table, color=_wants_color() if color is None else color)
+        return draw_terminal(
+            table, color=_wants_color() if color is None else color, width=terminal_width()
+        )
     return draw(table)
 
 
@@ -72,6 +75,11 @@ def format_of(path: Path) -> str:
             "give one with --format"
         )
     return ENDINGS[path.suffix.lower()]
+
+
+def terminal_width() -> int | None:
+    """The width of the terminal that is printed to; None for a file or a pipe."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def _wants_color() -> bool:

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+FORMATS = ("pdf", "svg", "png")
+
 
 def report(
     runs: Annotated[list[Path], typer.Argument(help="Run folders.")],
@@ -29,12 +31,12 @@ def plot(
     form: Annotated[str, typer.Option("--format", "-f", help="pdf, svg or png.")] = "pdf",
 ) -> None:
     """Write the figures of runs: scores, categories, lengths, on-policyness, training, cost."""
-    from groundwork.errors import UserError
+    from groundwork.errors import UserError, did_you_mean
     from leaderboards import load_runs, plots
     from leaderboards.runs import read_runs
 
-    if form not in ("pdf", "svg", "png"):
-        raise UserError(f"no plot format {form!r} (there are pdf, svg, png)")
+    if form not in FORMATS:
+        raise UserError(f"no plot format {form!r} ({did_you_mean(form, FORMATS)})")
     folder = out or runs[0] / "plots"
     read, frame = read_runs(runs), load_runs(runs)
     for name, draw in {
