@@ -261,6 +261,7 @@ _COUNTS = {
     "n_unparsed": "unparsed",
     "n_error": "failed",
     "n_missing": "missing",
+    "n_unclosed": "without an end of their reasoning",
 }
 
 

@@ -105,7 +105,9 @@ def _row(row: dict[str, str]) -> dict[str, Any]:
         "protocol": "paper",
         "n": 0,
         "n_expected": 0,
-        **dict.fromkeys(("n_truncated", "n_unparsed", "n_error", "n_missing"), 0),
+        **dict.fromkeys(
+            ("n_truncated", "n_unparsed", "n_error", "n_missing", "n_reasoning", "n_unclosed"), 0
+        ),
         **dict.fromkeys(("judge", "data", "marks", "folder", "preset"), ""),
         "digits": len(row["value"].partition(".")[2]),
         "notes": (),

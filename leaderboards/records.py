@@ -9,6 +9,9 @@ from pydantic import Field
 from groundwork.records import Record
 from leaderboards.benchmark_info import ScoreInfo
 
+ReasoningState = Literal["", "closed", "unclosed"]
+"""Whether an answer had reasoning sections, and whether it ended inside one."""
+
 
 class ItemScore(Record):
     """What one checkpoint scored on one item of one benchmark.
@@ -16,7 +19,8 @@ class ItemScore(Record):
     ``values`` maps metric to value in the metric's own item unit (0/1 for accuracy, 0..1 for a
     preference, 1..10 for a rating, characters for a length). An item without a usable answer keeps
     its line: ``truncated``, ``unparsed`` and ``error`` say what happened to it, and ``values`` holds
-    what the protocol scores such an item with (nothing, when the protocol excludes it).
+    what the protocol scores such an item with (nothing, when the protocol excludes it). ``reasoning``
+    says whether the answer had reasoning sections, which are not scored.
     ``cluster`` groups items that share a question (the two turns of MT-Bench).
     """
 
@@ -28,6 +32,7 @@ class ItemScore(Record):
     truncated: bool = False
     unparsed: bool = False
     error: str = ""
+    reasoning: ReasoningState = ""
     prompt_hash: str = ""
     extracted: str | None = None
 
@@ -58,6 +63,8 @@ class Score(Record):
     n_unparsed: int = 0
     n_error: int = 0
     n_missing: int = 0
+    n_reasoning: int = 0
+    n_unclosed: int = 0
     protocol: str
     settings: dict[str, str] = Field(default_factory=dict)
     judge: str = ""

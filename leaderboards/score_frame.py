@@ -46,6 +46,8 @@ COLUMNS: dict[str, str] = {
     "n_unparsed": "answers no figure could be read from",
     "n_error": "items that failed",
     "n_missing": "items without an annotation",
+    "n_reasoning": "answers with reasoning sections, which are not scored",
+    "n_unclosed": "answers that end inside their reasoning",
     "protocol": "protocol id; different ids never share a column unmarked",
     "judge": "judge, if any",
     "data": "where the items came from",
@@ -210,4 +212,13 @@ def item_and_seed_errors(
     return within, between
 
 
-_COUNTS = ("n", "n_expected", "n_truncated", "n_unparsed", "n_error", "n_missing")
+_COUNTS = (
+    "n",
+    "n_expected",
+    "n_truncated",
+    "n_unparsed",
+    "n_error",
+    "n_missing",
+    "n_reasoning",
+    "n_unclosed",
+)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from harness.benchmarks.answers_file import final_answer, reasoning_state
 from harness.benchmarks.base import EvalRequest, Outcome, ProtocolSpec
 from leaderboards.records import ItemScore, Score
 
@@ -87,6 +88,7 @@ def _item(row: Mapping[str, Any], grade: Grade, header: Header) -> ItemScore:
         truncated=bool(row.get("truncated")),
         unparsed=grade.unparsed,
         error=grade.error or str(row.get("error") or ""),
+        reasoning=reasoning_state(final_answer(row)),
         prompt_hash=str(row.get("prompt_hash") or ""),
         extracted=grade.extracted,
     )
@@ -114,6 +116,7 @@ def _score(
         n_truncated=sum(item.truncated for item in items),
         n_unparsed=sum(item.unparsed for item in items),
         n_error=sum(bool(item.error) for item in items),
+        **reasoning_counts(item.reasoning for item in items),
         protocol=header.protocol,
         settings=dict(header.settings),
         data=header.data,
@@ -121,6 +124,15 @@ def _score(
         headline=metric == header.headline and not category,
         category=category,
     )
+
+
+def reasoning_counts(states: Iterable[str]) -> dict[str, int]:
+    """How many answers had reasoning sections, and how many ended inside one."""
+    listed = list(states)
+    return {
+        "n_reasoning": len(listed) - listed.count(""),
+        "n_unclosed": listed.count("unclosed"),
+    }
 
 
 def weighted_mean(

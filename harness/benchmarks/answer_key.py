@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from groundwork.errors import did_you_mean
+from groundwork.reasoning import opens_reasoning
 from harness.benchmarks.aggregate import Grade, Header, data_marks, flat, outcome, protocol_id
-from harness.benchmarks.answers_file import read_outputs, text_hash, write_outputs
+from harness.benchmarks.answers_file import final_answer, read_outputs, text_hash, write_outputs
 from harness.benchmarks.base import EvalRequest, Outcome, QuestionReader, Workload
 from harness.benchmarks.item_subset import draw
 from harness.benchmarks.saved_answers import read_text
@@ -221,7 +222,7 @@ class ObjectiveBenchmark:
         answers = [
             Answer(
                 target=rows[k].get("target") or {},
-                text=rows[k].get("output") or "",
+                text=final_answer(rows[k]).answer,
                 logprobs=[tuple(pair) for pair in rows[k].get("logprobs") or ()],
                 task=str(rows[k].get("task") or settings["task"]),
             )
@@ -311,6 +312,8 @@ def _row(item: Item, prompt: Prompt, wanted: int) -> dict[str, Any]:
         row["cluster"] = item.cluster
     if prompt.shots < wanted:
         row["shots_wanted"] = wanted
+    if opens_reasoning(prompt.text):
+        row["reasoning_opened"] = True
     if prompt.error:
         row["error"] = prompt.error
     return {**row, **item.extra}

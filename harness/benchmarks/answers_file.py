@@ -3,7 +3,8 @@
 A line holds ``question``, what was asked in words (without the examples before it), for reports. A
 line of an objective benchmark holds ``item_id``, ``category``, ``task``, ``target`` (what scoring
 needs), ``output`` (raw text) or ``logprobs``, ``prompt_hash`` (sha256 of the prompt as the model
-read it), ``shots``, ``truncated``, ``error`` and token counts. Answers to a gated benchmark are
+read it), ``shots``, ``truncated``, ``reasoning_opened`` (the prompt ended in an opening tag of a
+reasoning section), ``error`` and token counts. Answers to a gated benchmark are
 stored as ``sealed``: scrambled, so that no search or crawler meets its text; their questions are not
 stored.
 """
@@ -11,15 +12,17 @@ stored.
 from __future__ import annotations
 
 import hashlib
-import json
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from groundwork.errors import UserError
+from groundwork.files import write_json_lines
+from groundwork.reasoning import SplitText, split_reasoning
 from harness.data.sources import read_rows
 from harness.errors import DataError
+from leaderboards.records import ReasoningState
 
 OUTPUTS = "outputs.jsonl"
 
@@ -29,14 +32,21 @@ def text_hash(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
 
+def final_answer(row: Mapping[str, Any]) -> SplitText:
+    """A saved answer without its reasoning sections, which no grader and no judge sees."""
+    return split_reasoning(str(row.get("output") or ""), opened=bool(row.get("reasoning_opened")))
+
+
+def reasoning_state(answer: SplitText) -> ReasoningState:
+    """``unclosed`` where the text ends inside its reasoning, ``closed`` where an answer follows."""
+    return "unclosed" if answer.unclosed else "closed" if answer.reasoning else ""
+
+
 def write_outputs(folder: Path, rows: Sequence[Mapping[str, Any]], *, sealed: bool = False) -> None:
     """Put ``outputs.jsonl`` in place atomically; ``sealed`` scrambles the answers."""
     if sealed:
         rows = [_sealed(row) for row in rows]
-    temporary = folder / f".{OUTPUTS}.tmp"
-    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(folder / OUTPUTS)
+    write_json_lines(folder / OUTPUTS, rows)
 
 
 def read_outputs(folder: Path, item_ids: Sequence[str]) -> list[dict[str, Any]]:

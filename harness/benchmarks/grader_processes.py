@@ -1,8 +1,9 @@
 """Grading in worker processes that can be killed, for graders that may never come back.
 
 Math-Verify and sympy bound themselves by alarms, which fail in threads and inside C code. Here each
-worker is a process that answers one JSON line with one JSON line; when an answer takes too long the
-process is killed, the item counted as timed out, and a new process started.
+worker is a process that answers one JSON line with one JSON line; when an answer takes too much CPU
+time the process is killed, the item counted as timed out, and a new process started. CPU time, not
+wall time: on a loaded machine the same answers get the same verdicts.
 """
 
 from __future__ import annotations
@@ -14,12 +15,18 @@ import select
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 START_SECONDS = 120.0
 """Time for a worker to import its grader."""
+PATIENCE = 30
+"""Wall time over CPU time after which a process that gets no processor is given up."""
+POLL_SECONDS = 0.25
 READY = b"ready"
 
 
@@ -32,21 +39,22 @@ class Worker:
         self._buffer = b""
 
     def ask(self, task: Mapping[str, Any], seconds: float) -> dict[str, Any]:
-        """The worker's answer, or ``{"error": ...}`` when it takes longer or dies."""
+        """The worker's answer, or ``{"error": ...}`` when it takes more CPU seconds or dies."""
         if self._process is None:
             self._start()
         assert self._process is not None
         assert self._process.stdin is not None
         try:
+            used = self._cpu_seconds()
             self._process.stdin.write(json.dumps(task).encode() + b"\n")
             self._process.stdin.flush()
-            line = self._line(seconds)
-        except (BrokenPipeError, EOFError):
+            line = self._line(seconds, used)
+        except (BrokenPipeError, EOFError, psutil.NoSuchProcess):
             self.stop()
             return {"error": "the grader died"}
         if line is None:
             self.stop()
-            return {"error": f"grading took more than {seconds:g} s"}
+            return {"error": f"grading took more than {seconds:g} s of CPU time"}
         answer: dict[str, Any] = json.loads(line)
         return answer
 
@@ -68,22 +76,31 @@ class Worker:
             env=environment,
         )
         try:
-            started = self._line(START_SECONDS) == READY
-        except EOFError:
+            started = self._line(START_SECONDS, 0.0) == READY
+        except (EOFError, psutil.NoSuchProcess):
             started = False
         if not started:
             self.stop()
             raise RuntimeError(f"the grader {self.script.name} does not start")
 
-    def _line(self, seconds: float) -> bytes | None:
-        """The next line, ``None`` when it does not come in time. Raises EOFError at the end."""
+    def _cpu_seconds(self) -> float:
+        assert self._process is not None
+        times = psutil.Process(self._process.pid).cpu_times()
+        return float(times.user + times.system)
+
+    def _line(self, seconds: float, used: float) -> bytes | None:
+        """The next line, ``None`` when the process has spent ``seconds`` of CPU time since it had
+        ``used``, or sleeps for ``PATIENCE`` times as long. Raises EOFError at the end."""
         assert self._process is not None
         assert self._process.stdout is not None
         descriptor = self._process.stdout.fileno()
+        deadline = time.monotonic() + PATIENCE * seconds
         while b"\n" not in self._buffer:
-            ready, _, _ = select.select([descriptor], [], [], seconds)
+            ready, _, _ = select.select([descriptor], [], [], min(seconds, POLL_SECONDS))
             if not ready:
-                return None
+                if self._cpu_seconds() - used > seconds or time.monotonic() > deadline:
+                    return None
+                continue
             chunk = os.read(descriptor, 1 << 16)
             if not chunk:
                 raise EOFError
@@ -97,7 +114,7 @@ def grade_all(
 ) -> list[dict[str, Any]]:
     """Answers of the grader ``script`` in task order; equal tasks are graded once.
 
-    ``seconds`` bounds one task; ``workers`` defaults to the machine's cores, two at least.
+    ``seconds`` of CPU time bound one task; ``workers`` defaults to the machine's cores, two at least.
     """
     distinct: dict[str, list[int]] = {}
     for number, task in enumerate(tasks):

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from groundwork.errors import UserError
+from groundwork.reasoning import opens_reasoning
 from groundwork.sampling_params import SamplingParams
 from harness.benchmarks.aggregate import data_marks, flat, protocol_id
-from harness.benchmarks.answers_file import text_hash
+from harness.benchmarks.answers_file import final_answer, text_hash
 from harness.benchmarks.base import EvalRequest
 
 if TYPE_CHECKING:
@@ -158,14 +159,17 @@ def answer(
             "completion_tokens": completion.completion_tokens,
         }
     for k, room in enumerate(fits):
+        if opens_reasoning(texts[k]):
+            rows[k]["reasoning_opened"] = True
         if not room:
             rows[k]["error"] = "the prompt is longer than the model's context"
     return rows
 
 
 def answer_text(row: Mapping[str, Any]) -> str:
-    """An answer as it is judged, measured and continued: without white space round it."""
-    return str(row["output"]).strip()
+    """An answer as it is judged, measured and continued: without its reasoning sections and without
+    white space round it."""
+    return final_answer(row).answer.strip()
 
 
 def generator_name(engine: Engine) -> str:

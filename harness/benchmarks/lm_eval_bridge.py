@@ -314,6 +314,10 @@ class Judged:
     metrics: Mapping[str, Any]
 
 
+LONGEST_EXTRACTED = 1000
+"""Characters of an extracted answer that lm-eval's metric compares with the key."""
+
+
 class TaskScorer:
     """A task's own filters and metrics on saved answers.
 
@@ -341,7 +345,7 @@ class TaskScorer:
             for make in ensemble.filters:
                 filtered = make().apply(filtered, listed)
             for number, (doc, one) in enumerate(zip(listed, filtered, strict=True)):
-                metrics = self.task.process_results(doc, [one])
+                metrics = self.task.process_results(doc, [_bounded(one)])
                 results[number][ensemble.name] = Judged(one, metrics)
         return results
 
@@ -350,6 +354,12 @@ class TaskScorer:
         if key not in self._targets:
             self._targets[key] = self._render(doc, doc_to_target)
         return self._targets[key]
+
+
+def _bounded(extracted: Any) -> Any:
+    """The end of what a filter extracted. The metric's ``(?s).*#### `` takes quadratic time on long
+    texts, and no key is as long as what is kept, so that the verdict stays."""
+    return extracted[-LONGEST_EXTRACTED:] if isinstance(extracted, str) else extracted
 
 
 def prompt_fingerprint(spec: TaskSpec) -> str:

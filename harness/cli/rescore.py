@@ -15,6 +15,12 @@ def rescore(
     protocol: Annotated[
         str, typer.Option("--protocol", help="BENCHMARK/PROTOCOL (sso-bench presets protocols).")
     ],
+    answer_field: Annotated[
+        str | None,
+        typer.Option(
+            "--answer-field", help="Field of the model's text, where several could be it."
+        ),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Folder for items.jsonl and scores.json.")
     ] = None,
@@ -23,13 +29,15 @@ def rescore(
     from harness.benchmarks.rescore import rescore as score_again
     from harness.stages.results import write_results
 
-    outcome = score_again(file, protocol)
+    outcome = score_again(file, protocol, answer_field)
     for score in outcome.scores:
         value = "-" if score.value is None else f"{score.value:.2f}"
         error = "" if score.stderr is None else f" ±{score.stderr:.2f}"
         name = f"{score.metric} ({score.category})" if score.category else score.metric
         counts = f"n {score.n} of {score.n_expected}, unparsed {score.n_unparsed}"
-        print(f"{name:<32} {value}{error}  {counts}, errors {score.n_error}")
+        thought = f", with reasoning {score.n_reasoning}" if score.n_reasoning else ""
+        cut = f", ended inside it {score.n_unclosed}" if score.n_unclosed else ""
+        print(f"{name:<32} {value}{error}  {counts}, errors {score.n_error}{thought}{cut}")
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         write_results(out, list(outcome.items), list(outcome.scores))

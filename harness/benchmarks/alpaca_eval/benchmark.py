@@ -20,7 +20,13 @@ from harness.benchmarks.alpaca_eval.files import (
 )
 from harness.benchmarks.alpaca_eval.length_control import GLMS, neutral_rows
 from harness.benchmarks.alpaca_eval.scoring import NAME, Judged, outcome
-from harness.benchmarks.answers_file import read_outputs, text_hash, write_outputs
+from harness.benchmarks.answers_file import (
+    final_answer,
+    read_outputs,
+    reasoning_state,
+    text_hash,
+    write_outputs,
+)
 from harness.benchmarks.base import EvalRequest, Outcome, Workload, questions_in
 from harness.benchmarks.item_subset import draw
 from harness.benchmarks.judged import (
@@ -188,6 +194,7 @@ class AlpacaEval:
                 state=verdict.state,
                 error=what_went_wrong(verdict.state, row),
                 truncated=bool(row.get("truncated")),
+                reasoning=reasoning_state(final_answer(row)),
                 prompt_hash=str(row.get("prompt_hash", "")),
             )
             for instruction, row, verdict in zip(task.instructions, rows, verdicts, strict=True)

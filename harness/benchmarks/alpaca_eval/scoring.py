@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from harness.benchmarks.aggregate import reasoning_counts
 from harness.benchmarks.alpaca_eval.files import Instruction, LengthControl
 from harness.benchmarks.alpaca_eval.lc_interval import (
     LcInterval,
@@ -29,7 +30,7 @@ from harness.benchmarks.alpaca_eval.length_control import (
 )
 from harness.benchmarks.base import Outcome
 from harness.benchmarks.judged import Header
-from leaderboards.records import ItemScore, Score
+from leaderboards.records import ItemScore, ReasoningState, Score
 from leaderboards.statistics.errors import standard_error
 
 NAME = "alpaca_eval"
@@ -48,6 +49,7 @@ class Judged:
     state: str = "ok"
     error: str = ""
     truncated: bool = False
+    reasoning: ReasoningState = ""
     prompt_hash: str = ""
 
 
@@ -143,6 +145,7 @@ def _score_maker(
         "n_unparsed": states.count("unparsed"),
         "n_error": sum(s not in ("ok", "unparsed", "missing") for s in states),
         "n_missing": n_expected - len(judged) + states.count("missing"),
+        **reasoning_counts(j.reasoning for j in judged),
     }
 
     def make(*, metric: str, n: int = n_known, withheld: str = "", **values: object) -> Score:
@@ -181,6 +184,7 @@ def _item(judged: Judged, position: int, lc_values: Floats | None) -> ItemScore:
         truncated=judged.truncated,
         unparsed=judged.state == "unparsed",
         error=judged.error,
+        reasoning=judged.reasoning,
         prompt_hash=judged.prompt_hash,
     )
 

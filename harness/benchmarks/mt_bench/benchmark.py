@@ -10,7 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from groundwork.sampling_params import SamplingParams
-from harness.benchmarks.answers_file import read_outputs, text_hash, write_outputs
+from harness.benchmarks.answers_file import (
+    final_answer,
+    read_outputs,
+    reasoning_state,
+    text_hash,
+    write_outputs,
+)
 from harness.benchmarks.base import EvalRequest, Outcome, Workload, questions_in
 from harness.benchmarks.item_subset import draw
 from harness.benchmarks.judged import (
@@ -181,6 +187,7 @@ class MtBench:
                 state=verdict.state,
                 error=what_went_wrong(verdict.state, row),
                 truncated=bool(row.get("truncated")),
+                reasoning=reasoning_state(final_answer(row)),
                 prompt_hash=str(row.get("prompt_hash", "")),
             )
             for (question, turn), row, verdict in zip(places, rows, verdicts, strict=True)

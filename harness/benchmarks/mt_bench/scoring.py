@@ -12,10 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from harness.benchmarks.aggregate import reasoning_counts
 from harness.benchmarks.base import Outcome
 from harness.benchmarks.judged import Header
 from harness.benchmarks.mt_bench.files import TURNS, Question
-from leaderboards.records import ItemScore, Score
+from leaderboards.records import ItemScore, ReasoningState, Score
 from leaderboards.statistics.errors import clustered_standard_error
 
 NAME = "mt_bench"
@@ -31,6 +32,7 @@ class RatedTurn:
     state: str = "ok"
     error: str = ""
     truncated: bool = False
+    reasoning: ReasoningState = ""
     prompt_hash: str = ""
 
     @property
@@ -83,6 +85,7 @@ def _score(
         n_unparsed=states.count("unparsed"),
         n_error=sum(s not in ("ok", "unparsed", "missing") for s in states),
         n_missing=n_expected - len(rated) + states.count("missing"),
+        **reasoning_counts(r.reasoning for r in rated),
         protocol=header.protocol,
         settings=dict(header.settings),
         judge=header.judge,
@@ -105,5 +108,6 @@ def _item(rated: RatedTurn) -> ItemScore:
         truncated=rated.truncated,
         unparsed=rated.state == "unparsed",
         error=rated.error,
+        reasoning=rated.reasoning,
         prompt_hash=rated.prompt_hash,
     )

@@ -12,12 +12,13 @@ from harness.benchmarks.math import GRADER, target_of
 from harness.benchmarks.math import grade as grade_math
 
 SCRIPT = """
-import json, os, sys, time
+import json, os, sys
 print("ready", flush=True)
 for line in sys.stdin:
     task = json.loads(line)
     if task["do"] == "hang":
-        time.sleep(1000)
+        while True:
+            pass
     if task["do"] == "die":
         os._exit(3)
     with open(task["log"], "a") as log:

@@ -171,3 +171,55 @@ def test_own_lines_with_a_null_answer_are_errors(tmp_path: Path) -> None:
     (tmp_path / OUTPUTS).write_text(json.dumps(row) + "\n")
     outcome = rescore(tmp_path, "gsm8k/paper")
     assert outcome.items[0].error == "the answer is null, not text"
+
+
+THOUGHTS = ("<think>\nmaybe {wrong}\n</think>\n\n{right}", "maybe {wrong}</think>{right}")
+
+
+@pytest.mark.parametrize("text", THOUGHTS)
+@pytest.mark.parametrize("name", KEYED)
+def test_reasoning_is_not_graded_and_counted(name: str, text: str, tmp_path: Path) -> None:
+    right, wrong = RIGHT.get(name, "Answer: B"), WRONG.get(name, "Answer: C")
+    rows = [
+        {**KEYED[name], "output": text.format(right=right, wrong=wrong)},
+        {**KEYED[name], "output": text.format(right=wrong, wrong=right)},
+        {**KEYED[name], "output": f"<think>It is {right}"},
+    ]
+    outcome = rescore(write(tmp_path, "a.jsonl", rows), PROTOCOL.get(name, f"{name}/paper"))
+    headline = next(s for s in outcome.scores if s.headline)
+    assert headline.value == pytest.approx(100 / 3)
+    assert (headline.n_reasoning, headline.n_unclosed) == (3, 1)
+    assert [item.reasoning for item in outcome.items] == ["closed", "closed", "unclosed"]
+    assert outcome.items[2].unparsed
+
+
+def ifeval_row(kind: str, text: object, **arguments: object) -> dict[str, Any]:
+    return {
+        "key": 1,
+        "prompt": "Write.",
+        "instruction_id_list": [kind],
+        "kwargs": [arguments],
+        "response": text,
+    }
+
+
+def test_ifeval_checks_the_answer_without_its_reasoning(tmp_path: Path) -> None:
+    rows = [
+        ifeval_row("punctuation:no_comma", "<think>a, b</think>no comma"),
+        ifeval_row("punctuation:no_comma", "<think>ab</think>one, comma"),
+    ]
+    outcome = rescore(write(tmp_path, "a.jsonl", rows), "ifeval/community")
+    assert [item.values["prompt_strict"] for item in outcome.items] == [1.0, 0.0]
+
+
+def test_an_ifeval_row_with_an_unbuildable_check_is_an_error_of_that_item(tmp_path: Path) -> None:
+    rows = [
+        ifeval_row("no:such_check", "text"),
+        ifeval_row("keywords:existence", "text", keywords=7),
+        ifeval_row("punctuation:no_comma", "fine"),
+        ifeval_row("punctuation:no_comma", None),
+    ]
+    outcome = rescore(write(tmp_path, "a.jsonl", rows), "ifeval/community")
+    assert [bool(item.error) for item in outcome.items] == [True, True, False, True]
+    assert outcome.items[2].values["prompt_strict"] == 1.0
+    assert outcome.scores[0].n_error == 3
