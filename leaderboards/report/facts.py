@@ -85,7 +85,7 @@ def comparability(frame: pd.DataFrame | None) -> Facts:
         why = "; ".join(reason(code) for code in codes) or "nothing stands against it"
         if len(protocols) > 1:
             why += f"; {len(protocols)} protocols, not to be compared with each other"
-        counts = ("n_truncated", "n_unparsed", "n_error", "n_missing", "n_unclosed")
+        counts = ("n_truncated", "n_unparsed", "n_error", "n_missing")
         rows.append(
             [
                 str(benchmark),
