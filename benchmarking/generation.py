@@ -61,13 +61,14 @@ def _rows(name: str) -> list[dict[str, Any]]:
 
 def run_engine(model: Path, prompts: list[Any], new: int, runner: str) -> tuple[list[str], int]:
     """Texts and generated tokens of the engine; timing is the caller's."""
-    from harness.engines import EngineSettings, batching, open_engine, packed
+    from groundwork import cpu_kernels
+    from harness.engines import EngineSettings, batching, open_engine
     from harness.engines.resumable import BatchEngine
 
     if runner == "no-prefix":
         batching.MIN_PREFIX = 1 << 30
     if runner == "no-packing":
-        packed._available = lambda rows: False
+        cpu_kernels._packs = lambda rows: False
     kind = "vllm" if runner == "vllm" else "hf"
     engine: BatchEngine = open_engine(EngineSettings(kind=kind, max_length=2048), model)
 

@@ -62,7 +62,7 @@ LONGROPE = {
     "long_factor": [4.0, 3.0, 2.0, 1.5],
     "original_max_position_embeddings": 24,
 }
-DYNAMIC = {"rope_type": "dynamic", "factor": 2.0, "rope_theta": 10000.0}
+DYNAMIC = {"rope_type": "dynamic", "factor": 10.0, "rope_theta": 10000.0}
 YARN = {
     "rope_type": "yarn",
     "factor": 4.0,

@@ -5,23 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 
 from groundwork.sampling_params import SamplingParams
 from harness.engines.base import Completion, ContinuationLogprob
 from harness.engines.batching import Batch, Group
 from harness.engines.chat_tokenizer import Codec
-from harness.engines.decode_state import Row, advance, make_rows, pieces, read_targets
+from harness.engines.decode_state import Row, advance, choose, make_rows, pieces, read_targets
 from harness.engines.kv_cache import OwnPass, OwnStore, PrefixPass, RowGroup, StepPass
-from harness.engines.sample_token import pick, uniforms
 
 COMPACT_SHARE = 8
 """Finished rows are dropped once they are more than one in this many."""
 
 
 class Decoder:
-    """Runs batches of a schedule on a transformers model whose attention ``kv_cache.takes_rows`` has switched.
+    """Runs batches of a schedule on a transformers model with ``groundwork.attention`` switched on.
 
     ``piece_tokens`` bounds the padded tokens of one prefill pass (memory of activations).
     """
@@ -29,7 +27,7 @@ class Decoder:
     def __init__(self, model: Any, codec: Codec, *, max_length: int, piece_tokens: int) -> None:
         self.model, self.codec = model, codec
         self.max_length, self.piece_tokens = max_length, piece_tokens
-        self.device = model.device
+        self.device, self.choose = model.device, choose
 
     # --- generation ---------------------------------------------------------------------------
 
@@ -52,13 +50,11 @@ class Decoder:
         lengths = torch.tensor([len(row.own) - 1 for row in rows], device=self.device)
         offsets = torch.tensor([r.prompt_tokens - len(r.own) for r in rows], device=self.device)
         tokens = torch.tensor([row.own[-1] for row in rows], device=self.device)
-        seeds_now = np.array([row.seed for row in rows], dtype=np.uint64)
         step = 0
         while rows:
             pass_ = StepPass(store, groups, lengths, longest - 1 + step)
             logits = self._step(tokens, offsets + lengths, pass_)
-            noise = uniforms(seeds_now, step) if not params.greedy else None
-            tokens = pick(logits, params.temperature, params.top_p, noise)
+            tokens = self.choose(rows, logits, params, step)
             lengths = lengths + 1
             step += 1
             for row, token in zip(rows, tokens.tolist(), strict=True):
@@ -70,7 +66,7 @@ class Decoder:
             keep = torch.tensor(alive, dtype=torch.long, device=self.device)
             store.keep(keep, longest - 1 + step)
             groups = _compact(groups, alive)
-            rows, seeds_now = [rows[n] for n in alive], seeds_now[alive]
+            rows = [rows[n] for n in alive]
             tokens, lengths, offsets = tokens[keep], lengths[keep], offsets[keep]
 
     def _step(self, tokens: torch.Tensor, positions: torch.Tensor, pass_: StepPass) -> torch.Tensor:

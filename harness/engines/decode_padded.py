@@ -7,17 +7,16 @@ padded on the left to one length, every prompt computed in full.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from inspect import signature
 from typing import Any
 
-import numpy as np
 import torch
 
 from groundwork.sampling_params import SamplingParams
 from harness.engines.base import Completion, ContinuationLogprob
 from harness.engines.batching import Batch, Group
 from harness.engines.chat_tokenizer import Codec
-from harness.engines.decode_state import Row, advance, make_rows, pieces, read_targets
-from harness.engines.sample_token import pick, uniforms
+from harness.engines.decode_state import Row, advance, choose, make_rows, pieces, read_targets
 
 
 class PlainDecoder:
@@ -26,7 +25,8 @@ class PlainDecoder:
     def __init__(self, model: Any, codec: Codec, *, max_length: int, piece_tokens: int) -> None:
         self.model, self.codec = model, codec
         self.max_length, self.piece_tokens = max_length, piece_tokens
-        self.device = model.device
+        self.device, self.choose = model.device, choose
+        self._taken = signature(type(model).forward).parameters
 
     @torch.inference_mode()
     def generate(
@@ -46,23 +46,16 @@ class PlainDecoder:
     def _decode(
         self, rows: list[Row], params: SamplingParams, on_done: Callable[[int, Completion], None]
     ) -> None:
-        seeds = np.array([row.seed for row in rows], dtype=np.uint64)
         ids, mask = self._left_padded([row.own for row in rows])
         positions = (mask.cumsum(dim=1) - 1).clamp(min=0)
         cache: Any = None
         step = 0
         while True:
-            out = self.model(
-                input_ids=ids,
-                attention_mask=mask,
-                position_ids=positions,
-                past_key_values=cache,
-                use_cache=True,
-                logits_to_keep=1,
+            out = self._forward(
+                ids, mask, positions, past_key_values=cache, use_cache=True, logits_to_keep=1
             )
             cache = out.past_key_values
-            noise = uniforms(seeds, step) if not params.greedy else None
-            tokens = pick(out.logits[:, -1], params.temperature, params.top_p, noise)
+            tokens = self.choose(rows, out.logits[:, -1], params, step)
             for row, token in zip(rows, tokens.tolist(), strict=True):
                 if not row.done:
                     advance(row, token, params, self.codec, on_done)
@@ -87,18 +80,23 @@ class PlainDecoder:
             part = rows[first:last]
             ids, mask = self._left_padded([inputs[row] for row in part])
             longest = max(len(targets[row][0]) for row in part)
-            logits = self.model(
-                input_ids=ids,
-                attention_mask=mask,
-                position_ids=(mask.cumsum(dim=1) - 1).clamp(min=0),
-                use_cache=False,
-                logits_to_keep=longest,
+            positions = (mask.cumsum(dim=1) - 1).clamp(min=0)
+            logits = self._forward(
+                ids, mask, positions, use_cache=False, logits_to_keep=longest
             ).logits
             for number, row in enumerate(part):
                 count = len(targets[row][0])
                 found = read_targets(logits[number, -count:].float(), targets[row])
                 for item, result in zip(items[row], found, strict=True):
                     on_done(item, result)
+
+    def _forward(
+        self, ids: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor, **more: Any
+    ) -> Any:
+        """The model's forward pass with as many of the optional arguments as it takes."""
+        optional = {"position_ids": positions, "logits_to_keep": more.pop("logits_to_keep")}
+        more |= {name: value for name, value in optional.items() if name in self._taken}
+        return self.model(input_ids=ids, attention_mask=mask, **more)
 
     def _left_padded(self, rows: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
         width = max(len(row) for row in rows)

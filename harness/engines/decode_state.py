@@ -6,10 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from groundwork.sampling_params import SamplingParams
 from harness.engines.base import Completion, ContinuationLogprob
 from harness.engines.batching import Batch
 from harness.engines.chat_tokenizer import Codec, cut_at_stop
+from harness.engines.sample_token import pick, uniforms
 
 if TYPE_CHECKING:
     import torch
@@ -49,6 +52,16 @@ def make_rows(
     return rows
 
 
+def choose(
+    rows: Sequence[Row], logits: torch.Tensor, params: SamplingParams, step: int
+) -> torch.Tensor:
+    """The next token (rows,) of every row from logits (rows, vocabulary): greedy, or by each row's seed."""
+    noise = None
+    if not params.greedy:
+        noise = uniforms(np.array([row.seed for row in rows], dtype=np.uint64), step)
+    return pick(logits, params.temperature, params.top_p, noise)
+
+
 def advance(
     row: Row,
     token: int,
@@ -58,7 +71,7 @@ def advance(
 ) -> None:
     """Add a token to a row; where that ends it, mark it done and report its completion."""
     row.out.append(token)
-    ended = token in codec.end_ids
+    ended = token in codec.end_ids and not params.ignore_end
     stopped = not ended and bool(params.stop) and _stops(row.out, params.stop, codec)
     if not (ended or stopped or len(row.out) >= row.room):
         return

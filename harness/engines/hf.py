@@ -9,7 +9,7 @@ from typing import Any
 
 from groundwork.sampling_params import SamplingParams
 from harness.engines.base import Completion, ContinuationLogprob, Message, Prompt
-from harness.engines.batching import Batch, plan_batches
+from harness.engines.batching import Batch, Group, plan_batches
 from harness.engines.chat_tokenizer import Codec
 from harness.engines.errors import ContextTooLong, EngineError
 from harness.models import check_model_folder, model_fingerprint, quiet_transformers
@@ -37,6 +37,9 @@ class HfEngine:
         batch_size: int | None = None,
         max_length: int | None = None,
     ) -> None:
+        from groundwork.cpu_kernels import pack_linears
+        from harness.engines.decode_probe import serve
+
         check_model_folder(folder)
         self.device = pick_device(device)
         self.dtype = pick_dtype(dtype, self.device)
@@ -47,12 +50,18 @@ class HfEngine:
         cuda = self.device.startswith("cuda")
         self.rows = batch_size or (CUDA_ROWS if cuda else CPU_ROWS)
         self.slots = max(1, _cache_bytes(self.device) // _token_bytes(self._model))
-        self._decoder = _decoder(
+        self._served: Any = serve(
             self._model,
             self.codec,
+            lambda model: pack_linears(model, CPU_ROWS),
             max_length=self.max_length,
             piece_tokens=CUDA_PIECE_TOKENS if cuda else CPU_PIECE_TOKENS,
         )
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of the figures should know about how this model is run."""
+        return self._served.notes
 
     def render(self, messages: Sequence[Message], *, add_generation_prompt: bool = True) -> str:
         """The chat as the model reads it."""
@@ -90,9 +99,10 @@ class HfEngine:
             if on_done is not None:
                 on_done(item, completion)
 
-        for batch in self._batches(ids, params.max_new_tokens):
+        lengths = [len(row) + params.max_new_tokens for row in ids]
+        for decoder, batch in self._batches(ids, lengths, params.max_new_tokens):
             if not set(batch.items) <= set(finished):
-                self._decoder.generate(batch, ids, seeds, params, done)
+                decoder.generate(batch, ids, seeds, params, done)
         return results
 
     def logprobs(
@@ -120,7 +130,7 @@ class HfEngine:
         members = list(rows.values())
         self._check_room(inputs, [group[0] for group in members])
         tails = [count for _, count in rows]
-        batches = plan_batches(inputs, 0, rows=1024, slots=1 << 20, open_tail=tails)
+        lengths = [len(row) for row in inputs]
         skip = set(finished)
 
         def done(item: int, result: ContinuationLogprob) -> None:
@@ -128,23 +138,49 @@ class HfEngine:
             if on_done is not None:
                 on_done(item, result)
 
-        for batch in batches:
+        targets = [[pairs[item][1] for item in group] for group in members]
+        for decoder, batch in self._batches(inputs, lengths, 0, tails):
             if not {item for row in batch.items for item in members[row]} <= skip:
-                targets = [[pairs[item][1] for item in group] for group in members]
-                self._decoder.score(batch, inputs, targets, members, done)
+                decoder.score(batch, inputs, targets, members, done)
         return results
 
     def close(self) -> None:
         """Free the model's memory."""
-        self._model = self._decoder = None
+        self._model = self._served = None
         gc.collect()
         if self.device.startswith("cuda"):
             import torch
 
             torch.cuda.empty_cache()
 
-    def _batches(self, ids: Sequence[Sequence[int]], new_tokens: int) -> list[Batch]:
-        return plan_batches(ids, new_tokens, rows=self.rows, slots=self.slots)
+    def _batches(
+        self,
+        ids: Sequence[Sequence[int]],
+        lengths: Sequence[int],
+        new_tokens: int,
+        tails: Sequence[int] | None = None,
+    ) -> list[tuple[Any, Batch]]:
+        """Every batch with its decode loop; ``tails`` (for scoring) as in ``plan_batches``.
+
+        Sequences whose ``lengths`` go beyond the limit of ``groundwork.rope`` run one at a time.
+        """
+        served = self._served
+        far = [i for i, n in enumerate(lengths) if served.limit is not None and n > served.limit]
+        near = [i for i in range(len(ids)) if i not in set(far)]
+        scoring = tails is not None
+        planned = plan_batches(
+            [ids[i] for i in near],
+            new_tokens,
+            rows=1024 if scoring else self.rows,
+            slots=1 << 20 if scoring else self.slots,
+            open_tail=[tails[i] for i in near] if tails is not None else None,
+        )
+        batches = [
+            Batch(tuple(Group(g.prefix, tuple(near[i] for i in g.items)) for g in batch.groups))
+            for batch in planned
+        ]
+        alone = [(served.alone, Batch((Group(0, (i,)),))) for i in far]
+        return [*((served.decoder, batch) for batch in batches), *alone]
 
     def _check_room(
         self, ids: Sequence[Sequence[int]], numbers: Sequence[int] | None = None
@@ -183,6 +219,9 @@ def context_length(config: Any, asked: int | None) -> int:
     """The model's context in tokens, or the smaller one that was asked for."""
     text = config.get_text_config() if hasattr(config, "get_text_config") else config
     own = int(getattr(text, "max_position_embeddings", 0) or 0)
+    rope = getattr(text, "rope_parameters", None) or {}
+    if "dynamic" in str(rope.get("rope_type")):
+        own = int(own * float(rope.get("factor") or 1.0))  # what dynamic NTK stretches it to
     if asked is not None and own and asked > own:
         raise EngineError(f"max_length {asked} is more than the model's context of {own} tokens")
     return asked or own or 2048
@@ -198,6 +237,7 @@ def _load(folder: Path, device: str, dtype: str) -> Any:
                 folder,
                 dtype=getattr(torch, dtype),
                 use_safetensors=True,
+                trust_remote_code=False,
             )
     except (OSError, ValueError, RuntimeError) as error:
         first = str(error).strip().splitlines()[0]
@@ -205,24 +245,21 @@ def _load(folder: Path, device: str, dtype: str) -> Any:
     return model.to(device).eval()
 
 
-def _decoder(model: Any, codec: Codec, **limits: int) -> Any:
-    """The fast decode loop where the model's attention is plain, else the one that asks nothing."""
-    from harness.engines.decode import Decoder
-    from harness.engines.decode_padded import PlainDecoder
-    from harness.engines.kv_cache import takes_rows
-    from harness.engines.packed import pack_linears
-
-    kind = Decoder if takes_rows(model) else PlainDecoder
-    pack_linears(model, CPU_ROWS)
-    return kind(model, codec, **limits)
-
-
 def _token_bytes(model: Any) -> int:
-    """Bytes of keys and values of one token over all layers."""
+    """Bytes of keys and values of one token over all layers (of a model without heads: of its states)."""
     config = model.config.get_text_config()
-    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
-    size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    return int(2 * config.num_hidden_layers * heads * size * model.dtype.itemsize)
+    heads = _number(config, "num_attention_heads") or 1
+    key_heads = _number(config, "num_key_value_heads") or heads
+    size = _number(config, "head_dim") or config.hidden_size // heads
+    return int(2 * config.num_hidden_layers * key_heads * size * model.dtype.itemsize)
+
+
+def _number(config: Any, name: str) -> int:
+    """A number of the configuration; 0 where it has none, or one per layer."""
+    try:
+        return int(getattr(config, name, None) or 0)
+    except (RuntimeError, AttributeError, TypeError, ValueError):
+        return 0
 
 
 def _cache_bytes(device: str) -> int:

@@ -12,44 +12,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch.nn.functional import scaled_dot_product_attention
-
-from groundwork.attention import switch_attention
-
-
-def takes_rows(model: Any) -> bool:
-    """Switch a model to ``attend`` if that computes what its own attention does; else leave it.
-
-    Layers must all look at every earlier token (no sliding windows, no recurrent states). Anything
-    else that an attention may do (soft caps, sinks, biases) shows in the outputs of a short trial.
-    """
-    config = model.config.get_text_config()
-    kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
-    window = getattr(config, "sliding_window", None)
-    if kinds != {"full_attention"} or (window and not hasattr(config, "layer_types")):
-        return False
-    generator = torch.Generator().manual_seed(0)
-    ids = torch.randint(config.vocab_size, (2, 12), generator=generator).to(model.device)
-    positions = torch.arange(12, device=model.device).expand(2, -1)
-    how = {"input_ids": ids, "position_ids": positions, "use_cache": False, "logits_to_keep": 2}
-    with torch.inference_mode():
-        expected = model(**how).logits.float()
-        try:
-            own = switch_attention(model)
-        except ValueError:
-            return False
-        try:
-            found = model(**how, attention_layout=OwnPass(RowGroup(0, 0, 2))).logits.float()
-        except (TypeError, ValueError, AttributeError, KeyError, RuntimeError):
-            found = expected + torch.inf
-    slack = 1e-3 if model.dtype == torch.float32 else 0.05
-    if bool(((found - expected).abs() <= slack * (1 + expected.abs().max())).all()):
-        return True
-    switch_attention(model, own)
-    return False
 
 
 @dataclass

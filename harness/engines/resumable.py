@@ -82,6 +82,11 @@ class ResumableEngine:
         """Context length in tokens."""
         return self.engine.max_length
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """The wrapped engine's notes on how it runs the model."""
+        return tuple(getattr(self.engine, "notes", ()))
+
     def render(self, messages: Sequence[Message], *, add_generation_prompt: bool = True) -> str:
         """The chat as the model reads it."""
         return self.engine.render(messages, add_generation_prompt=add_generation_prompt)

@@ -116,3 +116,24 @@ def test_products_kept_are_bounded_where_the_user_has_not_said_how_many(
     kernels.cache_products(few=True)
     assert os.environ["ONEDNN_PRIMITIVE_CACHE_CAPACITY"] == str(kernels.FEW_CACHED_PRODUCTS)
     assert os.environ["LRU_CACHE_CAPACITY"] == "7"
+
+
+def test_packed_linear_layers_are_the_same_function(tiny_model_dir: Path) -> None:
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(tiny_model_dir).eval()
+    ids = torch.arange(24).view(2, 12)
+    expected = model(ids).logits
+    replaced = kernels.pack_linears(model, 64)
+    if not torch.backends.mkldnn.is_available():
+        pytest.skip("this torch is built without oneDNN")
+    assert replaced == 15  # two layers of seven, and the head
+    assert sum(isinstance(module, kernels.PackedLinear) for module in model.modules()) == replaced
+    assert torch.allclose(model(ids).logits, expected, atol=1e-5)
+
+
+def test_half_precision_models_are_not_packed(tiny_model_dir: Path) -> None:
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(tiny_model_dir, dtype=torch.bfloat16)
+    assert kernels.pack_linears(model, 64) == 0

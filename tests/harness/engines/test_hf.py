@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from harness.engines import (
     Prompt,
     open_engine,
 )
+from harness.engines.batching import plan_batches
 from harness.engines.decode_padded import PlainDecoder
 from harness.engines.hf import HfEngine
 
@@ -91,9 +93,8 @@ def test_greedy_equals_generate_one_at_a_time(early_ender: Path, rows: int | Non
 def test_plain_loop_gives_the_same(early_ender: Path, rows: int | None) -> None:
     fast, plain = HfEngine(early_ender, batch_size=rows), HfEngine(early_ender, batch_size=rows)
     plain._model.set_attn_implementation("sdpa")
-    plain._decoder = PlainDecoder(
-        plain._model, plain.codec, max_length=plain.max_length, piece_tokens=64
-    )
+    padded = PlainDecoder(plain._model, plain.codec, max_length=plain.max_length, piece_tokens=64)
+    plain._served = replace(plain._served, decoder=padded)
     params = SamplingParams(32, stop=("A",))
     assert plain.chat(PROMPTS, params) == fast.chat(PROMPTS, params)
     params = SamplingParams(16, temperature=0.7, top_p=0.8)
@@ -153,7 +154,7 @@ def test_sliding_windows_are_respected(tiny_model_dir: Path, tmp_path: Path) -> 
     model.save_pretrained(tmp_path)
     AutoTokenizer.from_pretrained(tiny_model_dir).save_pretrained(tmp_path)
     engine = HfEngine(tmp_path)
-    assert isinstance(engine._decoder, PlainDecoder)
+    assert isinstance(engine._served.decoder, PlainDecoder)
     for prompt, completion in zip(PROMPTS, engine.chat(PROMPTS, SamplingParams(24)), strict=True):
         assert completion.text == _alone(engine, model, prompt, 24)[0]
 
@@ -178,7 +179,8 @@ def test_a_samples_noise_is_its_own(engine: HfEngine) -> None:
 def test_finished_batches_are_left_out_and_others_are_whole(tiny_model_dir: Path) -> None:
     engine = HfEngine(tiny_model_dir, batch_size=4)
     complete = engine.chat(PROMPTS, SamplingParams(8))
-    batches = engine._batches(engine.codec.encode([engine.codec.text(p) for p in PROMPTS]), 8)
+    ids = engine.codec.encode([engine.codec.text(p) for p in PROMPTS])
+    batches = plan_batches(ids, 8, rows=engine.rows, slots=engine.slots)
     finished = {*batches[0].items, batches[1].items[0]}
     seen: dict[int, Completion] = {}
     engine.chat(PROMPTS, SamplingParams(8), finished=finished, on_done=seen.__setitem__)
@@ -272,34 +274,6 @@ def test_factory_and_wrong_settings(tiny_model_dir: Path) -> None:
     if not torch.cuda.is_available():
         with pytest.raises(EngineError, match="no CUDA"):
             open_engine(EngineSettings(kind="hf", device="cuda"), tiny_model_dir)
-
-
-def test_packed_linear_layers_are_the_same_function(tiny_model_dir: Path) -> None:
-    from transformers import AutoModelForCausalLM
-
-    from harness.engines.packed import PackedLinear, pack_linears
-
-    model = AutoModelForCausalLM.from_pretrained(tiny_model_dir).eval()
-    ids = torch.arange(24).view(2, 12)
-    expected = model(ids).logits
-    replaced = pack_linears(model, 64)
-    if not torch.backends.mkldnn.is_available():
-        pytest.skip("this torch is built without oneDNN")
-    assert replaced == 15  # two layers of seven, and the head
-    assert sum(isinstance(module, PackedLinear) for module in model.modules()) == replaced
-    assert torch.allclose(model(ids).logits, expected, atol=1e-5)
-
-
-def test_half_precision_models_are_not_packed(tiny_model_dir: Path) -> None:
-    from transformers import AutoModelForCausalLM
-
-    from harness.engines.packed import pack_linears
-
-    model = AutoModelForCausalLM.from_pretrained(tiny_model_dir, dtype=torch.bfloat16)
-    assert pack_linears(model, 64) == 0
-    assert (
-        HfEngine(tiny_model_dir, dtype="bf16").chat(["x"], SamplingParams(3))[0].prompt_tokens == 1
-    )
 
 
 @pytest.mark.slow
