@@ -72,6 +72,9 @@ class JudgeSettings(Section):
     base_url: str | None = None
     max_cost: float | None = Field(None, gt=0, description="US dollars")
     max_calls: int | None = Field(None, ge=1)
+    prices: str | None = Field(None, description="price table in place of the shipped one")
+    letters: Literal["auto", "logprobs", "parsed"] = "auto"
+    reasoning_effort: str | None = None
     concurrency: int = Field(64, ge=1, description="most requests in flight")
     withhold_above: float = Field(
         0.05, ge=0, le=1, description="share of unusable verdicts above which a score is withheld"

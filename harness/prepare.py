@@ -68,7 +68,7 @@ def prepare(config: RunConfig, out: Path | None, log: Callable[[str], None]) -> 
         if not problems:
             plan = _collect(problems, lambda: build_plan(PlanInputs(config, data, model)))
         if plan is None or out is None or _anything_left(out, plan):
-            _collect(problems, lambda: _check_judge(resources, config))
+            _collect(problems, lambda: _check_judge(resources, config, log))
         if out is not None:
             _collect(problems, lambda: _check_disk(config, model, out))
     if problems:
@@ -123,13 +123,14 @@ def _anything_left(out: Path, plan: list[Stage]) -> bool:
     return any(reason for reason, _ in plan_status(RunFolder(out), plan).values())
 
 
-def _check_judge(resources: Resources, config: RunConfig) -> None:
+def _check_judge(resources: Resources, config: RunConfig, log: Callable[[str], None]) -> None:
     """A remote judge must answer one cheap request before anything is spent on training."""
     if config.judge.name == "local":
         return
-    check = getattr(resources.judge(), "check", None)
-    if check is not None:
-        check()
+    judge = resources.judge()
+    judge.check()
+    for note in judge.notes:
+        log(f"judge: {note}")
 
 
 def disk_needed(config: RunConfig, model: ResolvedModel) -> int:

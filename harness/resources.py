@@ -84,6 +84,9 @@ class Resources:
                 max_cost=settings.max_cost,
                 max_calls=settings.max_calls,
                 scope=self.run_id,
+                prices=Path(settings.prices) if settings.prices else None,
+                letters=settings.letters,
+                reasoning_effort=settings.reasoning_effort,
                 prompts=self.data.find("mt_bench/judge_prompts.jsonl"),
                 client=ClientSettings(concurrency=settings.concurrency),
             )

@@ -37,6 +37,13 @@ class Judge(Protocol):
     def pairwise(self, comparisons: Sequence[Comparison]) -> list[tuple[Verdict, Verdict]]:
         """Which output is better, asked in both orders: (as given, swapped), values mapped back."""
 
+    @property
+    def notes(self) -> list[str]:
+        """What a user should know before the first request, one line each (after ``check``)."""
+
+    def check(self) -> None:
+        """Make sure that the judge can answer, before anything is spent."""
+
     def estimate(self, calls: int, prompt_tokens: int) -> float:
         """Expected cost in US dollars of that many calls (0 for a local judge)."""
 

@@ -73,6 +73,7 @@ class LocalJudge:
     ) -> None:
         if reading not in SLOPE:
             raise JudgeError(f"local judge has no reading {reading!r}; it has {', '.join(SLOPE)}")
+        self.notes: list[str] = []
         self._engine = engine
         self._store = store
         self.reading: LocalReading = reading

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,19 +46,12 @@ class PriceTable:
         """The price of a model, ``None`` when the table lacks it."""
         return self.models.get(model)
 
-    def need(self, model: str) -> Price:
-        """The price of a model.
-
-        Raises:
-            JudgeError: the table lacks the model; names the nearest one.
-        """
-        price = self.models.get(model)
-        if price is None:
-            raise JudgeError(
-                f"{self.path}: no price of model {model!r} ({did_you_mean(model, self.models)}); "
-                "add a line to a copy of the table and give it as --judge-prices"
-            )
-        return price
+    def missing(self, model: str) -> JudgeError:
+        """The error for a model that the table lacks; names the nearest one."""
+        return JudgeError(
+            f"{self.path}: no price of model {model!r} ({did_you_mean(model, self.models)}); give a "
+            "table that has it (--judge-prices FILE), or bound the calls (--max-calls N)"
+        )
 
 
 def load_prices(path: Path | None = None) -> PriceTable:
@@ -82,8 +76,9 @@ def load_prices(path: Path | None = None) -> PriceTable:
 
 def _price(row: Mapping[str, Any], batch: float) -> Price:
     price = Price(float(row["input"]), float(row["output"]), float(row.get("batch", batch)))
-    if min(price.input, price.output, price.batch) < 0:
-        raise ValueError(f"negative price in {dict(row)}")
+    for name in ("input", "output", "batch"):
+        if not 0 <= getattr(price, name) < math.inf:
+            raise ValueError(f"{name} price {getattr(price, name)} is no amount of dollars")
     return price
 
 
@@ -115,7 +110,8 @@ class Budget:
         if self.price is None:
             return 0.0
         prompt = int(request.characters() / CHARACTERS_PER_TOKEN) + 8 * (len(request.messages) + 1)
-        return self.price.cost(prompt, int(request.params.get("max_tokens", 0)), batch=batch)
+        limits = [request.params.get(name, 0) for name in ("max_tokens", "max_completion_tokens")]
+        return self.price.cost(prompt, int(max(limits)), batch=batch)
 
     def reserve(self, request: JudgeRequest, *, batch: bool = False) -> float | None:
         """Set the request's upper bound aside; ``None`` when the budget does not cover it now."""

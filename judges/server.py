@@ -10,7 +10,8 @@ from dataclasses import replace
 from typing import Any
 
 from judges.agreement import remembered_agreements
-from judges.client import Client, Failure, RequestStats, Server
+from judges.capabilities import Capabilities, discover
+from judges.client import Client, Failure, RequestStats, Server, run_async
 from judges.client.batch import BatchClient
 from judges.client.limiter import AdaptiveLimiter
 from judges.credentials import OFFICIAL_URL, find_key, public_url
@@ -19,8 +20,10 @@ from judges.prices import EXPECTED_COMPLETION_TOKENS, Budget, load_prices
 from judges.prompts import prompt_book
 from judges.protocols import pairwise, rating, weighted_preference
 from judges.records import Comparison, Rating, Verdict
-from judges.reply import read_reply
-from judges.settings import JudgeSettings
+from judges.reply import Reply, read_reply
+from judges.request import JudgeRequest
+from judges.retired import retirement, shutdown_notice
+from judges.settings import JudgeSettings, Letters
 from judges.store import VerdictStore
 from judges.verdict_source import VerdictSource
 
@@ -40,12 +43,13 @@ class ServerJudge:
         self.settings = settings
         self.name = settings.name
         self.store = store
-        self.letters = settings.letters
         base_url = settings.base_url or os.environ.get("OPENAI_BASE_URL") or None
         self._book = prompt_book(settings.prompts)
         self._url = public_url(base_url or OFFICIAL_URL)
         official = self._url == OFFICIAL_URL
-        self.budget = _budget(settings, store, official)
+        self.budget, self._price_notes = _budget(settings, store, official)
+        self.notes: list[str] = [*self._price_notes]
+        """What a user should know before the first request (filled by ``check``)."""
         self._client = Client(
             Server(settings.name, base_url, "" if settings.offline else find_key(base_url)),
             settings.name if official else f"{settings.name}@{self._url.partition('://')[2]}",
@@ -60,6 +64,7 @@ class ServerJudge:
             progress=progress,
             batch=BatchClient(self._client) if settings.batch else None,
         )
+        self._source.reasoning_effort = settings.reasoning_effort
 
     @property
     def identity(self) -> str:
@@ -136,32 +141,64 @@ class ServerJudge:
     # Before and after
 
     def check(self) -> None:
-        """One cheap request: is the server there, the key right, the model known, and does it
-        give the log-probabilities that weighted preferences need?
+        """One cheap request: is the server there, the key right, the model known, and which
+        parameters does it take? The answer to the last is kept in the store; ``notes`` says what is
+        adapted.
 
         Raises:
             JudgeError: one line saying what is wrong, before any money is spent.
         """
+        self.notes = [*self._price_notes]
         if self.settings.offline:
             return
+        listed = run_async(self._client.listed)
+        if notice := shutdown_notice(self.name, listed):
+            self.notes.append(notice)
         probe = weighted_preference.request(
             Comparison(item_id="probe", instruction="Say hi.", output_1="Hi.", output_2="No."),
-            letters=self.letters,
+            letters=self.settings.letters,
         )
+        # With the temperature of ratings and pairs: some servers take 1 (their default) only.
+        probe = replace(probe, params={**probe.params, "temperature": 0})
+        source = self._source
+        try:
+            found, reply = discover(self._send_probe, probe, source.capabilities)
+        except JudgeError as error:
+            gone = retirement(self.name)
+            raise type(error)(f"{error}" + (f" ({gone})" if gone else "")) from None
+        if found != source.capabilities or found != Capabilities():
+            source.note_capabilities(found)
+        source.note_change(reply.model)
+        if self.settings.letters == "logprobs" and self.letters != "logprobs":
+            raise self._no_logprobs()
+        if found.reasoning and found.top_logprobs:
+            self.notes.append(f"{self.identity}: reasons first, so letters are read from the text")
+        self.notes += [f"{self.identity}: {change}" for change in found.changes()]
+
+    @property
+    def letters(self) -> Letters:
+        """How weighted preferences are read (``auto`` resolved)."""
+        found = self._source.capabilities
+        usable = found.top_logprobs > 0 and not found.reasoning
+        return "parsed" if self.settings.letters == "parsed" or not usable else "logprobs"
+
+    def _send_probe(self, probe: JudgeRequest) -> Reply | str:
+        """The reply to a probe, or the server's refusal of its parameters."""
         # A protocol of its own each time: the answer must come from the server, not the store.
-        probe = replace(probe, protocol=f"probe/{self.letters}/{time.time_ns()}")
+        probe = replace(probe, protocol=f"probe/{time.time_ns()}")
+        if effort := self.settings.reasoning_effort:
+            probe = replace(probe, params={**probe.params, "reasoning_effort": effort})
         usual = self._client.settings
         self._client.settings = replace(usual, attempts=2, patience_s=20.0)
         try:
-            answer = self._source.ask([probe], direct=True)[0]
+            outcome = self._source.ask([probe], direct=True)[0].outcome
         finally:
             self._client.settings = usual
-        if isinstance(answer.outcome, Failure):
-            raise JudgeError(f"{self.identity} at {self._url}: {answer.outcome.error}")
-        reply = read_reply(answer.outcome.reply)
-        self._source.note_change(reply.model)
-        if self.letters == "logprobs" and not reply.top_logprobs:
-            raise self._no_logprobs()
+        if not isinstance(outcome, Failure):
+            return read_reply(outcome.reply)
+        if outcome.error.startswith(("HTTP 400", "HTTP 403", "HTTP 422")):
+            return outcome.error
+        raise JudgeError(f"{self.identity} at {self._url}: {outcome.error}")
 
     def afresh(self, salt: str) -> ServerJudge:
         """The same judge, whose verdicts are kept apart under another protocol id: it is asked
@@ -214,6 +251,8 @@ class ServerJudge:
             "served": dict(self.stats.served),
             "changed_from": self._source.changed_from,
             "letters": self.letters,
+            "adapted": self._source.capabilities.changes(),
+            "reasoning_effort": self.settings.reasoning_effort,
             "prompts": self._book.protocol,
             "comparable": self.comparable,
             "price_usd_per_million": None if price is None else [price.input, price.output],
@@ -231,35 +270,46 @@ class ServerJudge:
         """A server that sends no log-probabilities at all gives no weighted preference."""
         if self.letters != "logprobs" or not verdicts:
             return
-        if all(v.state == "unparsed" for v in verdicts):
+        if all(v.state in ("unparsed", "truncated") for v in verdicts):
             rows = self.store.get([verdicts[0].request_key])
             if not any(read_reply(row.reply).top_logprobs for row in rows.values()):
                 raise self._no_logprobs()
 
     def _no_logprobs(self) -> JudgeError:
         return JudgeError(
-            f"{self.identity} sends no log-probabilities, which a weighted preference is read "
-            "from: name another judge, or read its written letter (letters='parsed', another "
-            "protocol)"
+            f"{self.identity} gives no usable log-probabilities, which a weighted preference is read "
+            "from: name another judge, or read its written letter (letters='auto' or 'parsed', "
+            "another protocol)"
         )
 
 
-def _budget(settings: JudgeSettings, store: VerdictStore, official: bool) -> Budget:
-    """The budget with what was spent under its scope before.
+def _budget(
+    settings: JudgeSettings, store: VerdictStore, official: bool
+) -> tuple[Budget, list[str]]:
+    """The budget with what was spent under its scope before, and a warning where it counts no
+    dollars although they are paid.
 
     Raises:
-        JudgeError: dollars are to be counted, and the price table lacks the model.
+        JudgeError: dollars are to be counted and the price table lacks the model, or neither a price
+            nor a call budget bounds the cost.
     """
     table = load_prices(settings.prices)
-    counted = official or settings.max_cost is not None
-    find = table.need if counted and not settings.offline else table.find
-    price = find(settings.name)
-    return Budget(
+    counted = official or settings.prices is not None or settings.max_cost is not None
+    price, notes = table.find(settings.name), []
+    if counted and price is None and not settings.offline:
+        if settings.max_cost is not None or settings.max_calls is None:
+            raise table.missing(settings.name)
+        notes.append(
+            f"no price of {settings.name} in {table.path}: its cost is not counted, "
+            f"{settings.max_calls} calls at most"
+        )
+    budget = Budget(
         price if counted else None,
         max_cost=settings.max_cost,
         max_calls=settings.max_calls,
         spent=store.spent(settings.scope) if settings.scope else (0, 0.0),
     )
+    return budget, notes
 
 
 def _distinct(item_ids: Sequence[str]) -> None:

@@ -8,7 +8,7 @@ from typing import Literal
 
 from judges.client.records import ClientSettings
 
-Letters = Literal["logprobs", "parsed"]
+Letters = Literal["auto", "logprobs", "parsed"]
 LocalReading = Literal["contrast", "letters", "likelihood"]
 DEFAULT_READING: LocalReading = "contrast"
 
@@ -25,8 +25,9 @@ class JudgeSettings:
         prices: a price table in place of the shipped one.
         prompts: FastChat's ``judge_prompts.jsonl``; else the project's own wording.
         letters: how weighted preferences are read. ``logprobs`` is AlpacaEval 2.0's way;
-            ``parsed`` reads the written letter of a judge without log-probabilities, under another
-            protocol id.
+            ``parsed`` reads the written letter, under another protocol id; ``auto`` is ``logprobs``
+            unless ``check`` finds that the judge sends none or reasons first.
+        reasoning_effort: sent to the judge as it is (``low``, ``high``, ...), and in the protocol id.
         reading: how ``local`` reads its model; the default agreed best with people.
         offline: send nothing; a verdict that is not in the store is an error.
         batch: hand requests in through the provider's batch API (half the price, up to a day).
@@ -41,7 +42,8 @@ class JudgeSettings:
     scope: str = ""
     prices: Path | None = None
     prompts: Path | None = None
-    letters: Letters = "logprobs"
+    letters: Letters = "auto"
+    reasoning_effort: str | None = None
     reading: LocalReading = DEFAULT_READING
     offline: bool = False
     batch: bool = False

@@ -82,6 +82,11 @@ class StoredReply:
     completion_tokens: int = 0
     tags: Mapping[str, Any] | None = None
 
+    @property
+    def imported(self) -> bool:
+        """Whether this project's import wrote the row, and no server."""
+        return self.origin.startswith("import:")
+
     @classmethod
     def of(
         cls, request: JudgeRequest, judge: str, reply: Mapping[str, Any], **facts: Any

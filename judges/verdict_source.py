@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from judges.capabilities import Capabilities, from_json
 from judges.client import Answer, Client, Failure, run_async
 from judges.client.batch import BatchClient
 from judges.errors import JudgeError
@@ -42,6 +43,7 @@ class VerdictSource:
         changed_from: that name earlier, when ``note_change`` found that it has changed.
         offline: send nothing; what the store lacks is an error.
         salt: appended to protocol ids, so that stored answers are not used (see ``afresh``).
+        capabilities: how requests are changed for this server.
         states: how many verdicts came out in which state.
     """
 
@@ -61,6 +63,8 @@ class VerdictSource:
         self.salt = ""
         self.states: dict[str, int] = {}
         self.changed_from = ""
+        self.capabilities = from_json(self.store.fact(f"capabilities:{client.judge}"))
+        self.reasoning_effort: str | None = None
         self.snapshot = client.judge
         self.note_served(self.store.fact(self._fact()) or "")
 
@@ -75,6 +79,7 @@ class VerdictSource:
         reminder: str = "",
     ) -> list[Verdict]:
         """Verdicts of requests, in order, with one re-ask of those that could not be read."""
+        requests = [self.adapted(request) for request in requests]
         if self.salt:
             requests = [replace(r, protocol=r.protocol + self.salt) for r in requests]
         parsed: dict[int, _Parsed] = {}
@@ -101,6 +106,17 @@ class VerdictSource:
         for verdict in verdicts:
             self.states[verdict.state] = self.states.get(verdict.state, 0) + 1
         return verdicts
+
+    def adapted(self, request: JudgeRequest) -> JudgeRequest:
+        """The request as this judge takes it."""
+        request = self.capabilities.adapt(request)
+        if not self.reasoning_effort:
+            return request
+        return replace(
+            request,
+            params={**request.params, "reasoning_effort": self.reasoning_effort},
+            protocol=f"{request.protocol}/effort-{self.reasoning_effort}",
+        )
 
     def ask(self, requests: Sequence[JudgeRequest], *, direct: bool = False) -> list[Answer]:
         """Answers in order, from the store and, for the rest, from the server.
@@ -173,6 +189,11 @@ class VerdictSource:
         if served := next(iter(self.client.stats.served), ""):
             self.note_served(served)
 
+    def note_capabilities(self, found: Capabilities) -> None:
+        """Keep what the server accepts, for this judge and for later ones of this name."""
+        self.capabilities = found
+        self.store.set_fact(f"capabilities:{self.client.judge}", found.to_json())
+
     def note_served(self, served: str) -> None:
         """Remember the name that the server first gave itself for this judge."""
         if not served:
@@ -226,7 +247,7 @@ def _parse(answer: Answer, read: Reader) -> _Parsed:
     outcome = answer.outcome
     if isinstance(outcome, Failure):
         return _Parsed(Reading("error"), outcome.error, answer.cached)
-    reply = read_reply(outcome.reply)
+    reply = read_reply(outcome.reply, imported=outcome.imported)
     return _Parsed(
         read(reply),
         reply.text,

@@ -112,9 +112,23 @@ class Judging:
         float | None, typer.Option("--max-cost", help="Most to spend on the judge, US dollars.")
     ] = None
 
+    max_calls: Annotated[
+        int | None, typer.Option("--max-calls", help="Most requests to the judge.")
+    ] = None
+    judge_prices: Annotated[
+        str | None,
+        typer.Option("--judge-prices", help="YAML file of prices per million tokens."),
+    ] = None
+
     def flags(self) -> dict[str, Any]:
         """The options given, as a nested configuration mapping."""
-        judge = given(name=self.judge, base_url=self.judge_url, max_cost=self.max_cost)
+        judge = given(
+            name=self.judge,
+            base_url=self.judge_url,
+            max_cost=self.max_cost,
+            max_calls=self.max_calls,
+            prices=self.judge_prices,
+        )
         return given(judge=judge)
 
 

@@ -8,10 +8,11 @@ before anything else is done with it: whatever happens to the process later, it 
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any
 
-from judges.client.connection import Connection
+from judges.client.connection import Connection, NoReplyError
 from judges.client.limiter import AdaptiveLimiter
 from judges.client.queue import Queue
 from judges.client.records import (
@@ -38,6 +39,10 @@ __all__ = [
     "Server",
     "run_async",
 ]
+
+
+LISTING_S = 10.0
+"""For the list of models, which is a convenience."""
 
 
 class Client:
@@ -88,6 +93,17 @@ class Client:
                     yield answer
             finally:
                 await queue.stop()
+
+    async def listed(self) -> dict[str, Any]:
+        """The server's entry for the model in its list of models; empty without one."""
+        async with Connection(self.server, min(self.settings.timeout_s, LISTING_S)) as connection:
+            try:
+                reply = await connection.get("/models")
+                rows = json.loads(reply.body)["data"] if reply.status == 200 else []
+                named = [row for row in rows if row["id"] == self.server.model]
+            except (NoReplyError, FatalServerError, ValueError, LookupError, TypeError):
+                return {}  # not every server lists its models; the first request tells the rest
+        return dict(named[0]) if named else {}
 
     def scrub(self, text: str) -> str:
         """One line without the key."""

@@ -76,7 +76,8 @@ class Job:
     """A request under way, and the positions in the input that wait for it.
 
     ``bound`` is the cost set aside for it, ``claimed_at`` when it was last claimed (monotonic
-    seconds), ``refusals`` how often it was refused for load. ``sending``: a try is under way, which
+    seconds), ``refusals`` how often it was refused for load, ``unreadable`` how many replies were no
+    chat completions. ``sending``: a try is under way, which
     may be charged.
     """
 
@@ -86,6 +87,7 @@ class Job:
     bound: float = 0.0
     claimed_at: float = 0.0
     refusals: int = 0
+    unreadable: int = 0
     sending: bool = False
 
 

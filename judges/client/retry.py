@@ -25,6 +25,8 @@ LOAD = {429, 503, 529}
 FATAL = {401, 403, 404, 405}
 FRESH_S = 20.0
 """Age at which a claim is renewed before its request is sent, so that it holds for a whole try."""
+MOST_UNREADABLE = 3
+"""Unreadable replies to one request after which it is given up: each may cost money."""
 MOST_GIVEN_UP = 5
 """Requests given up with none answered in between after which the server counts as gone."""
 
@@ -38,6 +40,10 @@ class RetryableError(Exception):
         super().__init__(message)
         self.load = load
         self.retry_after = retry_after
+
+
+class UnreadableError(RetryableError):
+    """A whole reply that is no chat completion; it may have been charged all the same."""
 
 
 class TakenOverError(Exception):
@@ -86,6 +92,9 @@ class Sender:
             reply = await self._post(job)
             outcome = self._kept(job, reply) if reply.status == 200 else self._refused(job, reply)
         except RetryableError as error:
+            if isinstance(error, UnreadableError):
+                job.unreadable += 1
+                self.client.budget.book(job.bound)
             if error.load:
                 job.refusals += 1
                 self.client.stats.refused += 1
@@ -146,10 +155,16 @@ class Sender:
             if (pause or 0.0) > self.settings.patience_s:
                 raise self._fatal(f"the server asks to wait {pause:.0f} s: {line}")
             raise RetryableError(line, load=code in LOAD, retry_after=pause)
-        if quota_used_up or code == 401 or (code in FATAL and not client.proven):
+        about_parameter = code == 403 and "logprob" in message
+        hopeless = code in FATAL and not client.proven and not about_parameter
+        if quota_used_up or code == 401 or hopeless:
             raise self._fatal(f"{_advice(code, client.server.model)}{line}")
         if "content_filter" in f"{name} {line}":
-            body = {"choices": [{"message": {}, "finish_reason": "content_filter"}], "error": line}
+            body = {
+                "choices": [{"message": {}, "finish_reason": "content_filter"}],
+                "error": line,
+                "usage": {"prompt_tokens": 0, "completion_tokens": 0},
+            }
             row = self._stored(job, body, read_reply(body))
             client.store.put([row])
             return row
@@ -163,7 +178,9 @@ class Sender:
     def _enough(self, job: Job, state: RetryCallState) -> bool:
         tries = state.attempt_number - job.refusals
         waited = state.seconds_since_start or 0.0
-        return self.stopped or tries >= self.settings.attempts or waited > self.settings.patience_s
+        if self.stopped or job.unreadable >= MOST_UNREADABLE:
+            return True
+        return tries >= self.settings.attempts or waited > self.settings.patience_s
 
     def _delay(self, job: Job, state: RetryCallState) -> float:
         """Exponential, jittered, after what the server asked for; the claim is then renewed."""
@@ -179,7 +196,7 @@ class Sender:
     def _give_up(self, state: RetryCallState) -> Failure:
         """One request failed for good; where no other one succeeds either, the run ends."""
         error = _last_error(state)
-        if self.stopped:
+        if self.stopped or isinstance(error, UnreadableError):
             return Failure(str(error))
         reason = f"given up after {state.attempt_number} tries: {error}"
         self.given_up += 1
@@ -194,13 +211,14 @@ class Sender:
     def _stored(self, job: Job, body: dict[str, Any], reply: Reply) -> StoredReply:
         price = self.client.budget.price
         tokens = (reply.prompt_tokens, reply.completion_tokens)
+        cost = price.cost(*tokens) if price else 0.0
         return StoredReply.of(
             job.request,
             self.client.judge,
             body,
             served=reply.model,
             scope=self.client.scope,
-            cost_usd=price.cost(*tokens) if price else 0.0,
+            cost_usd=cost if reply.usage_known else job.bound,
             prompt_tokens=reply.prompt_tokens,
             completion_tokens=reply.completion_tokens,
         )
@@ -209,10 +227,12 @@ class Sender:
 def _parsed(client: Client, reply: HttpReply) -> tuple[dict[str, Any], Reply]:
     """A reply's JSON and its parts."""
     try:
-        body = json.loads(reply.body)
+        body = json.loads(reply.body, parse_constant=lambda name: None)  # NaN, Infinity
+        if not isinstance(body, dict):
+            raise ValueError("not a JSON object")
         return body, read_reply(body)
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise RetryableError(client.scrub(f"unreadable reply: {error}")) from None
+    except (ValueError, RecursionError) as error:
+        raise UnreadableError(client.scrub(f"unreadable reply: {error}")) from None
 
 
 def _last_error(state: RetryCallState) -> RetryableError:

@@ -154,7 +154,7 @@ def _chosen(
 
 
 def _value(stored: StoredReply, item: Comparison, seed: int) -> float | None:
-    value = weighted_preference.read(read_reply(stored.reply)).value
+    value = weighted_preference.read(read_reply(stored.reply, imported=stored.imported)).value
     if value is not None and weighted_preference.is_switched(item.instruction, seed):
         return 3 - value
     return value

@@ -19,6 +19,8 @@ from judges.settings import Letters
 
 FIRST, SECOND = "m", "M"
 TOP = 5
+SPACES = " \t\r\n\u2581\u0120\u010a"
+"""Around a letter in a token; the last three are how tokenizers write a space and a line's end."""
 
 
 def is_switched(instruction: str, seed: int = 0) -> bool:
@@ -29,7 +31,7 @@ def is_switched(instruction: str, seed: int = 0) -> bool:
 def protocol(letters: Letters, seed: int = 0) -> str:
     """Protocol id: prompt, reading and the seed of the order."""
     wording = "\n".join(message["content"] for message in alpaca_eval_template())
-    reading = "top5" if letters == "logprobs" else "parsed"
+    reading = "parsed" if letters == "parsed" else "top5"
     order = "" if seed == 0 else f"/order{seed}"
     return f"alpaca-eval-2/{text_digest(wording)}/{reading}{order}"
 
@@ -50,10 +52,10 @@ def request(
         for m in alpaca_eval_template()
     ]
     params: dict[str, object] = {"temperature": 1, "top_p": 1.0, "max_tokens": 1}
-    if letters == "logprobs":
-        params |= {"logprobs": True, "top_logprobs": TOP}
-    else:
+    if letters == "parsed":
         params |= {"temperature": 0, "max_tokens": 8}
+    else:
+        params |= {"logprobs": True, "top_logprobs": TOP}
     tags = comparison.model_dump(exclude={"v"})
     return JudgeRequest(messages, params, protocol(letters, seed), tags=tags)
 
@@ -69,18 +71,21 @@ def read(reply: Reply, *, letters: Letters = "logprobs") -> Reading:
 
 
 def letter_preference(reply: Reply) -> float | None:
-    """2 - P(m) / (P(m) + P(M)) of the first token's alternatives; ``None`` where neither is."""
+    """2 - P(m) / (P(m) + P(M)) of the first token's alternatives; ``None`` where neither is.
+
+    Spellings of one letter (" M", "M" twice) are summed.
+    """
     if not reply.top_logprobs:
         return None
-    known = {token: value for token, value in reply.top_logprobs[0] if token in (FIRST, SECOND)}
-    if not known:
-        return None
-    first, second = known.get(FIRST, -math.inf), known.get(SECOND, -math.inf)
-    top = max(first, second)
+    weights = {FIRST: 0.0, SECOND: 0.0}
+    alternatives = [(token.strip(SPACES), value) for token, value in reply.top_logprobs[0]]
+    letters = [(letter, value) for letter, value in alternatives if letter in weights]
+    top = max((value for _, value in letters), default=-math.inf)
     if top == -math.inf:
         return None
-    weight_1, weight_2 = math.exp(first - top), math.exp(second - top)
-    return 2 - weight_1 / (weight_1 + weight_2)
+    for letter, value in letters:
+        weights[letter] += math.exp(value - top)
+    return 2 - weights[FIRST] / (weights[FIRST] + weights[SECOND])
 
 
 def parsed_preference(text: str) -> float | None:

@@ -99,6 +99,7 @@ class FaultyServer:
         self.bodies: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
         self.statuses: Counter[str] = Counter()
+        self.models: list[dict[str, Any]] = []
         self.in_flight = 0
         self.most_in_flight = 0
         self.keep_bodies = True
@@ -145,6 +146,9 @@ class FaultyServer:
         headers = {
             k.lower(): v.strip() for k, _, v in (line.partition(":") for line in lines[1:] if line)
         }
+        if lines[0].startswith("GET "):
+            await self._send(writer, 200, {"object": "list", "data": self.models})
+            return True
         raw = await reader.readexactly(int(headers.get("content-length", "0")))
         key = headers.get("idempotency-key", "")
         self.received.append((time.monotonic(), key))

@@ -9,6 +9,7 @@ import pytest
 
 from judges import JudgeError, JudgeSettings, open_judge
 from judges.errors import BudgetError
+from judges.prices import DEFAULT_TABLE
 from tests.judges.faulty_server import FaultyServer
 from tests.judges.judge_examples import budget_judge, comparisons
 
@@ -83,3 +84,28 @@ def test_a_broken_price_table(text: str, tmp_path: Path) -> None:
     path.write_text(text)
     with pytest.raises(JudgeError, match=r"p.yaml: no price table"):
         open_judge(JudgeSettings("m", "http://h:1/v1", prices=path), tmp_path / "v.sqlite")
+
+
+@pytest.mark.parametrize("price", [".nan", ".inf", "-1", "true and false", "1e999"])
+def test_a_price_that_is_no_amount_is_refused(price: str, tmp_path: Path) -> None:
+    path = tmp_path / "p.yaml"
+    path.write_text(f"models: {{m: {{input: {price}, output: 1}}}}")
+    with pytest.raises(JudgeError, match=r"p.yaml: no price table"):
+        open_judge(JudgeSettings("m", "http://h:1/v1", prices=path), tmp_path / "v.sqlite")
+
+
+def test_an_unpriced_judge_needs_a_bound_on_its_calls(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-none")
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    with pytest.raises(
+        JudgeError, match=r"no price of model 'new'.*--judge-prices FILE.*--max-calls"
+    ):
+        open_judge(JudgeSettings("new"), tmp_path / "v.sqlite")
+    with pytest.raises(JudgeError, match="no price of model 'new'"):
+        open_judge(JudgeSettings("new", max_calls=9, max_cost=1.0), tmp_path / "v.sqlite")
+    judge = open_judge(JudgeSettings("new", max_calls=9), tmp_path / "v.sqlite")
+    assert judge.notes == [
+        f"no price of new in {DEFAULT_TABLE}: its cost is not counted, 9 calls at most"
+    ]

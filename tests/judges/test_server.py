@@ -81,10 +81,9 @@ def test_check_asks_each_time_and_learns_the_snapshot(tmp_path: Path) -> None:
 
 def test_a_server_without_log_probabilities_is_found_out(tmp_path: Path) -> None:
     with FaultyServer(lambda _: completion("m")) as server:
-        with pytest.raises(JudgeError, match=r"no log-probabilities.*letters='parsed'"):
-            judge_on(server, tmp_path / "v.sqlite").check()
-        assert len(server.received) == 1
-        with pytest.raises(JudgeError, match="no log-probabilities"):
+        with pytest.raises(JudgeError, match=r"no usable log-probabilities.*letters='auto'"):
+            judge_on(server, tmp_path / "v.sqlite", letters="logprobs").check()
+        with pytest.raises(JudgeError, match="no usable log-probabilities"):
             judge_on(server, tmp_path / "w.sqlite").preferences(comparisons(3))
 
 

@@ -11,9 +11,10 @@ import pytest
 from judges import JudgeError
 from judges.client import ClientSettings
 from judges.client.retry import retry_after_seconds
+from judges.protocols import weighted_preference
 from judges.store import VerdictStore
 from tests.judges.faulty_server import FaultyServer, letter_reply
-from tests.judges.judge_examples import comparisons, judge_on
+from tests.judges.judge_examples import budget_judge, comparisons, judge_on
 
 
 @pytest.mark.parametrize("fault", ["429", "500", "503", "reset", "stall", "half", "cut-json"])
@@ -132,3 +133,32 @@ def test_a_wait_of_hours_is_said_and_not_waited_for(tmp_path: Path) -> None:
         with pytest.raises(JudgeError, match="asks to wait 72000 s"):
             judge.preferences(comparisons(3))
     assert len(server.received) == 1
+
+
+def test_an_unreadable_reply_is_asked_for_three_times_and_booked(tmp_path: Path) -> None:
+    """Each may have been charged; the item is an error with the reason, and the run goes on."""
+
+    def reply(body: dict[str, Any]) -> Any:
+        if "Question 3" in body["messages"][1]["content"]:
+            return {"error": {"message": "overloaded"}}
+        return letter_reply(body)
+
+    with FaultyServer(reply) as server:
+        judge = budget_judge(server, tmp_path, max_cost=1.0, concurrency=1)
+        verdicts = judge.preferences(comparisons(6))
+        assert len(server.received) == 5 + 3
+        assert judge.spent()["calls"] == 5 + 3
+    assert [v.state for v in verdicts] == ["ok"] * 3 + ["error"] + ["ok"] * 2
+    assert "the server says: overloaded" in verdicts[3].raw
+
+
+def test_a_reply_without_token_counts_is_booked_at_what_was_set_aside(tmp_path: Path) -> None:
+    def reply(body: dict[str, Any]) -> Any:
+        return {**letter_reply(body), "usage": {"prompt_tokens": float("nan")}}
+
+    with FaultyServer(reply) as server:
+        judge = budget_judge(server, tmp_path, max_cost=1.0)
+        [verdict] = judge.preferences(comparisons(1))
+    assert verdict.state == "ok"
+    asked = weighted_preference.request(comparisons(1)[0])
+    assert judge.spent()["cost_usd"] == pytest.approx(judge.budget.upper_bound(asked))
