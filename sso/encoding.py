@@ -7,12 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from groundwork.chat_tokens import ChatTokens
 from groundwork.errors import UserError
-from sso.objectives import Objective, PromptGroup, pairs_by_role
+from sso.objectives import Branch, Objective, PromptGroup, pairs_by_role
 from sso.records import Message, PreferencePair
 from sso.settings import TrainingSettings
-
-_MARK = "ENDOFTURNPROBE"
 
 
 @dataclass(frozen=True)
@@ -78,31 +77,17 @@ class _DroppedError(Exception):
 
 
 def end_of_turn(tokenizer: Any) -> int:
-    """Id of the token with which the chat template ends an assistant turn.
+    """Id of the token that ends an assistant turn: the template's, else the end of sequence.
 
-    The template is asked to render one assistant turn; the first special token after its text is
-    the end of turn. A template that writes none falls back to the tokenizer's end of sequence.
+    Raises:
+        UserError: there is neither.
     """
-    turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": _MARK}]
-    text = tokenizer.apply_chat_template(turns, tokenize=False)
-    tail = text.rpartition(_MARK)[2]
-    special = set(tokenizer.all_special_ids) | {
-        i for i, token in tokenizer.added_tokens_decoder.items() if token.special
-    }
-    for token in tokenizer(tail, add_special_tokens=False)["input_ids"]:
-        if token in special:
-            return int(token)
-    if tokenizer.eos_token_id is None:
+    end = ChatTokens(tokenizer).end_of_turn()
+    if end is None:
+        end = tokenizer.eos_token_id
+    if end is None:
         raise UserError("the tokenizer has neither an end-of-turn nor an end-of-sequence token")
-    return int(tokenizer.eos_token_id)
-
-
-def encode_prompt(tokenizer: Any, prompt: Sequence[Message]) -> tuple[int, ...]:
-    """Ids of the rendered prompt with the generation prompt; the template alone adds specials."""
-    if not tokenizer.chat_template:
-        raise UserError("the checkpoint has no chat template; give one in its tokenizer folder")
-    text = tokenizer.apply_chat_template(list(prompt), tokenize=False, add_generation_prompt=True)
-    return tuple(tokenizer(text, add_special_tokens=False)["input_ids"])
+    return int(end)
 
 
 def encode_groups(
@@ -117,15 +102,17 @@ def encode_groups(
     the reasons no_pairs, missing_pair, empty_completion, identical_pair, no_room (the prompt alone
     fills ``max_length``) and too_long (policy ``drop``). Nothing left is an ``UserError``.
     """
-    eot = end_of_turn(tokenizer)
+    chat, eot = ChatTokens(tokenizer), end_of_turn(tokenizer)
     counts: Counter[str] = Counter()
     kept: list[EncodedGroup] = []
     ids = Counter(group.id for group in groups)
     if ids and max(ids.values()) > 1:
         raise UserError(f"two prompt groups are called {ids.most_common(1)[0][0]!r}")
+    if not tokenizer.chat_template:
+        raise UserError("the checkpoint has no chat template; give one in its tokenizer folder")
     for group in groups:
         try:
-            encoded, cut = _encode_group(group, objective, tokenizer, settings, eot)
+            encoded, cut = _encode_group(group, objective, chat, settings, eot)
         except _DroppedError as reason:
             counts[f"dropped_{reason}"] += 1
             continue
@@ -141,7 +128,7 @@ def encode_groups(
 def _encode_group(
     group: PromptGroup,
     objective: Objective,
-    tokenizer: Any,
+    chat: ChatTokens,
     settings: TrainingSettings,
     eot: int,
 ) -> tuple[EncodedGroup, int]:
@@ -156,13 +143,13 @@ def _encode_group(
     encoded: list[EncodedBranch] = []
     cut = 0
     for branch in branches:
-        prompt = encode_prompt(tokenizer, branch.prompt)
+        prompt = tuple(chat.prompt(branch.prompt))
         room = settings.max_length - len(prompt)
         if room < 1:
             raise _DroppedError("no_room")
         prefix = tuple(map(_freeze, branch.prompt))
         completions = [
-            _encode_completion(tokenizer, text, None if (prefix, text) in unended else eot)
+            _completion(chat, branch, text, None if (prefix, text) in unended else eot)
             for text in branch.completions
         ]
         over = sum(len(c) > room for c in completions)
@@ -192,10 +179,10 @@ def _unended(pairs: Iterable[PreferencePair]) -> set[tuple[tuple[tuple[str, str]
     }
 
 
-def _encode_completion(tokenizer: Any, text: str, eot: int | None) -> tuple[int, ...]:
-    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
-    if not ids or not text.strip():
+def _completion(chat: ChatTokens, branch: Branch, text: str, eot: int | None) -> tuple[int, ...]:
+    if not text.strip():
         raise _DroppedError("empty_completion")
+    ids = chat.completion(branch.prompt, text)
     return tuple(ids) if eot is None else (*ids, eot)
 
 

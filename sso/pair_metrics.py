@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from groundwork.records import Record
 from sso.records import Message, PreferencePair
@@ -63,54 +63,35 @@ def average_logprobs(
     texts: Sequence[str],
     truncated: Sequence[bool],
 ) -> list[float | None]:
-    """Average log-probability (nats a token) of each text after its prompt; None where prompt and
+    """Average log-probability (nats per token) of each text after its prompt; None where prompt and
     text don't fit the engine's context.
 
-    A text that was not cut is scored with the end-of-turn token of the chat template. White space at
-    the end of the rendered prompt is no part of the completion: engines differ on whether they count
-    it to the continuation, so it is scored by itself and taken off. An engine that can't render is given
-    the messages and the bare text.
+    A text that was not cut is scored with the token that ends a turn.
     """
     render = getattr(engine, "render", None)
-    if render is None:
-        scored = engine.logprobs(list(prompts), list(texts))
-        return [found.total / max(found.tokens, 1) for found in scored]
-    heads = [render(list(prompt), add_generation_prompt=True) for prompt in prompts]
-    parts = []
-    for prompt, head, text, cut in zip(prompts, heads, texts, truncated, strict=True):
-        stem = head.rstrip()
-        whole = text if cut else _with_end_of_turn(render, prompt, head, text)
-        parts.append((stem, head[len(stem) :], whole))
-    fitting = fits_context(engine, ["".join(part) for part in parts])
-    known = [i for i, fits in enumerate(fitting) if fits]
-    gaps = list(dict.fromkeys((parts[i][0], parts[i][1]) for i in known if parts[i][1]))
+    known = list(range(len(texts)))
+    if render is not None:
+        turns = [
+            [*prompt, {"role": "assistant", "content": text}]
+            for prompt, text in zip(prompts, texts, strict=True)
+        ]
+        whole = [render(turn, add_generation_prompt=False) for turn in turns]
+        known = [i for i, fits in enumerate(fits_context(engine, whole)) if fits]
     scored = engine.logprobs(
-        [parts[i][0] for i in known] + [stem for stem, _ in gaps],
-        [parts[i][1] + parts[i][2] for i in known] + [gap for _, gap in gaps],
+        [prompts[i] for i in known],
+        [texts[i] for i in known],
+        ended=[not truncated[i] for i in known],
     )
-    space = dict(zip(gaps, scored[len(known) :], strict=True))
-    averages: list[float | None] = [None] * len(parts)
-    for i, found in zip(known, scored[: len(known)], strict=True):
-        total, tokens = found.total, found.tokens
-        before = space.get(parts[i][:2])
-        if before is not None:
-            total, tokens = total - before.total, tokens - before.tokens
-        averages[i] = total / max(tokens, 1)
+    averages: list[float | None] = [None] * len(texts)
+    for i, found in zip(known, scored, strict=True):
+        averages[i] = found.total / max(found.tokens, 1)
     return averages
-
-
-def _with_end_of_turn(render: Any, prompt: Sequence[Message], head: str, text: str) -> str:
-    """The text as the chat template writes it after the prompt, up to the end-of-turn token."""
-    turn = {"role": "assistant", "content": text}
-    full: str = render([*prompt, turn], add_generation_prompt=False)
-    continuation = full[len(head) :].rstrip() if full.startswith(head) else ""
-    return continuation if continuation.startswith(text) else text
 
 
 def fits_context(engine: TextEngine, texts: Sequence[str]) -> list[bool]:
     """Whether each rendered text leaves room for at least one more token in the engine's context.
 
-    True for all where the engine tells no context length. A byte is the shortest token there is, so only long
+    True for all where the engine has no known context length. A byte is the shortest token there is, so only long
     texts are tokenised.
     """
     limit = getattr(engine, "max_length", None)

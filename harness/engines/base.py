@@ -75,9 +75,16 @@ class Engine(Protocol):
         """
 
     def logprobs(
-        self, prompts: Sequence[Prompt], continuations: Sequence[str]
+        self,
+        prompts: Sequence[Prompt],
+        continuations: Sequence[str],
+        *,
+        ended: Sequence[bool] | None = None,
     ) -> list[ContinuationLogprob]:
-        """Log-probability of each continuation after its prompt (same lengths, paired)."""
+        """Log-probability of each continuation after its prompt (same lengths, paired).
+
+        Where ``ended``, the token that ends a turn is part of the continuation.
+        """
 
     def close(self) -> None:
         """Free the model's memory. The engine can't be used afterwards."""

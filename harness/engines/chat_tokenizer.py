@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from groundwork.chat_tokens import ChatTokens
+from groundwork.errors import UserError
 from harness.engines.base import Message, Prompt
 from harness.engines.errors import EngineError
 
@@ -22,26 +24,20 @@ class Codec:
         from transformers import AutoTokenizer
 
         try:
-            self.tokenizer: Any = AutoTokenizer.from_pretrained(folder)
+            self.tokenizer: Any = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         except (OSError, ValueError, KeyError) as error:
             raise EngineError(f"model folder {folder}: no usable tokenizer ({error})") from None
-        self.folder = folder
+        self.folder, self.chat = folder, ChatTokens(self.tokenizer)
         self.end_ids = self._end_ids()
+        end = self.chat.end_of_turn()
+        self.end_of_turn = int(end if end is not None else self.tokenizer.eos_token_id or 0)
 
     def render(self, messages: Sequence[Message], *, add_generation_prompt: bool = True) -> str:
         """The chat as text. Raises ``EngineError`` when the template is missing or refuses it."""
-        if not getattr(self.tokenizer, "chat_template", None):
-            raise EngineError(f"model folder {self.folder} has no chat template")
         try:
-            text = self.tokenizer.apply_chat_template(
-                list(messages), tokenize=False, add_generation_prompt=add_generation_prompt
-            )
-        except Exception as error:  # jinja2 errors, and whatever a template raises itself
-            roles = [message.get("role") for message in messages]
-            raise EngineError(
-                f"the chat template of {self.folder} fails on roles {roles}: {error}"
-            ) from None
-        return str(text)
+            return self.chat.render(messages, add_generation_prompt=add_generation_prompt)
+        except UserError as error:
+            raise EngineError(f"model folder {self.folder}: {error}") from None
 
     def text(self, prompt: Prompt) -> str:
         """A prompt as the model reads it: strings as they are, chats rendered."""
@@ -49,10 +45,20 @@ class Codec:
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of each text, no special tokens added."""
-        if not texts:
-            return []
-        found = self.tokenizer(list(texts), add_special_tokens=False, verbose=False)
-        return [list(ids) for ids in found["input_ids"]]
+        try:
+            return [self.chat.encode(text) for text in texts]
+        except UserError as error:
+            raise EngineError(str(error)) from None
+
+    def prompt_ids(self, prompts: Sequence[Prompt]) -> list[list[int]]:
+        """Token ids of each prompt: strings as they are, chats by the template, in which the text of a
+        message that spells a control token stays text."""
+        try:
+            return [
+                self.chat.encode(p) if isinstance(p, str) else self.chat.prompt(p) for p in prompts
+            ]
+        except UserError as error:
+            raise EngineError(f"model folder {self.folder}: {error}") from None
 
     def encode_pairs(
         self, contexts: Sequence[str], continuations: Sequence[str]
@@ -78,20 +84,24 @@ class Codec:
         return pairs
 
     def prompt_pairs(
-        self, prompts: Sequence[Prompt], continuations: Sequence[str]
+        self,
+        prompts: Sequence[Prompt],
+        continuations: Sequence[str],
+        ended: Sequence[bool] | None = None,
     ) -> list[tuple[list[int], list[int]]]:
-        """(context ids, continuation ids): strings by ``encode_pairs``, chats rendered.
-
-        After a chat the continuation is tokenised alone, as the model would write it.
-        """
+        """(context ids, continuation ids): strings by ``encode_pairs``; after a chat the continuation as
+        the model would write it. Where ``ended``, the token that ends a turn comes last."""
         strings = [i for i, prompt in enumerate(prompts) if isinstance(prompt, str)]
-        chats = [i for i, prompt in enumerate(prompts) if not isinstance(prompt, str)]
         contexts = [str(prompts[i]) for i in strings]
         split = self.encode_pairs(contexts, [continuations[i] for i in strings])
-        heads = self.encode([self.text(prompts[i]) for i in chats])
-        tails = self.encode([continuations[i] for i in chats])
         found = dict(zip(strings, split, strict=True))
-        found.update(zip(chats, zip(heads, tails, strict=True), strict=True))
+        for i, prompt in enumerate(prompts):
+            if not isinstance(prompt, str):
+                (head,) = self.prompt_ids([prompt])
+                found[i] = (head, self.chat.completion(prompt, continuations[i]))
+        for i, whole in enumerate(ended or ()):
+            if whole:
+                found[i][1].append(self.end_of_turn)
         return [found[i] for i in range(len(prompts))]
 
     def start_id(self) -> int:
@@ -128,25 +138,8 @@ class Codec:
                 value = json.loads(file.read_text(encoding="utf-8")).get("eos_token_id")
                 values = value if isinstance(value, list) else [value]
                 found.update(int(v) for v in values if v is not None)
-        end = self._template_end()
+        end = self.chat.end_of_turn()
         return frozenset(found if end is None else found | {end})
-
-    def _template_end(self) -> int | None:
-        """The special token that the template writes right after an assistant's answer."""
-        if not getattr(self.tokenizer, "chat_template", None):
-            return None
-        answer = "Zq7"
-        try:
-            text = self.render(
-                [{"role": "user", "content": "x"}, {"role": "assistant", "content": answer}],
-                add_generation_prompt=False,
-            )
-        except EngineError:
-            return None
-        after = self.encode([text.rpartition(answer)[2].lstrip()])[0]
-        special = set(self.tokenizer.all_special_ids)
-        special.update(int(i) for i, t in self.tokenizer.added_tokens_decoder.items() if t.special)
-        return after[0] if after and after[0] in special else None
 
 
 def cut_at_stop(text: str, stop: Sequence[str]) -> str:

@@ -81,6 +81,7 @@ class FakeEngine:
         prompts: Sequence[Prompt],
         continuations: Sequence[str],
         *,
+        ended: Sequence[bool] | None = None,
         on_done: Callable[[int, ContinuationLogprob], None] | None = None,
         finished: Collection[int] = (),
     ) -> list[ContinuationLogprob]:

@@ -89,7 +89,7 @@ class HfEngine:
         Raises:
             ContextTooLong: a prompt fills the model's context; nothing has been generated yet.
         """
-        ids = self.codec.encode([self.codec.text(prompt) for prompt in prompts])
+        ids = self.codec.prompt_ids(prompts)
         self._check_room(ids)
         seeds = list(seeds) if seeds is not None else list(range(len(prompts)))
         results = [Completion("", len(row), 0, False) for row in ids]
@@ -110,6 +110,7 @@ class HfEngine:
         prompts: Sequence[Prompt],
         continuations: Sequence[str],
         *,
+        ended: Sequence[bool] | None = None,
         on_done: Callable[[int, ContinuationLogprob], None] | None = None,
         finished: Collection[int] = (),
     ) -> list[ContinuationLogprob]:
@@ -117,7 +118,7 @@ class HfEngine:
 
         Split into tokens by ``Codec.prompt_pairs``; ``finished`` as in ``chat``.
         """
-        pairs = self.codec.prompt_pairs(prompts, continuations)
+        pairs = self.codec.prompt_pairs(prompts, continuations, ended)
         results = [ContinuationLogprob(0.0, 0, True) for _ in pairs]
         # Items that feed the model the same tokens (one context, options of one token) share a row.
         rows: dict[tuple[tuple[int, ...], int], list[int]] = {}

@@ -112,6 +112,7 @@ class OpenAIEngine:
         prompts: Sequence[Prompt],
         continuations: Sequence[str],
         *,
+        ended: Sequence[bool] | None = None,
         on_done: Callable[[int, ContinuationLogprob], None] | None = None,
         finished: Collection[int] = (),
     ) -> list[ContinuationLogprob]:
@@ -129,7 +130,10 @@ class OpenAIEngine:
             if text.startswith(CHAT_MARK):
                 raise EngineError(_no_template(self.model))
             kept = len(text.rstrip()) if isinstance(prompt, str) else len(text)
-            return self._echo(text + continuations[index], kept, index)
+            rest = continuations[index]
+            if ended is not None and ended[index] and self._codec is not None:
+                rest += self._codec.decode_raw([self._codec.end_of_turn])
+            return self._echo(text + rest, kept, index)
 
         nothing = ContinuationLogprob(0.0, 0, True)
         return self._all(len(prompts), finished, ask, on_done, nothing)

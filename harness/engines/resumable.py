@@ -45,6 +45,7 @@ class BatchEngine(Engine, Protocol):
         prompts: Sequence[Prompt],
         continuations: Sequence[str],
         *,
+        ended: Sequence[bool] | None = None,
         on_done: Callable[[int, ContinuationLogprob], None] | None = None,
         finished: Collection[int] = (),
     ) -> list[ContinuationLogprob]:
@@ -125,18 +126,25 @@ class ResumableEngine:
         return self._through(requests, run, on_done, lambda row: Completion(**row))
 
     def logprobs(
-        self, prompts: Sequence[Prompt], continuations: Sequence[str]
+        self,
+        prompts: Sequence[Prompt],
+        continuations: Sequence[str],
+        *,
+        ended: Sequence[bool] | None = None,
     ) -> list[ContinuationLogprob]:
         """As ``Engine.logprobs``, journalled too."""
+        ends = ended if ended is not None else [False] * len(prompts)
         requests = [
-            ["logprobs", self.model_hash, self._text(prompt), rest]
-            for prompt, rest in zip(prompts, continuations, strict=True)
+            ["logprobs", self.model_hash, self._text(prompt), rest, *(["ended"] if end else [])]
+            for prompt, rest, end in zip(prompts, continuations, ends, strict=True)
         ]
 
         def run(
             finished: Collection[int], done: Callable[[int, ContinuationLogprob], None]
         ) -> None:
-            self.engine.logprobs(prompts, continuations, on_done=done, finished=finished)
+            self.engine.logprobs(
+                prompts, continuations, ended=ended, on_done=done, finished=finished
+            )
 
         return self._through(requests, run, None, lambda row: ContinuationLogprob(**row))
 

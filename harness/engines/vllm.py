@@ -60,7 +60,9 @@ class VllmEngine:
         self.codec = Codec(folder)
         self.model_hash = model_fingerprint(folder)
         device = pick_device(settings.device)
-        self.max_length = context_length(AutoConfig.from_pretrained(folder), settings.max_length)
+        self.max_length = context_length(
+            AutoConfig.from_pretrained(folder, trust_remote_code=False), settings.max_length
+        )
         options: dict[str, Any] = {
             "model": str(folder),
             "dtype": pick_dtype(settings.dtype, device),
@@ -104,7 +106,7 @@ class VllmEngine:
         finished: Collection[int] = (),
     ) -> list[Completion]:
         """One completion per prompt, in order; items of ``finished`` are left out (come back empty)."""
-        ids = self.codec.encode([self.codec.text(prompt) for prompt in prompts])
+        ids = self.codec.prompt_ids(prompts)
         seeds = list(seeds) if seeds is not None else list(range(len(prompts)))
         self._check_room(ids)
         rows = [
@@ -138,11 +140,12 @@ class VllmEngine:
         prompts: Sequence[Prompt],
         continuations: Sequence[str],
         *,
+        ended: Sequence[bool] | None = None,
         on_done: Callable[[int, ContinuationLogprob], None] | None = None,
         finished: Collection[int] = (),
     ) -> list[ContinuationLogprob]:
         """Log-probability of each continuation, from vLLM's prompt log-probabilities."""
-        pairs = self.codec.prompt_pairs(prompts, continuations)
+        pairs = self.codec.prompt_pairs(prompts, continuations, ended)
         self._check_room([[*context, *rest] for context, rest in pairs])
         results = [ContinuationLogprob(0.0, 0, True) for _ in pairs]
 

@@ -46,9 +46,14 @@ class TextEngine(Protocol):
         """
 
     def logprobs(
-        self, prompts: Sequence[str | Sequence[Message]], continuations: Sequence[str]
+        self,
+        prompts: Sequence[str | Sequence[Message]],
+        continuations: Sequence[str],
+        *,
+        ended: Sequence[bool] | None = None,
     ) -> Sequence[Any]:
-        """Per pair an object with ``total`` (nats) and ``tokens``."""
+        """Per pair an object with ``total`` (nats) and ``tokens``; where ``ended``, the token that ends a
+        turn is part of the continuation."""
 
 
 @dataclass(frozen=True)

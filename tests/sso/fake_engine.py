@@ -62,7 +62,13 @@ class FakeEngine:
                 on_done(index, completion)
         return found
 
-    def logprobs(self, prompts: Sequence[Any], continuations: Sequence[str]) -> list[FakeLogprob]:
+    def logprobs(
+        self,
+        prompts: Sequence[Any],
+        continuations: Sequence[str],
+        *,
+        ended: Sequence[bool] | None = None,
+    ) -> list[FakeLogprob]:
         """Every token costs one nat, so that averages are -1 whatever the text."""
         pairs = list(zip(prompts, continuations, strict=True))
         self.scored += pairs
