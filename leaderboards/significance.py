@@ -57,24 +57,21 @@ def judge_table(
     """
     store = store or ItemStore()
     tests: dict[tuple[str, Place], Comparison] = {}
+    best: set[Place] = set()
     for column in columns:
-        for group, points in order.items():
+        for group, points in order.items():  # all of a group's items at a time: they stay loaded
             for kind, before, after in _planned(points):
                 first = figures.get((group, before, column.key))
                 second = figures.get((group, after, column.key))
                 found = compare_rows(first, second, store) if first and second else None
                 if found is not None:
                     tests[kind, (group, after, column.key)] = found
+            best |= {(group, p, column.key) for p in _best(figures, group, points, column, store)}
     signs = _signs(tests, {column.key: column.better for column in columns}, alpha)
     return Significance(
         {place: sign for (kind, place), sign in signs.items() if kind == "base"},
         {place: sign for (kind, place), sign in signs.items() if kind == "previous"},
-        frozenset(
-            (group, point, column.key)
-            for column in columns
-            for group, points in order.items()
-            for point in _best(figures, group, points, column, store)
-        ),
+        frozenset(best),
         {column.key: _detectable(tests, column) for column in columns},
     )
 
@@ -87,7 +84,8 @@ def _best(
     store: ItemStore,
 ) -> list[Point]:
     """The best checkpoint of a column and those that can't be told from it on the same items; none
-    where the column is not ranked, or no figure is worse than the best by more than noise (5 %)."""
+    where the column is not ranked, or no figure is worse than the best by more than noise (5 %,
+    corrected by Holm over the group's figures)."""
     found = {p: figures[group, p, column.key] for p in points if (group, p, column.key) in figures}
     usable = {p: r for p, r in found.items() if r["source"] == "run" and r["value"] == r["value"]}
     if not column.better or len(usable) < 2:
@@ -96,16 +94,13 @@ def _best(
     usual = figures_of_base(usable) or protocols.most_common(1)[0][0]
     usable = {p: record for p, record in usable.items() if record["protocol"] == usual}
     top = max(usable, key=lambda p: usable[p]["value"] * column.better)
-    equal, worse = [top], False
-    for point, record in usable.items():
-        test = compare_rows(record, usable[top], store) if point != top else None
-        if test is None or not _same_items(test, record, usable[top]):
-            continue
-        if test.p_value <= BEST_ALPHA and test.difference:
-            worse = True
-        else:
-            equal.append(point)
-    return equal if worse else []
+    tests = {p: compare_rows(r, usable[top], store) for p, r in usable.items() if p != top}
+    known = {p: t for p, t in tests.items() if t and _same_items(t, usable[p], usable[top])}
+    if not known:
+        return []
+    adjusted = dict(zip(known, holm([test.p_value for test in known.values()]), strict=True))
+    equal = [p for p, test in known.items() if adjusted[p] > BEST_ALPHA or not test.difference]
+    return [top, *equal] if len(equal) < len(known) else []
 
 
 def figures_of_base(records: Mapping[Point, Record]) -> str:

@@ -103,7 +103,8 @@ def one_legend(figure: Figure, axes: Sequence[Axes], columns: int = 4) -> None:
     if not found:
         return
     wide, high = figure.get_size_inches()
-    columns = max(1, min(columns, int(wide / 1.5), len(found)))
+    longest = 0.5 + 0.065 * max(map(len, found))
+    columns = max(1, min(columns, int((wide - 0.3) / longest), len(found)))
     taller = high + 0.1 + 0.19 * math.ceil(len(found) / columns)
     edges = figure.subplotpars
     figure.set_size_inches(wide, taller)

@@ -84,6 +84,8 @@ def test_a_run_without_scores_has_a_page(tmp_path):
     text = write_report([run], tmp_path / "r.html").read_text()
     assert "No finished scores yet: 1 stages are done." in text
     assert "Filter funnel" in text
+    assert "No pairs were judged." in text
+    assert "No items were scored." in text
 
 
 def test_notes_of_the_stages_are_in_the_overview(tmp_path):
