@@ -161,7 +161,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, help="folder laid out like the real evaluation data")
     parser.add_argument("--replicates", type=int, default=300, help="a population")
-    parser.add_argument("--bootstrap", type=int, default=400, help="resamples an interval")
+    parser.add_argument("--bootstrap", type=int, default=400, help="resamples per interval")
     parser.add_argument("--only", help="populations whose name holds this text")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path, help="write the figures to this file")

@@ -60,7 +60,7 @@ def write_run(
     rng: np.random.Generator,
     answers: bool,
 ) -> Path:
-    """One run folder with ``sizes[benchmark]`` items a checkpoint, and answers where asked for."""
+    """One run folder with ``sizes[benchmark]`` items per checkpoint, with answers on request."""
     run = root / name
     run.mkdir(parents=True)
     info = {

@@ -48,7 +48,7 @@ class Comparison:
 class ItemStore:
     """Loads the items of evaluation folders once and keeps the last ones.
 
-    ``known`` holds items that come from elsewhere (a baseline file), by the name that stands in
+    ``known`` holds items of another source (a baseline file), by the name that stands in
     their record's ``folder``; ``rename`` gives the ids of loaded items the form of the known ones.
     """
 

@@ -130,7 +130,7 @@ def add(
 
     ``branch`` is found out from the run, from GitHub's environment or from git when not given. When
     the database can't be reached the runs are kept in ``runs/history-unsent.sqlite`` and the result
-    says so; the next ``add`` that reaches it sends them.
+    reports it; the next ``add`` that reaches it sends them.
     """
     records = [_record(run, branch) for run in read_runs(runs)]
     names = tuple(record["name"] for record, _ in records)

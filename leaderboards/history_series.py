@@ -89,7 +89,7 @@ def series(
 
 
 def _last_rows(scores: Sequence[Row]) -> dict[Key, list[Row]]:
-    """The headline figures of each arm's last iteration in one run, one for each seed."""
+    """The headline figures of each arm's last iteration in one run, one per seed."""
     found: dict[Key, list[Row]] = {}
     for row in scores:
         if not row["headline"] or row["category"] or row["value"] is None:

@@ -37,8 +37,9 @@ class Items:
 def load_items(folder: Path | str) -> Items | None:
     """``items.jsonl`` of ``folder`` as arrays; None when there is none.
 
-    Raises UserError with file and line for a record that is not an ItemScore, or a value
-    that is not a finite number.
+    Raises:
+        UserError: a record that is not an ItemScore, or a value that is not a finite number; names
+            file and line.
     """
     path = Path(folder) / "items.jsonl"
     if not path.is_file():

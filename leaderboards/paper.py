@@ -123,7 +123,7 @@ def _unit(metric: str) -> str:
     return {"length": "characters", "mt_bench": "points"}.get(metric, "percent")
 
 
-def normalised(model: str) -> str:
+def normalized(model: str) -> str:
     """A model's name as it is compared: without its organisation, lower case, letters and digits."""
     name = model.rstrip("/").rsplit("/", 1)[-1].lower()
     name = "".join(character for character in name if character.isalnum())
@@ -132,8 +132,8 @@ def normalised(model: str) -> str:
 
 def published_model(model: str) -> str | None:
     """The papers' name of a model, or None when they have no figures of it."""
-    names = {normalised(row["model"]): row["model"] for row in published()}
-    return names.get(normalised(model))
+    names = {normalized(row["model"]): row["model"] for row in published()}
+    return names.get(normalized(model))
 
 
 @cache

@@ -18,8 +18,8 @@ class ItemScore(Record):
 
     ``values`` maps metric to value in the metric's own item unit (0/1 for accuracy, 0..1 for a
     preference, 1..10 for a rating, characters for a length). An item without a usable answer keeps
-    its line: ``truncated``, ``unparsed`` and ``error`` say what happened to it, and ``values`` holds
-    what the protocol scores such an item with (nothing, when the protocol excludes it). ``reasoning``
+    its line: ``truncated``, ``unparsed`` and ``error`` record what happened to it, and ``values``
+    holds what the protocol scores such an item with (nothing, when the protocol excludes it). ``reasoning``
     says whether the answer had reasoning sections, which are not scored.
     ``cluster`` groups items that share a question (the two turns of MT-Bench).
     """
@@ -42,12 +42,12 @@ class Score(Record):
 
     ``value``, ``stderr``, ``ci_low`` and ``ci_high`` share ``unit``: percent (0..100), points
     (1..10) or characters. ``stderr`` is one standard error of the mean (clustered where items share
-    a question). ``n`` items entered the value, of ``n_expected`` asked for. ``protocol`` is the
+    a question). ``n`` items entered the value, of ``n_expected`` requested. ``protocol`` is the
     protocol id: two scores with different ids never share a column unmarked. ``marks`` are reason
     codes why the figure can't be compared with published ones: ``sample-data``, ``item-limit``,
     ``local-judge``, ``reduced-protocol``.
-    ``headline`` marks the metric that a summary table shows for the benchmark; ``info`` says how the
-    score is shown and judged (missing in scores of older releases).
+    ``headline`` marks the metric that a summary table shows for the benchmark; ``info`` describes how
+    the score is shown and judged (missing in scores of older releases).
     """
 
     benchmark: str

@@ -13,8 +13,9 @@ from leaderboards.alpaca import with_neighbours
 from leaderboards.build_table import build_table
 from leaderboards.formats import format_named
 from leaderboards.layouts import layout_named
-from leaderboards.paper import Version, with_published_values
+from leaderboards.paper import Version, paper_table, table_names, with_published_values
 from leaderboards.score_frame import load_runs
+from leaderboards.table import Table
 
 AGAINST = ("paper", "paper:v1", "paper:v2", "alpaca")
 VERSIONS: dict[str, Version] = {"v1": "v1", "v2": "v2"}
@@ -29,7 +30,7 @@ def render_table(
     paper_model: str | None = None,
     color: bool | None = None,
 ) -> str:
-    """The table ``layout`` over ``runs`` as text.
+    """The table ``layout`` over ``runs`` (or one published table, ``v1:table1``) as text.
 
     ``format`` is terminal, md, latex, html or csv. ``against`` "paper" adds the published value and
     the difference to each cell ("paper:v1" and "paper:v2" choose the version with which base, pbaa
@@ -40,12 +41,15 @@ def render_table(
     Raises:
         UserError: an unknown name, or runs that can't be read.
     """
-    chosen, draw = layout_named(layout), format_named(format)
+    chosen = layout_named(layout)
+    format_named(format)
     if against is not None and against not in AGAINST:
         raise UserError(f"can't compare against {against!r} ({did_you_mean(against, AGAINST)})")
     paper = against is not None and against.startswith("paper")
     if paper_model is not None and not paper:
         raise UserError("--paper-model goes with --against paper")
+    if len(runs) == 1 and str(runs[0]) in table_names():
+        return _drawn(paper_table(str(runs[0])), format, color)
     frame = load_runs(runs)
     table = build_table(frame, chosen)
     if paper:
@@ -54,13 +58,16 @@ def render_table(
         table = with_published_values(table, chosen, paper_model, version, presets)
     elif against == "alpaca":
         table = with_neighbours(table)
-    if format == "terminal":
-        from leaderboards.formats.terminal import render as draw_terminal
+    return _drawn(table, format, color)
 
-        return draw_terminal(
-            table, color=_wants_color() if color is None else color, width=terminal_width()
-        )
-    return draw(table)
+
+def _drawn(table: Table, format: str, color: bool | None) -> str:
+    if format != "terminal":
+        return format_named(format)(table)
+    from leaderboards.formats.terminal import render as draw_terminal
+
+    wanted = _wants_color() if color is None else color
+    return draw_terminal(table, color=wanted, width=terminal_width())
 
 
 def format_of(path: Path) -> str:

@@ -23,7 +23,7 @@ COLUMNS: dict[str, str] = {
     "source": "'run' for measured figures, 'paper' for published ones",
     "run": "name of the run",
     "model": "starting model of the run",
-    "group": "the experiment: the model, and what tells two experiments on it apart",
+    "group": "the experiment: the model, and what distinguishes two experiments on it",
     "arm": "arm of the comparison; 'base' is the starting model",
     "arm_info": "how the arm is shown (benchmark_info.ArmInfo)",
     "loss": "preference loss that the checkpoint was trained on (ipo, dpo); empty for base",
@@ -41,7 +41,7 @@ COLUMNS: dict[str, str] = {
     "ci_high": "upper end of that interval",
     "unit": "percent (0..100), points (1..10) or characters",
     "n": "items in the figure",
-    "n_expected": "items asked for",
+    "n_expected": "items requested",
     "n_truncated": "answers cut at the token limit",
     "n_unparsed": "answers no figure could be read from",
     "n_error": "items that failed",
@@ -65,7 +65,8 @@ def load_runs(paths: Sequence[Path | str]) -> pd.DataFrame:
     A folder that only holds run folders stands for all of them; a partial run counts as far as it
     is. ``frame.attrs["unfinished"]`` lists evaluations left out because they were not finished.
 
-    Raises UserError for no run, a damaged or newer one, NaN scores, or no score at all.
+    Raises:
+        UserError: no run, a damaged or newer one, NaN scores, or no score at all.
     """
     return frame_of(read_runs(paths))
 

@@ -11,8 +11,9 @@ class Cell:
     2 the second of published figures, 0 neither.
 
     ``versus_base`` and ``versus_previous`` are +1 (significantly better), -1 (worse) or 0.
-    ``notes`` are the keys of the foot-notes that mark it (while a table is built, their texts); a figure of another protocol than its
-    column's is not ``comparable`` and takes part in no ranking. ``reference`` is the published value that
+    ``notes`` are the keys of the foot-notes that mark it (while a table is built, their texts). A
+    figure of another protocol than its column's is not ``comparable`` and takes part in no ranking.
+    ``reference`` is the published value that
     stands beside it and ``difference`` value minus reference.
     """
 

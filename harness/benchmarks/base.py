@@ -125,7 +125,7 @@ class Benchmark(Protocol):
         folder: Path,
         progress: Callable[[int, int], None] = lambda done, total: None,
     ) -> None:
-        """Write ``folder/outputs.jsonl`` (one line an answer, in item order)."""
+        """Write ``folder/outputs.jsonl`` (one line per answer, in item order)."""
 
     def score(self, request: EvalRequest, folder: Path, judge: Judge | None = None) -> Outcome:
         """Score ``folder/outputs.jsonl``; pure but for the judge."""

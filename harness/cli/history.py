@@ -33,7 +33,7 @@ def add(
     db: Url = None,
     branch: Branch = None,
 ) -> None:
-    """Add runs; kept locally, and said so, when the database can't be reached."""
+    """Add runs; without the database they are kept locally, which is reported."""
     from leaderboards.history import add as add_runs
 
     print(add_runs(runs, _url(db), branch).message)
@@ -47,7 +47,7 @@ def show(
     branch: Branch = None,
     last: Annotated[int, typer.Option("--last", help="Points of each series.")] = 10,
 ) -> None:
-    """Print the last figures of each series, level shifts told."""
+    """Print the last figures of each series, with level shifts marked."""
     from leaderboards.history_series import show as show_series
 
     names = split_names(benchmarks or "")

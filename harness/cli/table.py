@@ -9,7 +9,9 @@ import typer
 
 
 def table(
-    runs: Annotated[list[Path], typer.Argument(help="Run folders.")],
+    runs: Annotated[
+        list[Path], typer.Argument(help="Run folders, or one published table: v1:table1.")
+    ],
     layout: Annotated[
         str, typer.Option("--layout", help="iterations, summary, ...")
     ] = "iterations",

@@ -1,4 +1,4 @@
-"""Plain text for a terminal, aligned; bold and underline only when colours are asked for."""
+"""Plain text for a terminal, aligned; bold and underline only on request."""
 
 from __future__ import annotations
 

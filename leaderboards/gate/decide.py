@@ -66,7 +66,7 @@ def decide(
 ) -> list[Decision]:
     """Decide on every benchmark of one check; None stands for one that can't be compared.
 
-    ``effects`` are the smallest losses that matter, one for each comparison, in its unit.
+    ``effects`` are the smallest losses that matter, one per comparison, in its unit.
     """
     known = [index for index, comparison in enumerate(comparisons) if comparison is not None]
     raw = [p_worse(found) for found in comparisons if found is not None]

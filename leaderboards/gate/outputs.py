@@ -101,9 +101,12 @@ def write_outputs(
     summary: Path | None = None,
     json: Path | None = None,
 ) -> list[Path]:
-    """Write the files asked for, and append the summary to $GITHUB_STEP_SUMMARY where it is set.
+    """Write the given files, and append the summary to $GITHUB_STEP_SUMMARY where it is set.
 
-    Returns the paths written; raises UserError when one can't be.
+    Returns the paths written.
+
+    Raises:
+        UserError: a file that can't be written.
     """
     wanted = [(junit, to_junit(result)), (summary, to_markdown(result)), (json, result.to_json())]
     written = []

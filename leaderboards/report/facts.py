@@ -1,4 +1,4 @@
-"""What the report says besides scores: runs, comparability, judge, costs, settings, as plain values."""
+"""What the report shows besides scores: runs, comparability, judge, costs, settings, as plain values."""
 
 from __future__ import annotations
 

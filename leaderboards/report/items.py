@@ -97,7 +97,7 @@ def info_of(score: Score) -> ScoreInfo:
 def checkpoint_label(runs: Sequence[Run], run: Run, score: Score) -> str:
     """A checkpoint's name, with its group where there are several and its seed where it has several.
 
-    Runs that stand in one group differ in seeds, so that the seed tells them apart.
+    Runs that stand in one group differ in seeds, so that the seed distinguishes them.
     """
     names = group_names(runs)
     group = next(name for one, name in zip(runs, names, strict=True) if one is run)

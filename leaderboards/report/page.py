@@ -61,7 +61,7 @@ def write_report(runs: Sequence[Path | str], out: Path, title: str | None = None
 
 
 def report_html(runs: Sequence[Run], title: str | None = None) -> str:
-    """The page as text; runs without scores get a page of what is there."""
+    """The page as text; runs without scores get a page of their finished stages."""
     frame = frame_of(runs) if any(run.evaluations for run in runs) else None
     store = ItemStore()
     contests = _contests(runs, frame, store)

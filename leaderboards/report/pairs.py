@@ -1,4 +1,4 @@
-"""The preference pairs that the report's browser shows, with what made them and what the judge said."""
+"""The preference pairs of the report's browser, with their principles and the judge's verdicts."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ def clustered_standard_error(values: npt.ArrayLike, clusters: Sequence[object]) 
 
     The cluster-robust sandwich estimate for an intercept-only regression (Liang and Zeger, 1986)
     with the small-sample factor G / (G - 1): sqrt(G / (G - 1) * sum_g (sum_{i in g} (x_i - mean))^2)
-    / n. With one item a cluster it is the plain standard error. nan for fewer than two clusters.
+    / n. With one item per cluster it is the plain standard error. nan for fewer than two clusters.
     """
     x = np.asarray(values, dtype=float)
     if x.size != len(clusters):

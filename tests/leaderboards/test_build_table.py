@@ -96,7 +96,7 @@ def test_notes_of_every_figure_stand_once_under_the_table(tmp_path):
     assert csv_rows[1].count("written for this project") == 2
 
 
-def test_counts_and_unfinished_stages_are_told(run):
+def test_counts_and_unfinished_stages_are_reported(run):
     folder = add_eval(run, "math", [1, 0, 1], n_truncated=2, n_unparsed=1, n_error=1, n_expected=5)
     half = add_eval(run, "gpqa", [1, 0])
     (half / "stage.json").unlink()

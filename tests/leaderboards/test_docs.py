@@ -1,4 +1,4 @@
-"""The pages of this room say what the program does: commands, options, workflows, measured defaults."""
+"""The pages of this room agree with the program: commands, options, workflows, defaults."""
 
 import re
 from pathlib import Path

@@ -47,7 +47,7 @@ def test_matching_by_id_in_any_order_and_on_common_items_only(tmp_path):
 
 
 @pytest.mark.parametrize("value", ["NaN", "Infinity"])
-def test_an_item_that_is_no_number_is_told_with_its_line(tmp_path, value):
+def test_an_item_that_is_no_number_is_reported_with_its_line(tmp_path, value):
     folder = add_eval(start_run(tmp_path), "gsm8k", [1, 0, 1])
     file = folder / "items.jsonl"
     file.write_text(file.read_text().replace('"accuracy":0.0', f'"accuracy":{value}'))

@@ -1,4 +1,4 @@
-"""The fall-back for older runs says the same as the benchmarks and arms themselves."""
+"""The fall-back for older runs agrees with the benchmarks and arms themselves."""
 
 import pytest
 

@@ -44,3 +44,9 @@ def test_an_ending_that_is_no_format():
 def test_a_model_of_the_paper_needs_the_paper(run):
     with pytest.raises(UserError, match="--paper-model goes with --against paper"):
         render_table([run], paper_model="Qwen2-7B-Instruct")
+
+
+def test_a_published_table_by_its_name():
+    text = render_table(["v2:table1"], format="csv")
+    assert text.splitlines()[0].startswith("model,loss,method,ae2_lc,")
+    assert "Qwen2-7B-SFT" in text

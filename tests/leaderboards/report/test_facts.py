@@ -1,4 +1,4 @@
-"""What the report says besides scores."""
+"""What the report shows besides scores."""
 
 import pytest
 

@@ -40,7 +40,7 @@ def browser():
 
 
 def keep(browser, name):
-    """Keeps a screenshot where SSO_BENCH_SCREENSHOTS says."""
+    """Keeps a screenshot in the folder SSO_BENCH_SCREENSHOTS."""
     if folder := os.environ.get("SSO_BENCH_SCREENSHOTS"):
         browser.screenshot(Path(folder) / f"{name}.png")
 
