@@ -65,11 +65,17 @@ class BenchmarkSettings(Section):
     overrides: dict[str, Any] = Field(default_factory=dict)
 
 
+JUDGE_USES = ("alpaca_eval", "mt_bench", "pairs")
+
+
 class JudgeSettings(Section):
     """Who judges AlpacaEval, MT-Bench and the preference pairs."""
 
     name: str = "local"
     base_url: str | None = None
+    alpaca_eval: str | None = Field(None, description="another judge for AlpacaEval: NAME[@URL]")
+    mt_bench: str | None = Field(None, description="another judge for MT-Bench: NAME[@URL]")
+    pairs: str | None = Field(None, description="another judge for pair accuracy: NAME[@URL]")
     max_cost: float | None = Field(None, gt=0, description="US dollars")
     max_calls: int | None = Field(None, ge=1)
     prices: str | None = Field(None, description="price table in place of the shipped one")
@@ -79,6 +85,18 @@ class JudgeSettings(Section):
     withhold_above: float = Field(
         0.05, ge=0, le=1, description="share of unusable verdicts above which a score is withheld"
     )
+
+    def judge_of(self, use: str) -> tuple[str, str | None]:
+        """Name and address of the judge of a use: a benchmark's name, or ``pairs``."""
+        own = getattr(self, use, None) if use in JUDGE_USES else None
+        if own is None:
+            return self.name, self.base_url
+        name, mark, url = own.partition("@http")
+        return name, f"http{url}" if mark else None if name == "local" else self.base_url
+
+    def names(self) -> dict[str, str]:
+        """The judge's name by use, for uses with a judge of their own."""
+        return {use: name for use in JUDGE_USES if (name := getattr(self, use)) is not None}
 
 
 class PairAccuracySettings(Section):

@@ -14,7 +14,7 @@ from typing import Any
 
 from harness.config import RunConfig
 from harness.plan import plan_status
-from harness.prepare import Prepared, disk_needed
+from harness.prepare import Prepared, disk_needed, judge_uses
 from harness.run_folder import RunFolder
 from harness.stage import Stage
 
@@ -141,6 +141,8 @@ def plan_table(prepared: Prepared, folder: Path) -> list[str]:
             f"{reason or 'done'}"
         )
     lines.append(_totals(prepared, total_time, total_tokens, total_calls))
+    if uses := judge_uses(prepared.config):
+        lines.append("judges: " + ", ".join(f"{u} {prepared.inputs.judge_id(u)}" for u in uses))
     return [*lines, *_prospects(prepared)]
 
 
@@ -164,8 +166,9 @@ def _prospects(prepared: Prepared) -> list[str]:
 def _totals(prepared: Prepared, time: float, tokens: int, calls: int) -> str:
     config: RunConfig = prepared.config
     dollars = 0.0
-    if config.judge.name != "local" and calls:
-        dollars = prepared.resources.judge().estimate(calls, calls * 1000)
+    judges = prepared.resources.judges(judge_uses(config))
+    if judges and calls:  # the dearest judge's price for all calls: an upper estimate
+        dollars = max(judge.estimate(calls, calls * 1000) for judge in judges.values())
     disk = disk_needed(config, prepared.inputs.model) / 1e9
     return (
         f"to do: {tokens:,} tokens, about {_clock(time)}, {disk:.1f} GB of checkpoints, "

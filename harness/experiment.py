@@ -9,7 +9,7 @@ from typing import Any
 
 from groundwork.files import write_json
 from harness.config import RunConfig
-from harness.prepare import Prepared, prepare
+from harness.prepare import Prepared, judge_uses, prepare
 from harness.progress import Reporter
 from harness.run_folder import SCHEMA, RunFolder, now
 from harness.runner import Runner, RunSummary, package_versions
@@ -93,36 +93,36 @@ def watch_judge(folder: RunFolder, prepared: Prepared, reporter: Reporter) -> No
     from judges.server import ServerJudge
 
     description = folder.description() or {}
-    if prepared.config.judge.name == "local" or "judge_drift" in description:
+    if "judge_drift" in description:
         return
-    judge = prepared.resources.judge()
-    if isinstance(judge, ServerJudge):
-        drift = run_canary(judge)
-        reporter.say(f"judge: {drift.line()}")
-        write_json(folder.root / "run.json", {**description, "judge_drift": vars(drift)})
+    drifts = []
+    for judge in prepared.resources.judges(judge_uses(prepared.config)).values():
+        if isinstance(judge, ServerJudge):
+            drifts.append(run_canary(judge))
+            reporter.say(f"judge: {drifts[-1].line()}")
+    if drifts:
+        worst = max(drifts, key=lambda drift: drift.drifted)
+        write_json(folder.root / "run.json", {**description, "judge_drift": vars(worst)})
 
 
 def finish_run(folder: RunFolder, prepared: Prepared) -> None:
-    """Note the judge that was used, and write the tables as Markdown and CSV."""
+    """Record the judges that were used, and write the tables as Markdown and CSV."""
     from groundwork.files import write_atomic
     from leaderboards import render_table
 
     description = folder.description() or {}
-    if description.get("judge") is None and _uses_judge(prepared.config):
-        description["judge"] = prepared.resources.judge().describe()
+    uses = judge_uses(prepared.config)
+    if description.get("judge") is None and uses:
+        described = {use: prepared.resources.judge(use).describe() for use in uses}
+        description["judge"] = described[uses[0]]
+        if prepared.config.judge.names():
+            description["judges"] = described
         write_json(folder.root / "run.json", description)
     for form, ending in (("md", "md"), ("csv", "csv")):
         write_atomic(
             folder.root / "tables" / f"iterations.{ending}",
             render_table([folder.root], format=form),
         )
-
-
-def _uses_judge(config: RunConfig) -> bool:
-    from harness.benchmarks import get_benchmark
-
-    judged = any(get_benchmark(name).needs_judge for name in config.benchmarks)
-    return judged or bool(config.effective_iterations)
 
 
 def git_state() -> dict[str, Any] | None:

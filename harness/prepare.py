@@ -125,12 +125,18 @@ def _anything_left(out: Path, plan: list[Stage]) -> bool:
 
 def _check_judge(resources: Resources, config: RunConfig, log: Callable[[str], None]) -> None:
     """A remote judge must answer one cheap request before anything is spent on training."""
-    if config.judge.name == "local":
-        return
-    judge = resources.judge()
-    judge.check()
-    for note in judge.notes:
-        log(f"judge: {note}")
+    for judge in resources.judges(judge_uses(config)).values():
+        judge.check()
+        for note in judge.notes:
+            log(f"judge: {note}")
+
+
+def judge_uses(config: RunConfig) -> list[str]:
+    """The uses that a run has for judges: its judged benchmarks, and ``pairs``."""
+    from harness.benchmarks import BENCHMARKS, get_benchmark
+
+    judged = [n for n in config.benchmarks if n in BENCHMARKS and get_benchmark(n).needs_judge]
+    return [*judged, *(["pairs"] if config.effective_iterations else [])]
 
 
 def disk_needed(config: RunConfig, model: ResolvedModel) -> int:

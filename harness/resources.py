@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -41,7 +41,7 @@ class Resources:
         self.log = log
         self.run_id = run_id
         self._engines: OrderedDict[str, BatchEngine] = OrderedDict()
-        self._judge: Judge | None = None
+        self._judges: dict[tuple[str, str | None], Judge] = {}
         self._writer: BatchEngine | None = None
 
     def engine(self, folder: Path) -> BatchEngine:
@@ -70,17 +70,18 @@ class Resources:
             self._writer = open_engine(engine, settings.model)
         return self._writer
 
-    def judge(self) -> Judge:
-        """The configured judge; the ``local`` one reads the starting policy."""
-        if self._judge is None:
+    def judge(self, use: str = "") -> Judge:
+        """The judge of a use (a benchmark's name, ``pairs``), else the default one; the ``local`` one
+        reads the starting policy."""
+        name, url = self.config.judge.judge_of(use)
+        if (name, url) not in self._judges:
             from judges import JudgeSettings, open_judge
             from judges.client import ClientSettings
 
             settings = self.config.judge
-            local = settings.name == "local"
             asked = JudgeSettings(
-                settings.name,
-                settings.base_url,
+                name,
+                url,
                 max_cost=settings.max_cost,
                 max_calls=settings.max_calls,
                 scope=self.run_id,
@@ -90,9 +91,18 @@ class Resources:
                 prompts=self.data.find("mt_bench/judge_prompts.jsonl"),
                 client=ClientSettings(concurrency=settings.concurrency),
             )
-            engine = LazyEngine(self, self.model.path) if local else None
-            self._judge = open_judge(asked, verdict_store(), engine=engine)
-        return self._judge
+            engine = LazyEngine(self, self.model.path) if name == "local" else None
+            self._judges[name, url] = open_judge(asked, verdict_store(), engine=engine)
+        return self._judges[name, url]
+
+    def judges(self, uses: Iterable[str]) -> dict[str, Judge]:
+        """Each judge of these uses once, by name and address, those of a server only."""
+        names = {self.config.judge.judge_of(use): use for use in uses}
+        return {
+            name + (f"@{url}" if url else ""): self.judge(use)
+            for (name, url), use in names.items()
+            if name != "local"
+        }
 
     def release(self) -> None:
         """Free the memory of all loaded engines (before training, before a checkpoint goes)."""

@@ -85,13 +85,12 @@ class PlanInputs:
         """The starting model as the input of a stage."""
         return Source(path=self.model.path, fingerprint=self.model.fingerprint)
 
-    @property
-    def judge_id(self) -> str:
-        """What a verdict depends on besides the prompt: the judge that answers."""
-        judge = self.config.judge
-        if judge.name == "local":
+    def judge_id(self, use: str) -> str:
+        """What a verdict depends on besides the prompt: the judge that answers in this use."""
+        name, url = self.config.judge.judge_of(use)
+        if name == "local":
             return f"local:{self.model.fingerprint[:16]}"
-        return judge.name + (f"@{judge.base_url}" if judge.base_url else "")
+        return name + (f"@{url}" if url else "")
 
 
 @dataclass(frozen=True)

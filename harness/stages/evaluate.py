@@ -34,7 +34,7 @@ def eval_stage(inputs: PlanInputs, name: str, key: CheckpointKey, model: Source)
             private=benchmark.info.gated and inputs.data.kind != "sample",
         )
         benchmark.generate(request, engine, run.folder, run.progress)
-        judge = run.resources.judge() if benchmark.needs_judge else None
+        judge = run.resources.judge(name) if benchmark.needs_judge else None
         outcome = benchmark.score(request, run.folder, judge)
         scores = outcome.described(benchmark.info, **key.score_fields(config.model)).scores
         write_results(run.folder, outcome.items, scores)
@@ -53,7 +53,7 @@ def eval_stage(inputs: PlanInputs, name: str, key: CheckpointKey, model: Source)
         "engine": {"kind": config.engine.kind, "dtype": config.engine.dtype},
     }
     if benchmark.needs_judge:
-        settings["judge"] = inputs.judge_id
+        settings["judge"] = inputs.judge_id(name)
     return Stage(
         id=f"{key.folder}/eval/{name}",
         kind="eval",

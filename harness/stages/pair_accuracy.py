@@ -32,7 +32,7 @@ def pair_accuracy_stage(inputs: PlanInputs, key: CheckpointKey, pairs: Source) -
 
         rows = read_json_lines(run.inputs["pairs"])
         sample = draw_pairs(rows, config.pair_accuracy.limit, key.seed)
-        judge = run.resources.judge()
+        judge = run.resources.judge("pairs")
         result = pair_accuracy(judge, [comparison(row) for row in sample], [1] * len(sample))
         marks = pair_marks(inputs.data.kind, judge.comparable, len(sample), len(rows))
         score = accuracy_score(result, marks, config.judge.withhold_above)
@@ -56,7 +56,7 @@ def pair_accuracy_stage(inputs: PlanInputs, key: CheckpointKey, pairs: Source) -
         kind="judge",
         inputs={"pairs": pairs},
         settings={
-            "judge": inputs.judge_id,
+            "judge": inputs.judge_id("pairs"),
             "limit": config.pair_accuracy.limit,
             "v": PROTOCOL_VERSION,
         },
