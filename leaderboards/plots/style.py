@@ -150,12 +150,14 @@ def _shared_start(groups: Sequence[str]) -> str:
 
 
 def band(axis: Axes, rows: Sequence[Record], look: Look) -> None:
-    """A line over iterations with its 95 % band, inside the unit's own range."""
+    """A line over iterations with its 95 % band (a bar for a single point), inside the unit's range."""
     x = [row["iteration"] for row in rows]
     y = [row["value"] for row in rows]
     low, high = zip(*map(interval, rows), strict=True)
     axis.plot(x, y, label=look.label, linewidth=1.2, **look.style)
     axis.fill_between(x, low, high, color=look.style["color"], alpha=0.13, linewidth=0)
+    if len(rows) == 1:  # a band of one point has no width
+        axis.vlines(x, low, high, color=look.style["color"], linewidth=0.7, alpha=0.5)
 
 
 def with_bars(axis: Axes, x: Sequence[float], rows: Sequence[Record], look: Look) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from statistics import fmean
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
 from groundwork.errors import UserError
@@ -44,7 +44,7 @@ def policyness_figure(frame: pd.DataFrame, runs: Sequence[Run]) -> Figure:
     """
     records = over_seeds(frame)
     accuracy = [r for r in records if r["info"].kind == "pairs" and r["value"] == r["value"]]
-    measured = _by_place(runs, _gaps)
+    measured, errors = _by_place(runs, _gaps), _gap_errors(runs)
     if not accuracy and not measured:
         raise UserError("no pair accuracy and no on-policyness to plot")
     drawn = looks_of(runs)
@@ -53,7 +53,7 @@ def policyness_figure(frame: pd.DataFrame, runs: Sequence[Run]) -> Figure:
         rows = sorted((r for r in accuracy if line_of(r) == line), key=lambda r: r["iteration"])
         if rows:
             band(left, rows, look)
-        _side_lines(right, line, measured, look)
+        _side_lines(right, line, measured, look, errors)
     left.set_ylabel("pair accuracy (percent)")
     right.set_ylabel("avg. log-prob. minus original")
     for axis in (left, right):
@@ -107,32 +107,76 @@ def lengths_figure(runs: Sequence[Run]) -> Figure:
         _side_lines(axis, line, measured, look)
     axis.set_xlabel("iteration")
     axis.set_ylabel("tokens")
-    axis.set_ylim(bottom=0)
+    axis.set_ylim(0, 1.08 * axis.get_ylim()[1])
     whole_steps(axis)
     one_legend(figure, [axis], columns=2)
     return figure
 
 
 def _side_lines(
-    axis: Axes, line: Line, measured: Mapping[Place, Mapping[str, float]], look: Look
+    axis: Axes,
+    line: Line,
+    measured: Mapping[Place, Mapping[str, float]],
+    look: Look,
+    errors: Mapping[Place, Mapping[str, float]] | None = None,
 ) -> None:
+    """A line per side of the pairs, with 95 % bars where their standard errors are known."""
     steps = sorted(iteration for other, iteration in measured if other == line)
     for side, dash in (("chosen", "-"), ("rejected", "--")):
-        if steps:
-            gaps = [measured[line, step][side] for step in steps]
-            face = look.style["color"] if side == "chosen" else "white"
-            shape = {"linestyle": dash, "markerfacecolor": face, "linewidth": 1.2, **look.style}
-            axis.plot(steps, gaps, label=f"{look.label} {side}", **shape)
+        if not steps:
+            continue
+        values = [measured[line, step][side] for step in steps]
+        face = look.style["color"] if side == "chosen" else "white"
+        shape = {"linestyle": dash, "markerfacecolor": face, "linewidth": 1.2, **look.style}
+        axis.plot(steps, values, label=f"{look.label} {side}", **shape)
+        known = [(errors or {}).get((line, step), {}).get(side, 0.0) for step in steps]
+        if any(known):
+            axis.errorbar(steps, values, yerr=[1.96 * e for e in known], fmt="none",
+                          ecolor=look.style["color"], elinewidth=0.7, alpha=0.5)  # fmt: skip
 
 
-def looks_of(runs: Sequence[Run]) -> dict[Line, Look]:
-    """The look of every line of the runs, the same in all plots of training."""
+def _gap_errors(runs: Sequence[Run]) -> dict[Place, dict[str, float]]:
+    """Standard errors over pairs of the gaps to the original answers, from ``quality.jsonl`` of the
+    last sampling stage of each iteration; over seeds the error of their mean."""
+    found: dict[Place, dict[tuple[int, str], dict[str, float]]] = {}
+    for number, (run, group) in enumerate(zip(runs, group_names(runs), strict=True)):
+        for stage in run.stages:
+            name = str(stage.get("stage", ""))
+            place, file = stage_place(name), run.path / name / "quality.jsonl"
+            if place and file.is_file():
+                line = (group, place[0], run.arm_loss(place[0]))
+                errors = _errors_of(read_lines(file))
+                found.setdefault((line, place[1]), {})[number, stage_seed(name)] = errors
+    return {
+        place: {
+            side: math.sqrt(sum(errors.get(side, 0.0) ** 2 for errors in seeds.values()))
+            / len(seeds)
+            for side in _SIDES
+        }
+        for place, seeds in found.items()
+    }
+
+
+def _errors_of(rows: Iterable[Mapping[str, Any]]) -> dict[str, float]:
+    gaps: dict[str, list[float]] = {side: [] for side in _SIDES}
+    for row in rows:
+        original = row.get("original_logp")
+        for side in _SIDES:
+            logp = row.get(f"{side}_logp")
+            if isinstance(logp, int | float) and isinstance(original, int | float):
+                gaps[side].append(logp - original)
+    return {side: stdev(g) / math.sqrt(len(g)) for side, g in gaps.items() if len(g) > 1}
+
+
+def looks_of(runs: Sequence[Run], others: Iterable[Line] = ()) -> dict[Line, Look]:
+    """The look of every line of the runs, the same in all plots of training; ``others`` are lines of
+    stages that are not done yet."""
     lines = [
         (group, arm, run.arm_loss(arm))
         for run, group in zip(runs, group_names(runs), strict=True)
         for arm in run.arms
     ]
-    return looks(lines, arms_of_runs(runs))
+    return looks([*lines, *others], arms_of_runs(runs))
 
 
 Measures = Mapping[str, Any]
@@ -213,7 +257,7 @@ def curves_figure(runs: Sequence[Run]) -> Figure:
     points = {prefix: lines for prefix, lines in points.items() if lines}
     if not points:
         raise UserError("no training curves to plot")
-    drawn = looks_of(runs)
+    drawn = looks_of(runs, (line for line, _, _ in curves))
     figure, axes = grid(min(2, len(points)), -(-len(points) // 2))
     for axis, (prefix, lines) in zip(axes, points.items(), strict=False):
         for (line, iteration, step), curve in lines.items():
@@ -259,6 +303,8 @@ def _curves(runs: Sequence[Run]) -> dict[Curve, list[Record]]:
     for run, group in zip(runs, group_names(runs), strict=True):
         for path in sorted(run.path.glob("**/curve.jsonl")):
             inside = path.relative_to(run.path)
+            if any(part.startswith(".") for part in inside.parts):  # results set aside
+                continue
             place = stage_place(inside.as_posix())
             rows = [{"step": index, **row} for index, row in enumerate(read_lines(path), 1)]
             if place and rows:

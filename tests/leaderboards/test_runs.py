@@ -1,12 +1,14 @@
 """Reading run folders: whole, partial, damaged."""
 
 import json
+import shutil
 
 import pytest
 
 from groundwork.errors import UserError
 from leaderboards import load_runs, render_table
-from leaderboards.runs import stage_place
+from leaderboards.plots import curves_figure
+from leaderboards.runs import read_run, stage_place
 from tests.leaderboards.example_runs import add_eval, start_run, write_json, write_stage
 
 
@@ -144,3 +146,17 @@ def test_places_of_stages():
     assert stage_place("sso/iter-2/policy") == ("sso", 2)
     assert stage_place("seed-1/pbaa/iter-10/eval/math") == ("pbaa", 10)
     assert stage_place("base/eval/math") is None
+
+
+def test_results_that_are_set_aside_do_not_count(tmp_path):
+    run = start_run(tmp_path)
+    add_eval(run, "gsm8k", [1, 0])
+    policy = run / "sso" / "iter-1" / "policy"
+    aside = run / ".replaced" / "sso" / "iter-1"
+    for folder, loss in ((policy, 1.0), (aside / "policy", 9.0)):
+        (folder / "work").mkdir(parents=True)
+        (folder / "work" / "curve.jsonl").write_text(f'{{"step": 1, "loss": {loss}}}\n')
+    shutil.copytree(run / "base" / "eval", aside / "eval")
+    assert load_runs([run])["benchmark"].tolist() == ["gsm8k"]
+    (line,) = curves_figure([read_run(run)]).axes[0].get_lines()
+    assert line.get_ydata() == [1.0]

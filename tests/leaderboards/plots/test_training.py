@@ -15,7 +15,7 @@ from leaderboards.plots import (
 )
 from leaderboards.plots.training import spending
 from leaderboards.runs import read_runs
-from tests.leaderboards.example_runs import add_eval, demo_run, start_run, write_stage
+from tests.leaderboards.example_runs import add_eval, demo_run, start_run, write_lines, write_stage
 
 SSO = ("tiny", "sso", "ipo")
 
@@ -133,3 +133,24 @@ def test_a_line_keeps_its_colour_in_every_plot(tmp_path):
         if str(label).startswith("SSO")
     }
     assert len(colours) == 1
+
+
+def bars(axis):
+    """Half heights of the error bars of an axis."""
+    return [
+        (segment[1][1] - segment[0][1]) / 2
+        for found in axis.collections
+        if hasattr(found, "get_segments")
+        for segment in found.get_segments()
+    ]
+
+
+def test_gaps_have_bars_over_their_pairs(tmp_path):
+    run = start_run(tmp_path)
+    measured(run, 1, 15, chosen_gap=-0.5, rejected_gap=-1.0)
+    rows = [(-1.0, -2.0), (-1.5, -2.0), (-2.0, -2.0)]
+    lines_of = [{"chosen_logp": a, "rejected_logp": b, "original_logp": -1.0} for a, b in rows]
+    write_lines(run / "sso" / "iter-1" / "pairs" / "quality.jsonl", *lines_of)
+    _, right = policyness_figure(load_runs([run]), read_runs([run])).axes
+    # gaps 0, -0.5, -1: standard deviation 0.5 over the root of 3; the rejected ones are all equal
+    assert bars(right) == pytest.approx([1.96 * 0.5 / math.sqrt(3)])

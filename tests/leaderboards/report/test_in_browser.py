@@ -226,7 +226,8 @@ def at_width(browser):
 def test_nothing_overflows(browser, page, at_width, width):
     at_width(width)
     browser.open(page)
-    assert browser.run("return document.documentElement.scrollWidth <= innerWidth")
+    # A page that is too wide widens a phone's layout: the window's own width is no measure there.
+    assert browser.run("return document.documentElement.scrollWidth") == width
     outside = browser.run(
         "return [...document.querySelectorAll('main *')].filter(e => "
         "!e.closest('.scroll, .panes, svg, pre') && e.getBoundingClientRect().right > innerWidth + 1)"
