@@ -99,8 +99,10 @@ def check_model_folder(folder: Path) -> None:
     """Raise ``ModelError`` unless ``folder`` holds config, safetensors, tokenizer and template."""
     if not folder.is_dir():
         raise ModelError(f"model folder {folder} does not exist (and is not an id of the hub)")
+    _check_adapter(folder)
     if not (folder / "config.json").is_file():
         raise ModelError(f"model folder {folder} has no config.json")
+    _check_custom_code(folder)
     weights = weight_files(folder)
     pickles = sorted(f.name for pattern in PICKLES for f in folder.glob(pattern))
     if not weights and pickles:
@@ -117,6 +119,68 @@ def check_model_folder(folder: Path) -> None:
         raise ModelError(
             f"model folder {folder} has no chat template (no chat_template.jinja, none in "
             "tokenizer_config.json): use an instruct model, or add the template of its prompts"
+        )
+    _check_vocabulary(folder)
+
+
+def _json(file: Path) -> dict[str, Any]:
+    """A JSON object of a model folder; empty where there is no such file."""
+    if not file.is_file():
+        return {}
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (ValueError, UnicodeDecodeError) as error:
+        raise ModelError(f"{file} is not JSON: {error}") from None
+    if not isinstance(found, dict):
+        raise ModelError(f"{file} is not a JSON object")
+    return found
+
+
+def _check_adapter(folder: Path) -> None:
+    """An adapter's folder is no model: named as such, with what to do."""
+    adapter = folder / "adapter_config.json"
+    whole = (folder / "config.json").is_file() and any(
+        not file.name.startswith("adapter_") for file in weight_files(folder)
+    )
+    if adapter.is_file() and not whole:
+        base = _json(adapter).get("base_model_name_or_path") or "its base model"
+        raise ModelError(
+            f"model folder {folder} holds a LoRA adapter of {base}, no whole model: merge it "
+            "(peft: merge_and_unload, then save_pretrained) and give the merged folder"
+        )
+
+
+def _check_custom_code(folder: Path) -> None:
+    """Code that comes with a model is never run, and never asked about."""
+    from transformers import CONFIG_MAPPING
+
+    config = _json(folder / "config.json")
+    kind = config.get("model_type")
+    if kind is not None and kind not in CONFIG_MAPPING:
+        own = " and needs code of its own, which is never run" if config.get("auto_map") else ""
+        raise ModelError(
+            f"model folder {folder}: model type {kind!r} is not one of the installed "
+            f"transformers'{own}: use a checkpoint that transformers loads by itself"
+        )
+
+
+def _check_vocabulary(folder: Path) -> None:
+    """Every token but padding must have a row in the embedding."""
+    config = _json(folder / "config.json")
+    rows = config.get("vocab_size") or (config.get("text_config") or {}).get("vocab_size")
+    tokenizer = _json(folder / "tokenizer.json")
+    if not rows or not tokenizer:
+        return
+    pad = _json(folder / "tokenizer_config.json").get("pad_token")
+    pad = pad.get("content") if isinstance(pad, dict) else pad
+    added = {row["content"]: row["id"] for row in tokenizer.get("added_tokens") or []}
+    vocabulary = (tokenizer.get("model") or {}).get("vocab")
+    known = dict(vocabulary) if isinstance(vocabulary, dict) else {}
+    beyond = [t for t, i in {**known, **added}.items() if i >= rows and t != pad]
+    if beyond:
+        raise ModelError(
+            f"model folder {folder}: the tokenizer has {len(beyond)} tokens beyond the {rows} rows "
+            f"of the embedding (such as {beyond[-1]!r}): resize the embedding or take them out"
         )
 
 

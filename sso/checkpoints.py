@@ -48,6 +48,39 @@ def load_policy(model: Path, settings: TrainingSettings) -> Any:
     return policy
 
 
+def learned_positions(model: Path) -> int | None:
+    """The number of positions that a model has learned embeddings of; None where it has none."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    config = AutoConfig.from_pretrained(model, trust_remote_code=False)
+    limit = getattr(config.get_text_config(), "max_position_embeddings", None)
+    if limit is None:
+        return None
+    with torch.device("meta"):
+        shape = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+    tables = {
+        module.num_embeddings
+        for module in shape.modules()
+        if isinstance(module, torch.nn.Embedding) and module is not shape.get_input_embeddings()
+    }
+    return int(limit) if tables & {limit, limit + 1, limit + 2} else None
+
+
+def check_trainable(model: Path, settings: TrainingSettings) -> None:
+    """What can be known to stop a training before it starts.
+
+    Raises:
+        UserError: sequences longer than the positions that the model has learned.
+    """
+    positions = learned_positions(model)
+    if positions is not None and settings.max_length > positions:
+        raise UserError(
+            f"training.max_length is {settings.max_length}, but {model} has learned "
+            f"{positions} positions: set training.max_length={positions}"
+        )
+
+
 def repair_generation_config(policy: Any) -> tuple[str, ...]:
     """Make generation settings that transformers would refuse to save ones that it takes; notes on it.
 

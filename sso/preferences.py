@@ -50,7 +50,7 @@ def _pair(row: Mapping[str, object], where: str, number: int) -> PreferencePair:
         if row.get(field) is None:
             raise UserError(f"{where}: field {field!r} is missing; a row has {', '.join(FIELDS)}")
     item = str(row.get("id") or f"line-{number}")
-    return PreferencePair(
+    pair = PreferencePair(
         id=item,
         query_id=item,
         prompt=_prompt(row["prompt"], f"{where}: prompt"),
@@ -58,6 +58,10 @@ def _pair(row: Mapping[str, object], where: str, number: int) -> PreferencePair:
         rejected=_response(row["rejected"], f"{where}: rejected"),
         kind="annotated",
     )
+    for text in (pair.chosen, pair.rejected, *(turn["content"] for turn in pair.prompt)):
+        if any("\ud800" <= letter <= "\udfff" for letter in text):
+            raise UserError(f"{where}: a text holds a lone surrogate, which no tokenizer reads")
+    return pair
 
 
 def _prompt(value: object, where: str) -> tuple[Message, ...]:

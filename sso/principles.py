@@ -77,6 +77,7 @@ class PrincipleBook(_Part):
 
     version: Literal[1] = 1
     system: str
+    system_role: Literal["system", "user"] = "system"
     leak_words: tuple[str, ...] = ()
     leak_phrases: tuple[str, ...] = ()
     features: tuple[Feature, ...] = Field(min_length=1)
@@ -158,8 +159,11 @@ def parse_principles(text: str, name: str) -> PrincipleBook:
 
 
 def contrast_prompt(book: PrincipleBook, guidelines: str, query: str) -> tuple[Message, ...]:
-    """x+ or x-: the query with these guidelines in the system prompt."""
+    """x+ or x-: the query with these guidelines in the system prompt, or in front of it in the user's turn
+    where ``book.system_role`` is ``user`` (templates without a system turn)."""
     system = book.system.replace("{guidelines}", guidelines)
+    if book.system_role == "user":
+        return plain_prompt(f"{system}\n\n{query}")
     return ({"role": "system", "content": system}, *plain_prompt(query))
 
 

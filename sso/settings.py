@@ -19,6 +19,10 @@ class PrincipleSettings(Section):
     features_per_query: int = Field(2, ge=1, le=7)
     concision_probability: float = Field(0.2, ge=0, le=1)
     max_new_tokens: int = Field(256, ge=8)
+    system_role: Literal["auto", "system", "user"] = Field(
+        "auto",
+        description="the turn of the guidelines; auto: the user's where the template has no system turn",
+    )
 
 
 class SamplingSettings(Section):

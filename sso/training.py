@@ -60,10 +60,11 @@ def train(
 
     from groundwork.cpu_kernels import cache_products
     from groundwork.memory import PeakMemory, kept_memory
-    from sso.checkpoints import load_tokenizer, weights_fingerprint
+    from sso.checkpoints import check_trainable, load_tokenizer, weights_fingerprint
     from sso.encoding import encode_groups
 
     objective, options = as_objective(objective), settings.training
+    check_trainable(model, options)
     tokenizer = load_tokenizer(model)
     encoded = encode_groups(examples, objective, tokenizer, options)
     del tokenizer  # 50 MB that training does not need

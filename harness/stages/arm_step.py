@@ -79,6 +79,9 @@ def _settings(step: Step, config: RunConfig) -> dict[str, object]:
             training.pop(key, None)
         if not training["dropout"]:
             del training["dropout"]  # its default, as in records from before it was a setting
+    principles = sections.get("principles")
+    if isinstance(principles, dict) and principles["system_role"] == "auto":
+        del principles["system_role"]  # likewise
     found: dict[str, object] = dict(sections)
     file = config.principles.file
     if "principles" in step.settings and file is not None:

@@ -38,7 +38,15 @@ def query_rows(data: DataSource, file: str | None) -> list[dict[str, Any]]:
             {"query": _plain_prompt(row["prompt"]), "source": "preference"}
             for row in data.rows(*PREFERENCE_FILES, required=("prompt", "chosen", "rejected"))
         ]
-    rows = [row for row in rows if str(row["query"]).strip()]
+    place = file or data.label
+    for number, row in enumerate(rows, 1):
+        if not isinstance(row["query"], str):
+            raise DataError(f"{place}:{number}: the query is no text: {row['query']!r}")
+        if any("\ud800" <= letter <= "\udfff" for letter in row["query"]):
+            raise DataError(
+                f"{place}:{number}: the query holds a lone surrogate, which no tokenizer reads"
+            )
+    rows = [row for row in rows if row["query"].strip()]
     if not rows:
         raise DataError(f"no queries in {file or data.label}: the query set is empty")
     for row in rows:

@@ -66,7 +66,7 @@ def contrastive_step(
     settings = ctx.settings
     given, repeated = unique_queries(ctx.queries)
     engine = ctx.engine(ctx.inputs["policy"])
-    book = load_principles(settings.principles.file)
+    book, notes = _book(ctx, engine)
     asked = (settings.principles.select == "policy") + (settings.principles.source == "generated")
     with_original = trains_on_original or settings.sampling.measure_original
     progress = _Progress(ctx, len(given) * (asked + 2 + with_original))
@@ -96,6 +96,7 @@ def contrastive_step(
         },
         measures={**made.measures, **_dropped_rate(kept, dropped), **measures},
         tokens=made.tokens + _tokens(contrasts) + sum(r.tokens for r in originals.values()),
+        notes=notes,
     )
 
 
@@ -105,12 +106,13 @@ def fresh_pairs_step(ctx: StepContext) -> StageResult:
     Reads the step ``sample``; yo of that step takes part in the filters and measures, which look at
     the pairs from the policy's side.
     """
-    book = load_principles(ctx.settings.principles.file)
+    generator = ctx.engine(ctx.inputs["generator"])
+    book, notes = _book(ctx, generator)
     first = read_records(ctx.inputs["sample"] / CONTRASTS, Contrast)
     originals = {c.query.id: c.original for c in first if c.original is not None}
     progress = _Progress(ctx, 2 * len(first))
     queries, principles = [c.query for c in first], [c.principle for c in first]
-    generator, this_round = ctx.engine(ctx.inputs["generator"]), _round(ctx, progress, "fresh")
+    this_round = _round(ctx, progress, "fresh")
     contrasts = sample_contrasts(generator, queries, principles, book, this_round, originals)
     write_records(ctx.folder / CONTRASTS, contrasts)
     kept, dropped = _filtered(ctx, contrasts, LeakDetector(book))
@@ -119,6 +121,7 @@ def fresh_pairs_step(ctx: StepContext) -> StageResult:
         counts={"queries": len(first), "pairs": len(kept), **drop_counts(dropped)},
         measures={**_dropped_rate(kept, dropped), **measures},
         tokens=_tokens(contrasts),
+        notes=notes,
     )
 
 
@@ -145,6 +148,7 @@ def annotated_pairs_step(ctx: StepContext) -> StageResult:
         counts={"pairs": len(pairs), "repeated_pairs": repeated, **drop_counts(dropped)},
         measures={**_dropped_rate(pairs, dropped), **measures},
         tokens=sum(r.tokens for r in originals.values()),
+        notes=tuple(getattr(engine, "notes", ())),
     )
 
 
@@ -285,6 +289,30 @@ def _leaves_room(engine: TextEngine, prompts: Sequence[Sequence[Sequence[Message
         all(fits_context(engine, [render(list(p), add_generation_prompt=True) for p in several]))
         for several in prompts
     ]
+
+
+def _book(ctx: StepContext, engine: TextEngine) -> tuple[PrincipleBook, tuple[str, ...]]:
+    """The principles, their turn decided, and notes on that and on how the engine runs the model."""
+    role = ctx.settings.principles.system_role
+    notes = tuple(getattr(engine, "notes", ()))
+    if role == "auto":
+        role = "system" if _takes_system_turn(engine) else "user"
+        if role == "user":
+            notes = (*notes, "guidelines are in the user's turn: the template has no system turn")
+    book = load_principles(ctx.settings.principles.file)
+    return book.model_copy(update={"system_role": role}), notes
+
+
+def _takes_system_turn(engine: TextEngine) -> bool:
+    """Whether the engine's chat template writes a system turn's text."""
+    render = getattr(engine, "render", None)
+    if render is None:
+        return True
+    try:
+        turns = [{"role": "system", "content": "Zq7"}, {"role": "user", "content": "x"}]
+        return "Zq7" in render(turns, add_generation_prompt=True)
+    except UserError:
+        return False
 
 
 def _round(ctx: StepContext, progress: _Progress, name: str = "contrast") -> SamplingRound:

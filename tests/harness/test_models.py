@@ -15,7 +15,7 @@ import pytest
 
 from groundwork.sampling_params import SamplingParams
 from harness import models
-from harness.models import ModelError, model_fingerprint, resolve_model
+from harness.models import ModelError, check_model_folder, model_fingerprint, resolve_model
 
 
 @pytest.fixture
@@ -199,3 +199,44 @@ def test_the_quickstart_model_answers(smollm2_dir: Path) -> None:
     question = [{"role": "user", "content": "What is the capital of France?"}]
     assert "Paris" in engine.chat([question], SamplingParams(24))[0].text
     engine.close()
+
+
+def test_an_adapter_is_named_as_such(tiny_model_dir: Path, tmp_path: Path) -> None:
+    (tmp_path / "adapter_config.json").write_text('{"base_model_name_or_path": "org/base"}')
+    (tmp_path / "adapter_model.safetensors").write_bytes(b"")
+    with pytest.raises(ModelError, match=r"LoRA adapter of org/base.*merge_and_unload"):
+        check_model_folder(tmp_path)
+
+
+def _copy(model: Path, folder: Path, **changes: object) -> Path:
+    shutil.copytree(model, folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, **changes}))
+    return folder
+
+
+def test_custom_code_is_refused_without_a_question(tiny_model_dir: Path, tmp_path: Path) -> None:
+    auto = {"AutoModelForCausalLM": "modeling.New"}
+    folder = _copy(tiny_model_dir, tmp_path / "m", model_type="brand-new", auto_map=auto)
+    with pytest.raises(ModelError, match=r"'brand-new'.*code of its own, which is never run"):
+        check_model_folder(folder)
+
+
+def test_a_tokenizer_larger_than_the_embedding_is_refused(
+    tiny_model_dir: Path, tmp_path: Path
+) -> None:
+    folder = _copy(tiny_model_dir, tmp_path / "m", vocab_size=257)
+    with pytest.raises(ModelError, match=r"2 tokens beyond the 257 rows of the embedding"):
+        check_model_folder(folder)
+
+
+def test_a_padding_token_beyond_the_embedding_is_harmless(
+    tiny_model_dir: Path, tmp_path: Path
+) -> None:
+    from transformers import AutoTokenizer
+
+    folder = _copy(tiny_model_dir, tmp_path / "m")
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.add_special_tokens({"pad_token": "<pad>"})
+    tokenizer.save_pretrained(folder)
+    check_model_folder(folder)

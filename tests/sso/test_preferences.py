@@ -89,3 +89,12 @@ def test_real_ultrafeedback_rows(data_dir: Path) -> None:
     assert len(pairs) + len(dropped) == 1000
     assert repeated == 0
     assert len(pairs) > 950
+
+
+def test_half_a_surrogate_pair_is_refused_by_file_and_line(tmp_path: Path) -> None:
+    file = tmp_path / "p.jsonl"
+    file.write_text(
+        '{"prompt": "a", "chosen": "b", "rejected": "c"}\n{"prompt": "a\\ud800", "chosen": "b", "rejected": "c"}\n'
+    )
+    with pytest.raises(UserError, match=r"p\.jsonl:2: a text holds a lone surrogate"):
+        read_preferences(file)

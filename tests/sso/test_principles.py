@@ -125,3 +125,10 @@ def test_text_that_is_no_yaml_is_named_with_its_line() -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"none\.yaml: No such file"):
         load_principles(tmp_path / "none.yaml")
+
+
+def test_guidelines_stand_in_the_turn_that_the_template_has() -> None:
+    book = load_principles()
+    system, user = contrast_prompt(book, "Be safe.", "Why?")
+    (folded,) = contrast_prompt(book.model_copy(update={"system_role": "user"}), "Be safe.", "Why?")
+    assert folded == {"role": "user", "content": f"{system['content']}\n\n{user['content']}"}

@@ -18,7 +18,7 @@ from sso.records import Query
 from sso.settings import MethodSettings
 from sso.training import TrainingRun
 from tests.sso.arm_loop import NAMES, QUERIES, Loop, speaking
-from tests.sso.fake_engine import FakeEngine
+from tests.sso.fake_engine import FakeEngine, digest
 
 
 @pytest.fixture
@@ -353,3 +353,33 @@ def test_every_arm_trains_a_tiny_model(
         assert math.isfinite(result.measures["loss"])
         assert result.counts["groups"] == (3 if name == "ultrafeedback" else len(QUERIES))
         assert result.tokens > 0
+
+
+def test_a_template_without_a_system_turn_gets_the_guidelines_in_the_users(
+    loop: Loop, trainings: list[dict[str, Any]]
+) -> None:
+    class Gemma(FakeEngine):
+        def render(self, messages: Any, *, add_generation_prompt: bool = True) -> str:
+            if any(m["role"] == "system" for m in messages):
+                raise UserError("system role not supported")
+            return "\n".join(m["content"] for m in messages)
+
+    def reply(prompt: Any, seed: int, temperature: float) -> str:
+        if prompt[-1]["content"].startswith("Request:"):
+            return "Safety, Accuracy"
+        good = "Give advice" if len(prompt[-1]["content"]) < 40 else digest(prompt, seed)[:9]
+        return f"{good} {seed}"
+
+    for name in ("policy", "generator"):
+        loop.engines[name] = Gemma(reply, name)
+    loop.run(get_arm("sso"))
+    for group in trainings[0]["groups"]:
+        for pair in group.pairs:
+            (turn,) = pair.prompt
+            assert turn["role"] == "user"
+            assert turn["content"].endswith(f"text {group.id[1:]}")
+            assert len(turn["content"]) > 100  # the guidelines are in it
+    assert any("no system turn" in note for note in loop.results["sample"].notes)
+    loop.settings = MethodSettings.model_validate({"principles": {"system_role": "system"}})
+    with pytest.raises(UserError, match="system role not supported"):
+        loop.run(get_arm("sso"))
