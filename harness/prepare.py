@@ -51,7 +51,7 @@ def prepare(config: RunConfig, out: Path | None, log: Callable[[str], None]) -> 
     from harness.data import open_source
     from harness.models import resolve_model
     from harness.resources import Resources
-    from sso.checkpoints import check_trainable
+    from sso.checkpoints import fitted_length
 
     problems: list[str] = []
     if out is not None:
@@ -73,7 +73,7 @@ def prepare(config: RunConfig, out: Path | None, log: Callable[[str], None]) -> 
         if out is not None:
             _collect(problems, lambda: _check_disk(config, model, out))
         if config.methods and config.effective_iterations:
-            _collect(problems, lambda: check_trainable(model.path, config.training))
+            _collect(problems, lambda: fitted_length(model.path, config.training))
     if problems:
         raise UserError("\n".join(dict.fromkeys(problems)))
     assert plan is not None

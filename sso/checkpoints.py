@@ -67,18 +67,21 @@ def learned_positions(model: Path) -> int | None:
     return int(limit) if tables & {limit, limit + 1, limit + 2} else None
 
 
-def check_trainable(model: Path, settings: TrainingSettings) -> None:
-    """What can be known to stop a training before it starts.
+def fitted_length(model: Path, settings: TrainingSettings) -> int:
+    """``max_length``, or the positions that the model has learned where those are fewer than the default.
 
     Raises:
-        UserError: sequences longer than the positions that the model has learned.
+        UserError: a ``max_length`` that was asked for is more than the model has learned.
     """
     positions = learned_positions(model)
-    if positions is not None and settings.max_length > positions:
+    if positions is None or settings.max_length <= positions:
+        return settings.max_length
+    if "max_length" in settings.model_fields_set:
         raise UserError(
             f"training.max_length is {settings.max_length}, but {model} has learned "
             f"{positions} positions: set training.max_length={positions}"
         )
+    return positions
 
 
 def repair_generation_config(policy: Any) -> tuple[str, ...]:

@@ -60,13 +60,14 @@ def train(
 
     from groundwork.cpu_kernels import cache_products
     from groundwork.memory import PeakMemory, kept_memory
-    from sso.checkpoints import check_trainable, load_tokenizer, weights_fingerprint
+    from sso.checkpoints import fitted_length, load_tokenizer, weights_fingerprint
     from sso.encoding import encode_groups
 
     objective, options = as_objective(objective), settings.training
-    check_trainable(model, options)
+    length = fitted_length(model, options)
+    fitted = options.model_copy(update={"max_length": length})
     tokenizer = load_tokenizer(model)
-    encoded = encode_groups(examples, objective, tokenizer, options)
+    encoded = encode_groups(examples, objective, tokenizer, fitted)
     del tokenizer  # 50 MB that training does not need
     state = weights_fingerprint(model)
     run.work.mkdir(parents=True, exist_ok=True)
@@ -77,6 +78,9 @@ def train(
     policy, plan = _driven_policy(model, encoded, options)
     trainer = _trainer(policy, encoded, objective, settings, plan, run)
     plan = _sharded_plan(trainer, plan)
+    if length < options.max_length:
+        note = f"sequences of up to {length} tokens: the model has learned no more positions"
+        plan = replace(plan, notes=(*plan.notes, note))
     gc.collect()
     with kept_memory():
         trainer.train(resume_from_checkpoint=resume)

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 from groundwork.errors import UserError
-from sso.checkpoints import changed_share, check_trainable, learned_positions, weights_fingerprint
+from sso.checkpoints import changed_share, fitted_length, learned_positions, weights_fingerprint
 from sso.settings import TrainingSettings
 from tests.architectures import save
 
@@ -36,9 +36,11 @@ def test_sequences_beyond_the_learned_positions_are_refused(
 ) -> None:
     model = save("gpt2", tmp_path, tiny_model_dir)
     with pytest.raises(UserError, match=r"learned 512 positions: set training\.max_length=512"):
-        check_trainable(model, TrainingSettings(max_length=600))
-    check_trainable(model, TrainingSettings(max_length=512))
-    check_trainable(tiny_model_dir, TrainingSettings(max_length=100_000))  # rotary
+        fitted_length(model, TrainingSettings(max_length=600))
+    assert fitted_length(model, TrainingSettings(max_length=500)) == 500
+    assert fitted_length(model, TrainingSettings()) == 512  # the default gives way
+    rotary = TrainingSettings(max_length=100_000)
+    assert fitted_length(tiny_model_dir, rotary) == 100_000
 
 
 def test_changed_share_by_hand(tmp_path: Path) -> None:
