@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
 
-from groundwork.files import write_json
+from groundwork.files import digest, write_json
 from harness.config import RunConfig
 from harness.prepare import Prepared, judge_uses, prepare
 from harness.progress import Reporter
@@ -15,9 +16,19 @@ from harness.run_folder import SCHEMA, RunFolder, now
 from harness.runner import Runner, RunSummary, package_versions
 from sso.arms import get_arm
 
+IN_NAME = ("preset", "model", "data", "mode", "seeds")
+"""Keys that the default folder's name shows in its own way."""
+EXTENDING = (
+    *("iterations", "methods", "storage", "engine.batch_size", "engine.loaded_models"),
+    *("judge.max_cost", "judge.max_calls", "judge.concurrency", "training.checkpoint_every"),
+)
+"""Keys that add to a run or only move its speed: the folder stays the same."""
+LONGEST_NAME = 60
+
 
 def default_out(config: RunConfig, preset: RunConfig, prefix: str = "") -> Path:
-    """``runs/NAME``: the preset's name and what was set otherwise than in the preset."""
+    """``runs/NAME``: the preset's name and the settings that differ from the preset's, so that runs
+    of other settings get other folders."""
     parts = [prefix + config.preset]
     if config.model != preset.model:
         parts.append(Path(config.model).name)
@@ -27,22 +38,51 @@ def default_out(config: RunConfig, preset: RunConfig, prefix: str = "") -> Path:
         parts.append(config.mode)
     if config.seeds != preset.seeds:
         parts.append("seed" + "-".join(str(seed) for seed in config.seeds))
+    settings = _differences(preset.model_dump(mode="json"), config.model_dump(mode="json"))
+    if settings:
+        listed = "-".join(settings)
+        parts.append(
+            listed if len(listed) <= LONGEST_NAME else f"{settings[0]}-{digest(settings)[:6]}"
+        )
     return Path("runs") / "-".join(part for part in parts if part)
 
 
-def run_experiment(config: RunConfig, out: Path, reporter: Reporter) -> RunSummary:
+def _differences(preset: Any, config: Any, key: str = "") -> list[str]:
+    """``key=value`` of every setting that moves a figure and differs from the preset's. A benchmark
+    that is left out, or added with its defaults, changes no other figure."""
+    if key in (*IN_NAME, *EXTENDING) or preset == config:
+        return []
+    if isinstance(preset, dict) and isinstance(config, dict):
+        names = [n for n in config if n in preset or key != "benchmarks"]
+        found = []
+        for name in names:
+            found += _differences(preset.get(name), config[name], f"{key}.{name}" if key else name)
+        return found
+    value = "-".join(map(str, config)) if isinstance(config, list) else str(config)
+    leaf = key if key.startswith("benchmarks.") else key.rpartition(".")[2]
+    return [re.sub(r"[^\w.=+-]+", "_", f"{leaf.removeprefix('benchmarks.')}={value}")]
+
+
+def run_experiment(
+    config: RunConfig, out: Path, reporter: Reporter, *, redo: bool = False
+) -> RunSummary:
     """Run (or resume) the experiment in ``out`` and write ``run.json`` and the tables.
 
+    ``redo`` allows finished stages of other settings to be replaced.
+
     Raises:
-        UserError: anything wrong with the configuration, the folder or what it needs.
+        UserError: anything wrong with the configuration, the folder or what it needs, or finished
+            stages that would be replaced.
     """
     folder = RunFolder(out)
     prepared = prepare(config, out, reporter.say)
     with folder.lock():
+        runner = Runner(folder, prepared.plan, prepared.resources, reporter, redo)
+        runner.check()
         describe_run(folder, prepared)
         try:
             watch_judge(folder, prepared, reporter)
-            summary = Runner(folder, prepared.plan, prepared.resources, reporter).execute()
+            summary = runner.execute()
             finish_run(folder, prepared)
         finally:
             prepared.resources.close()

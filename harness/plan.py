@@ -14,6 +14,8 @@ from harness.stages.evaluate import eval_stage
 from harness.stages.pair_accuracy import pair_accuracy_stage
 from sso.arms import Arm, get_arm
 
+CHANGED = "redone, changed: "
+
 
 def build_plan(inputs: PlanInputs) -> list[Stage]:
     """Every stage of the experiment in the order in which it runs.
@@ -87,11 +89,28 @@ def reason_to_run(
         return "started", None
     changed = changes(record, stage, input_fingerprints(stage, records))
     if changed:
-        return f"redone, changed: {changed}", record
+        return f"{CHANGED}{changed}", record
     if record.status != "done":
         return "resumed", record
     missing = folder.missing(record)
     return (f"redone, {missing}" if missing else ""), record
+
+
+def would_be_redone(run: RunFolder, plan: Sequence[Stage]) -> dict[str, str]:
+    """The finished stages that a run of the plan would replace because of changed settings, with the
+    change. Drawing the data costs nothing and is left out, and what reads it is judged later."""
+    status = plan_status(run, plan)
+    return {
+        stage.id: status[stage.id][0].removeprefix(CHANGED)
+        for stage in plan
+        if replaces(stage, *status[stage.id])
+    }
+
+
+def replaces(stage: Stage, reason: str, record: StageRecord | None) -> bool:
+    """Whether running the stage would replace finished results of other settings."""
+    finished = record is not None and record.status == "done"
+    return finished and reason.startswith(CHANGED) and stage.kind != "data"
 
 
 def plan_status(run: RunFolder, plan: Sequence[Stage]) -> dict[str, tuple[str, StageRecord | None]]:

@@ -49,6 +49,7 @@ def prepare(config: RunConfig, out: Path | None, log: Callable[[str], None]) -> 
         UserError: with every problem found, one a line.
     """
     from harness.data import open_source
+    from harness.engines import check_engine
     from harness.models import resolve_model
     from harness.resources import Resources
     from sso.checkpoints import fitted_length
@@ -69,6 +70,7 @@ def prepare(config: RunConfig, out: Path | None, log: Callable[[str], None]) -> 
         if not problems:
             plan = _collect(problems, lambda: build_plan(PlanInputs(config, data, model)))
         if plan is None or out is None or _anything_left(out, plan):
+            _collect(problems, lambda: check_engine(config.engine))
             _collect(problems, lambda: _check_judge(resources, config, log))
         if out is not None:
             _collect(problems, lambda: _check_disk(config, model, out))

@@ -25,6 +25,8 @@ from groundwork.files import digest, file_sha256, read_json, write_json
 
 SCHEMA = 1
 STAGE_FILE = "stage.json"
+REPLACED = ".replaced"
+"""Folder of finished stages whose replacement is not done yet."""
 
 
 @dataclass
@@ -66,16 +68,19 @@ class StageFolder:
 
     def __init__(self, root: Path, stage: str) -> None:
         self.path = root / stage
+        self.aside = root / REPLACED / stage
 
-    def record(self) -> StageRecord | None:
-        """The stage's record, ``None`` where there is none (or a torn one)."""
+    def record(self, *, aside: bool = False) -> StageRecord | None:
+        """The stage's record, ``None`` where there is none (or a torn one); with ``aside`` that of
+        the results that were set aside."""
+        file = (self.aside if aside else self.path) / STAGE_FILE
         try:
-            raw = json.loads((self.path / STAGE_FILE).read_text(encoding="utf-8"))
+            raw = json.loads(file.read_text(encoding="utf-8"))
         except (FileNotFoundError, json.JSONDecodeError, NotADirectoryError):
             return None
         if raw.get("schema", 0) > SCHEMA:
             raise UserError(
-                f"{self.path / STAGE_FILE} has schema {raw['schema']}, this version reads up to "
+                f"{file} has schema {raw['schema']}, this version reads up to "
                 f"{SCHEMA}: upgrade sso-bench"
             )
         known = StageRecord.__dataclass_fields__
@@ -109,10 +114,27 @@ class StageFolder:
         return found
 
     def clear(self) -> None:
-        """Remove the folder and all in it; the record goes first, so that a kill leaves no
-        finished-looking stage."""
+        """Make room for a new start. A finished stage is set aside until the new one is done; of an
+        unfinished one the record goes first, so that a kill leaves no finished-looking stage."""
+        record = self.record()
+        if record is not None and record.status == "done":
+            shutil.rmtree(self.aside, ignore_errors=True)
+            self.aside.parent.mkdir(parents=True, exist_ok=True)
+            self.path.rename(self.aside)
+            return
         (self.path / STAGE_FILE).unlink(missing_ok=True)
         shutil.rmtree(self.path, ignore_errors=True)
+
+    def drop_aside(self) -> None:
+        """Remove the earlier results that were set aside."""
+        if self.aside.exists():
+            shutil.rmtree(self.aside, ignore_errors=True)
+
+    def take_back(self) -> None:
+        """Put the results that were set aside in the place of an unfinished new start."""
+        (self.path / STAGE_FILE).unlink(missing_ok=True)
+        shutil.rmtree(self.path, ignore_errors=True)
+        self.aside.rename(self.path)
 
     def prune(self, name: str) -> None:
         """Remove one recorded output folder and note it in the record."""

@@ -3,20 +3,40 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 
+from groundwork.errors import UserError
 from groundwork.files import digest, json_form
 from groundwork.memory import PeakMemory
-from harness.plan import changes, input_fingerprints, reason_to_run
+from harness.plan import (
+    CHANGED,
+    changes,
+    input_fingerprints,
+    reason_to_run,
+    replaces,
+    would_be_redone,
+)
 from harness.progress import Reporter
 from harness.resources import Resources
 from harness.run_folder import RunFolder, StageFolder, StageRecord, now
 from harness.stage import SCRATCH, Source, Stage, StageContext, readers
 
-PACKAGES = ("sso-bench", "torch", "transformers", "lm_eval", "alpaca_eval", "fschat")
+MOST_LISTED = 8
+"""Stages that an error names one by one."""
+PACKAGES = (
+    "sso-bench",
+    "torch",
+    "transformers",
+    "accelerate",
+    "peft",
+    "vllm",
+    "lm_eval",
+    "alpaca_eval",
+    "fschat",
+)
 
 
 @dataclass
@@ -32,19 +52,41 @@ class Runner:
     """Executes a plan in one run folder. The caller holds the folder's lock."""
 
     def __init__(
-        self, run: RunFolder, plan: Sequence[Stage], resources: Resources, reporter: Reporter
+        self,
+        run: RunFolder,
+        plan: Sequence[Stage],
+        resources: Resources,
+        reporter: Reporter,
+        redo: bool = False,
     ) -> None:
         self.run = run
         self.plan = plan
         self.resources = resources
         self.reporter = reporter
+        self.redo = redo
         self.records: dict[str, StageRecord] = {}
 
+    def check(self) -> None:
+        """Stop before finished results of other settings are replaced, unless ``redo`` allows it.
+
+        Raises:
+            UserError: naming the stages.
+        """
+        self._refuse(would_be_redone(self.run, self.plan))
+
     def execute(self) -> RunSummary:
-        """Run every stage that is not done; returns what was done."""
+        """Run every stage that is not done; returns what was done.
+
+        Raises:
+            UserError: as ``check``, also where new data make finished stages out of date.
+        """
         summary = RunSummary()
+        self.check()
         for position, stage in enumerate(self.plan, 1):
+            self._take_back(stage)
             reason, record = reason_to_run(self.run, stage, self.records)
+            if replaces(stage, reason, record):
+                self._refuse({stage.id: reason.removeprefix(CHANGED)})
             if not reason and record is not None:
                 self.records[stage.id] = record
                 summary.skipped.append(stage.id)
@@ -57,6 +99,30 @@ class Runner:
             summary.seconds += record.seconds
             self._prune()
         return summary
+
+    def _refuse(self, stages: Mapping[str, str]) -> None:
+        if self.redo or not stages:
+            return
+        shown = [f"{name} ({change})" for name, change in list(stages.items())[:MOST_LISTED]]
+        more = len(stages) - len(shown)
+        count = "1 finished stage" if len(stages) == 1 else f"{len(stages)} finished stages"
+        lines = [
+            f"{count} in {self.run.root} would be redone with other settings:",
+            *shown,
+            *([f"and {more} more"] if more else []),
+            "choose another --out to keep both, or --redo to replace",
+        ]
+        raise UserError("\n".join(lines))
+
+    def _take_back(self, stage: Stage) -> None:
+        """Restore results that were set aside for other settings whose run did not finish."""
+        folder = self.run.stage(stage.id)
+        record, kept = folder.record(), folder.record(aside=True)
+        if kept is None or (record is not None and record.status == "done"):
+            return
+        if not changes(kept, stage, input_fingerprints(stage, self.records)):
+            folder.take_back()
+            self.reporter.say(f"{stage.id}: earlier results restored")
 
     def _restore_inputs(self, stage: Stage, summary: RunSummary) -> None:
         """Make pruned inputs again when a stage that has to run needs them."""
@@ -91,6 +157,7 @@ class Runner:
         record.outputs = folder.outputs(ignore=SCRATCH)
         record.status = "done"
         folder.write(record)
+        folder.drop_aside()
         self.records[stage.id] = record
         rate = (
             f", {record.tokens / record.seconds:.0f} tokens/s"

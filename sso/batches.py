@@ -196,8 +196,8 @@ def _lengths(groups: Sequence[EncodedGroup]) -> tuple[int, ...]:
 
 
 def _pair_indices(groups: Sequence[EncodedGroup]) -> dict[str, tuple[Tensor, Tensor]]:
-    """Role -> indices of the chosen and the rejected completion of every group."""
-    indices: dict[str, tuple[list[int], list[int]]] = {r: ([], []) for r in groups[0].pairs}
+    """Role -> indices of the chosen and the rejected completion of every group that has the role."""
+    indices: dict[str, tuple[list[int], list[int]]] = {}
     offset = 0
     for group in groups:
         starts = []
@@ -205,6 +205,7 @@ def _pair_indices(groups: Sequence[EncodedGroup]) -> dict[str, tuple[Tensor, Ten
             starts.append(offset)
             offset += len(branch.completions)
         for role, pair in group.pairs.items():
-            indices[role][0].append(starts[pair.branch] + pair.chosen)
-            indices[role][1].append(starts[pair.branch] + pair.rejected)
+            chosen, rejected = indices.setdefault(role, ([], []))
+            chosen.append(starts[pair.branch] + pair.chosen)
+            rejected.append(starts[pair.branch] + pair.rejected)
     return {role: (torch.tensor(c), torch.tensor(r)) for role, (c, r) in indices.items()}

@@ -25,6 +25,6 @@ def evaluate(
 
     config = configured(evaluation, judging, model=model, iterations=0, methods=[])
     folder = evaluation.folder(config, prefix="eval-")
-    run_experiment(config, folder, Reporter(Console(), quiet))
+    run_experiment(config, folder, Reporter(Console(), quiet), redo=evaluation.redo)
     print(render_table([folder], format="terminal"))
     print(f"Run folder: {folder}")

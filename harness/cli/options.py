@@ -84,6 +84,9 @@ class Evaluation:
         int | None, typer.Option("--seed", help="Seed of everything that is drawn.")
     ] = None
     set_: Set = None
+    redo: Annotated[
+        bool, typer.Option("--redo", help="Replace finished stages of other settings.")
+    ] = False
 
     def flags(self) -> dict[str, Any]:
         """The options given, as a nested configuration mapping (``seed`` apart)."""

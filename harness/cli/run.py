@@ -21,7 +21,7 @@ def run(training: Training, evaluation: Evaluation, judging: Judging, quiet: Qui
     if not config.methods:
         raise ConfigError("no methods given: name at least one arm, as in --methods sso")
     folder = evaluation.folder(config)
-    summary = run_experiment(config, folder, Reporter(Console(), quiet))
+    summary = run_experiment(config, folder, Reporter(Console(), quiet), redo=evaluation.redo)
     print(render_table([folder], format="terminal"))
     print(
         f"{len(summary.done)} stages run in {summary.seconds:.0f} s, {len(summary.skipped)} were "

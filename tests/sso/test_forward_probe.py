@@ -105,3 +105,18 @@ def test_training_in_bfloat16_computes_what_the_untouched_model_computes(name: s
     with torch.autocast("cpu", dtype=torch.bfloat16):
         found, _ = planned(model, plan)
     assert close(found, expected, bf16=True), plan
+
+
+@pytest.mark.parametrize(
+    "roles", [("policy",), ("generator-good", "generator-bad"), ("annotated",)]
+)
+def test_the_probe_takes_the_groups_of_every_objective(roles: tuple[str, ...]) -> None:
+    """A probe that fails on its own groups would quietly give every training the slow plan."""
+    model = build("llama")
+    member = EncodedGroup(
+        "g", GROUPS[1].branches, {role: EncodedPair(role, 0, 0, 1) for role in roles}
+    )
+    plan = probe_forward_plan(model, measure_untouched(model, [member]))
+    assert plan.notes == ()
+    assert plan.shared_prefix
+    assert plan.chunked_head
