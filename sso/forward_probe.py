@@ -74,7 +74,9 @@ def measure_untouched(
     longest = max(fitting, key=lambda group: group.longest, default=None)
     work = 2 * sum(p.numel() for p in model.parameters()) * (longest.longest if longest else 0)
     takes_long = longest is not None and (work < LONG_PROBE_WORK or device_of(model).type == "cuda")
-    long = (longest,) if longest is not None and takes_long else ()
+    long: tuple[EncodedGroup, ...] = ()
+    if longest is not None and takes_long:  # pairs are looked at by the loss alone: any will do
+        long = (replace(longest, pairs={"policy": EncodedPair("", 0, 0, 0)}),)
     model.eval()
     try:
         logps = _logps(model, plain_batch(short), _ALONE, bf16=bf16)

@@ -58,6 +58,7 @@ def test_overfitting_eight_groups(
     for role in roles:
         assert report.measures[f"final_accuracy/{role}"] == 1.0, report.measures
         assert report.measures[f"final_margin/{role}"] > 0
+    assert report.notes == ()  # the fast form, with every kind of pair
     assert report.counts["groups"] == 8
     assert report.counts["pairs"] == 8 * len(roles)
     assert report.counts["steps"] == 25
