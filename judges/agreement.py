@@ -40,6 +40,9 @@ class Agreement:
         in which the longer output wins.
     self_consistency: share of verdicts that are the same when asked once more.
     cost_per_1000: US dollars per 1000 verdicts.
+    macro_precision, macro_recall, macro_f1: means over the classes (1, 2, tie) that occur in the
+        majority labels or decisions, as scikit-learn's ``average="macro"``.
+    kappa: Cohen's, between decisions and majority labels.
     """
 
     judge: str
@@ -61,17 +64,24 @@ class Agreement:
     longer_preferred_by_humans: float | None
     self_consistency: float | None
     cost_per_1000: float | None
+    macro_precision: float | None = None
+    macro_recall: float | None = None
+    macro_f1: float | None = None
+    kappa: float | None = None
 
     def table(self) -> list[tuple[str, str]]:
         """Label and figure of each line of the table that is printed."""
         majority = f"{_share(self.accuracy)}{_interval(self.accuracy_interval)}"
         humans = f"{_share(self.with_humans)}{_interval(self.with_humans_interval)}"
         between = f"{_share(self.human_human)}{_interval(self.human_human_interval)}"
+        macro = (self.macro_precision, self.macro_recall, self.macro_f1)
         return [
             ("judge", self.judge),
             ("protocol", self.protocol),
             ("data", f"{self.data}, {self.n} pairs, {self.unusable} unusable"),
             ("equals the majority label", majority),
+            ("macro precision, recall, F1", " / ".join(map(_share, macro))),
+            ("Cohen's kappa", "-" if self.kappa is None else f"{self.kappa:.3f}"),
             ("same, both naming a side", f"{_share(self.decided_accuracy)} of {self.decided_n}"),
             ("agrees with one person", humans),
             ("two people agree", between),
@@ -153,6 +163,7 @@ def agreement_of(
         longer_preferred_by_humans=_longer([(p, p.majority) for p in pairs]),
         self_consistency=None if repeats is None else _consistency(verdicts, repeats),
         cost_per_1000=_cost_per_1000(judge, flat),
+        **_macro([(majority, made) for _, made, majority in usable]),
     )
 
 
@@ -200,6 +211,26 @@ def _restored(fields: dict[str, Any]) -> Agreement:
         name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()
     }
     return Agreement(**values)
+
+
+def _macro(pairs: Sequence[tuple[int, int]]) -> dict[str, float | None]:
+    """Macro precision, recall and F1, and Cohen's kappa, of (label, decision) pairs."""
+    classes = sorted({value for pair in pairs for value in pair})
+    rows = []
+    chance = 0.0
+    for name in classes:
+        labelled = sum(label == name for label, _ in pairs)
+        made = sum(decision == name for _, decision in pairs)
+        right = sum(label == decision == name for label, decision in pairs)
+        precision, recall = right / made if made else 0.0, right / labelled if labelled else 0.0
+        both = precision + recall
+        rows.append((precision, recall, 2 * precision * recall / both if both else 0.0))
+        chance += labelled * made / len(pairs) ** 2
+    observed = sum(label == made for label, made in pairs) / len(pairs) if pairs else 0.0
+    names = ("macro_precision", "macro_recall", "macro_f1")
+    means = [_mean([row[i] for row in rows]) for i in range(3)]
+    kappa = (observed - chance) / (1 - chance) if pairs and chance < 1 else None
+    return {**dict(zip(names, means, strict=True)), "kappa": kappa}
 
 
 def _between(labels: Sequence[int]) -> float:

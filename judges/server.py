@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -216,6 +216,16 @@ class ServerJudge:
             return None
         return price.cost(verdict.prompt_tokens, verdict.completion_tokens)
 
+    def calibration_note(self, benchmark: str) -> str:
+        """The measured shift against the benchmark's published judge, for foot-notes; or empty."""
+        known = self.store.fact(f"calibration:{self.snapshot}") or {}
+        return str(known.get(benchmark, {}).get("note", ""))
+
+    def remember_calibration(self, benchmark: str, record: Mapping[str, Any]) -> None:
+        """Keep a measured shift, so that tables and reports can cite it."""
+        known = self.store.fact(f"calibration:{self.snapshot}") or {}
+        self.store.set_fact(f"calibration:{self.snapshot}", {**known, benchmark: dict(record)})
+
     def estimate(self, calls: int, prompt_tokens: int) -> float:
         """US dollars of ``calls`` requests with ``prompt_tokens`` in all, each answered with the
         usual length of an explained verdict; 0 for a server without a known price."""
@@ -257,6 +267,7 @@ class ServerJudge:
             "comparable": self.comparable,
             "price_usd_per_million": None if price is None else [price.input, price.output],
             "states": dict(self._source.states),
+            "calibration": self.store.fact(f"calibration:{self.snapshot}") or {},
             "agreement": {
                 a.data: {"accuracy": a.accuracy, "interval": a.accuracy_interval, "n": a.n}
                 for a in remembered_agreements(self.store, self.snapshot)

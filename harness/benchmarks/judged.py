@@ -39,18 +39,24 @@ class JudgedBy:
     snapshot: str
     asked: str
     comparable: bool = True
+    shift: str = ""
 
     def mark(self, published: Sequence[str]) -> tuple[str, ...]:
-        """``local-judge`` or ``other-judge`` unless it is one of the published judges."""
+        """``local-judge``, or ``other-judge`` with its measured shift, unless it is one of the
+        published judges."""
         if not self.comparable:
             return ("local-judge",)
-        return () if self.name in published else ("other-judge",)
+        if self.name in published:
+            return ()
+        return ("other-judge", self.shift) if self.shift else ("other-judge",)
 
 
-def judged_by(judge: Judge, verdicts: Iterable[Verdict]) -> JudgedBy:
+def judged_by(judge: Judge, verdicts: Iterable[Verdict], benchmark: str) -> JudgedBy:
     """The judge as it answered these requests."""
     asked = how_asked(verdict.protocol for verdict in verdicts)
-    return JudgedBy(judge.name, judge.snapshot, asked, judge.comparable)
+    note = getattr(judge, "calibration_note", None)
+    shift = note(benchmark) if note else ""
+    return JudgedBy(judge.name, judge.snapshot, asked, judge.comparable, shift)
 
 
 def how_asked(protocols: Iterable[str]) -> str:

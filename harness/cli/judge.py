@@ -1,17 +1,22 @@
-"""``sso-bench judge agreement`` and ``sso-bench pairs``: judges on labelled and on own pairs."""
+"""``sso-bench judge``: agreement, calibration, saved judgments; ``sso-bench pairs``: own pairs."""
 
 from __future__ import annotations
 
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.cli.options import Judging, Preset, Set, expanded
+from groundwork.errors import UserError
+from harness.cli.options import Judging, Preset, Set, expanded, split_names
 
 if TYPE_CHECKING:
-    from harness.resources import Resources
+    from judges import Judge
 
 judge = typer.Typer(help="How good a judge is.", no_args_is_help=True)
 
@@ -26,15 +31,26 @@ class Asking(Judging):
     )
     set_: Set = None
 
-    def resources(self) -> Resources:
-        """The resources whose judge answers; to be closed by the caller."""
+    @contextmanager
+    def opened(self, data: Path | None = None) -> Iterator[Judge]:
+        """The judge, checked, its notes on standard error. Only ``local`` needs the model's files."""
         from harness.config import load_config
         from harness.data import open_source
-        from harness.models import resolve_model
+        from harness.models import ResolvedModel, resolve_model
         from harness.resources import Resources
 
         config = load_config(self.preset, self.set_ or (), self.flags())
-        return Resources(config, resolve_model(config.model), open_source(config.data))
+        local = config.judge.judge_of("pairs")[0] == "local"
+        model = resolve_model(config.model) if local else ResolvedModel(Path(), "folder", "", "")
+        resources = Resources(config, model, open_source(data or config.data))
+        try:
+            judge = resources.judge("pairs")
+            judge.check()
+            for note in judge.notes:
+                print(f"judge: {note}", file=sys.stderr)
+            yield judge
+        finally:
+            resources.close()
 
 
 @judge.command()
@@ -55,15 +71,107 @@ def agreement(
     pairs = load_labelled(file)
     if asking.limit is not None and asking.limit < len(pairs):
         pairs = random.Random("agreement").sample(pairs, asking.limit)
-    resources = asking.resources()
     from harness.resources import verdict_store
 
-    try:
-        found = measure_agreement(resources.judge(), pairs, data=file.stem)
+    with asking.opened() as asked:
+        found = measure_agreement(asked, pairs, data=file.stem)
         remember_agreement(VerdictStore(verdict_store()), found)
-    finally:
-        resources.close()
-    rows = found.table()
+    _print_lines(found.table())
+
+
+@judge.command()
+@expanded
+def calibrate(
+    asking: Asking,
+    data: Annotated[
+        Path, typer.Option("--data", help="Folder with published annotations and judgments.")
+    ],
+    models: Annotated[
+        str | None,
+        typer.Option("--models", help="Only these models' answers, comma-separated."),
+    ] = None,
+    passes: Annotated[int, typer.Option("--passes", help="2 measures the noise of a re-run.")] = 1,
+) -> None:
+    """The shift of a judge's figures against the published judge's, on what that one has judged."""
+    from harness.benchmarks import load_protocol
+    from harness.benchmarks.base import EvalRequest
+    from harness.benchmarks.calibration import (
+        calibrate_preferences,
+        calibrate_ratings,
+        published_files,
+    )
+    from harness.data import open_source
+    from judges.server import ServerJudge
+
+    source = open_source(data)
+    annotations, judgments = published_files(source.root, split_names(models or ""))
+    with asking.opened(data) as asked:
+        if not isinstance(asked, ServerJudge):
+            raise UserError("calibrate needs a judge behind a server: --judge NAME")
+        again = asked.afresh(f"pass-{time.time_ns()}") if passes > 1 else None
+        for benchmark, files in (("alpaca_eval", annotations), ("mt_bench", judgments)):
+            if not files:
+                continue
+            protocol = load_protocol(benchmark, "community")
+            request = EvalRequest(data=source, protocol=protocol, limit=asking.limit)
+            if benchmark == "alpaca_eval":
+                found = calibrate_preferences(asked, request, annotations, again=again)
+            else:
+                found = calibrate_ratings(asked, request, judgments, again=again)
+            print(f"{benchmark}:")
+            _print_lines(found.lines())
+            asked.remember_calibration(benchmark, found.to_json())
+
+
+@judge.command()
+def score(
+    file: Annotated[
+        Path, typer.Argument(help="AlpacaEval annotations (JSON) or MT-Bench judgments (JSONL).")
+    ],
+    data: Annotated[str, typer.Option("--data", help="sample, hub, or a data folder.")] = "hub",
+    model: Annotated[
+        str | None, typer.Option("--model", help="Which model's judgments, where several are in.")
+    ] = None,
+    duplicates: Annotated[
+        str,
+        typer.Option("--duplicates", help="refuse, last, or all (FastChat's mean over all rows)."),
+    ] = "refuse",
+    by_position: Annotated[
+        bool,
+        typer.Option("--by-position", help="AlpacaEval: pair rows with difficulties by place."),
+    ] = False,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder for items.jsonl and scores.json.")
+    ] = None,
+) -> None:
+    """Scores with intervals from saved judgments; nobody is asked.
+
+    A judgment that failed is replaced by a later one of the same answer; two usable ones are refused
+    unless --duplicates says otherwise.
+    """
+    from harness.benchmarks.saved_judgments import score_judgments
+    from harness.data import open_source
+    from harness.stages.results import write_results
+
+    outcome = score_judgments(file, open_source(data), model, duplicates, by_position=by_position)
+    for found in outcome.scores:
+        value = "-" if found.value is None else f"{found.value:.2f}"
+        interval = ""
+        if found.ci_low is not None and found.ci_high is not None:
+            interval = f" ({found.ci_low:.2f} to {found.ci_high:.2f})"
+        elif found.stderr is not None:
+            interval = f" ±{found.stderr:.2f}"
+        name = f"{found.metric} ({found.category})" if found.category else found.metric
+        missing = f", missing {found.n_missing}" if found.n_missing else ""
+        print(f"{name:<24} {value}{interval}  n {found.n} of {found.n_expected}{missing}")
+    print(f"judge {outcome.scores[0].judge}, protocol {outcome.scores[0].protocol}")
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        write_results(out, list(outcome.items), list(outcome.scores))
+        print(f"written: {out}")
+
+
+def _print_lines(rows: Sequence[tuple[str, str]]) -> None:
     width = max(len(name) for name, _ in rows)
     for name, value in rows:
         print(f"{name:<{width}}  {value}")
@@ -84,13 +192,10 @@ def pairs(
     files = sorted(source.rglob("pairs.jsonl")) if source.is_dir() else [source]
     if not files:
         raise DataError(f"{source} holds no pairs.jsonl")
-    resources = asking.resources()
-    try:
+    with asking.opened() as asked:
         for file in files:
             rows = draw_pairs(_rows(file), asking.limit, 0)
-            result = pair_accuracy(
-                resources.judge(), [comparison(r) for r in rows], [1] * len(rows)
-            )
+            result = pair_accuracy(asked, [comparison(r) for r in rows], [1] * len(rows))
             name = file.relative_to(source).as_posix() if source.is_dir() else file.name
             value = (
                 "no usable verdict" if result.accuracy is None else f"{100 * result.accuracy:.1f} %"
@@ -100,8 +205,6 @@ def pairs(
                 f"{name}: {value}{error} (n {result.n}, ties {result.ties}, flips {result.flips}, "
                 f"unparsed {result.unparsed}; judge {result.judge})"
             )
-    finally:
-        resources.close()
 
 
 def _rows(file: Path) -> list[dict[str, object]]:

@@ -101,6 +101,12 @@ def test_pandalm_published_agreement_of_gpt_35(data_dir: Path) -> None:
     result = measured(table, pairs)
     assert (result.n, result.unusable) == (999, 0)
     assert result.accuracy == pytest.approx(0.7107, abs=5e-5)
+    assert result.macro_precision == pytest.approx(0.5879, abs=5e-5)
+    assert result.macro_recall == pytest.approx(0.5736, abs=5e-5)
+    assert result.macro_f1 == pytest.approx(0.5755, abs=5e-5)
+    theirs = pytest.importorskip("sklearn.metrics")
+    decided = [{1.0: 1, 2.0: 2, 1.5: 0}[said[p.comparison.item_id]] for p in pairs]
+    assert result.kappa == pytest.approx(theirs.cohen_kappa_score(majorities, decided), abs=1e-12)
     assert result.human_human is not None
     assert result.with_humans is not None
     # People agree with each other (Cohen's kappa 0.85 to 0.88) more than the judge with them.

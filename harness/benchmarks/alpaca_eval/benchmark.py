@@ -181,7 +181,7 @@ class AlpacaEval:
         rows = read_outputs(folder, [i.item_id for i in task.instructions])
         comparisons = [comparison(*both) for both in zip(task.instructions, rows, strict=True)]
         verdicts = ask(judge, "preference", comparisons, rows)
-        by = judged_by(judge, verdicts)
+        by = judged_by(judge, verdicts, NAME)
         annotations = [
             annotation(*both, by) for both in zip(task.instructions, rows, verdicts, strict=True)
         ]

@@ -17,10 +17,17 @@ from harness.benchmarks.alpaca_eval.files import Instruction, read_annotations
 from harness.benchmarks.alpaca_eval.scoring import Judged, outcome
 from harness.benchmarks.base import EvalRequest, Outcome
 from harness.benchmarks.judged import JudgedBy, how_asked, what_went_wrong
+from harness.benchmarks.saved_judgments import Duplicates, settle
 from harness.errors import DataError
 
 
-def rescore_annotations(path: Path, request: EvalRequest, *, by_position: bool = False) -> Outcome:
+def rescore_annotations(
+    path: Path,
+    request: EvalRequest,
+    *,
+    by_position: bool = False,
+    duplicates: Duplicates = "refuse",
+) -> Outcome:
     """Win rates and length of saved annotations (ours, or published ones; gzip is fine).
 
     Instructions of the request (the full set, or the ones its limit draws) without an annotation
@@ -32,7 +39,13 @@ def rescore_annotations(path: Path, request: EvalRequest, *, by_position: bool =
             twice, or rows of several models or judges.
     """
     task = prepare(request)
-    rows = read_annotations(path)
+    rows = settle(
+        read_annotations(path),
+        lambda row: str(row["instruction"]),
+        lambda row: row["preference"] is not None,
+        duplicates,
+        lambda row: f"{path}: {row['instruction'][:60]!r}",
+    )
     if not rows:
         raise DataError(f"{path}: holds no annotation")
     model = _single(path, rows, "generator_2")
@@ -55,6 +68,8 @@ def rescore_annotations(path: Path, request: EvalRequest, *, by_position: bool =
         settings.pop(key, None)
     header = header_of(request, replace(task, settings=settings), by)
     header = replace(header, settings={**header.settings, "generator": model})
+    if by_position:
+        header = replace(header, protocol=f"{header.protocol}/by-position")
     return outcome(judged, len(task.instructions), task.control, task.settings["glm"], header)
 
 
@@ -65,15 +80,11 @@ def _matched(
     by_position: bool,
 ) -> list[tuple[Instruction, Mapping[str, Any]]]:
     by_text = {i.instruction: i for i in instructions}
-    seen: set[int] = set()
     pairs = []
     for number, row in enumerate(rows):
         found = by_text.get(row["instruction"])
         if found is None:
             raise DataError(f"{path}: entry {number} is about no instruction of the request")
-        if found.index in seen:
-            raise DataError(f"{path}: entry {number} annotates instruction {found.index} again")
-        seen.add(found.index)
         pairs.append((replace(found, index=number) if by_position else found, row))
     return pairs
 

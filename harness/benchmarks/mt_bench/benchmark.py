@@ -169,7 +169,7 @@ class MtBench:
         places = [(q, turn) for q in task.questions for turn in (1, 2)]
         rows = read_outputs(folder, [item_id(q, turn) for q, turn in places])
         verdicts = ask(judge, "rating", ratings_of(places, rows), rows)
-        by = judged_by(judge, verdicts)
+        by = judged_by(judge, verdicts, NAME)
         judgments = [
             _judgment(question, turn, verdict, by)
             for (question, turn), verdict in zip(places, verdicts, strict=True)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.benchmarks.saved_judgments import Duplicates, settle
 from harness.data.sources import read_rows
 from harness.errors import DataError
 
@@ -126,7 +127,9 @@ def judgment_row(judgment: Judgment, model: str, timestamp: float) -> dict[str, 
     }
 
 
-def read_judgments(path: Path, model: str | None = None) -> tuple[str, list[Judgment]]:
+def read_judgments(
+    path: Path, model: str | None = None, duplicates: Duplicates = "refuse"
+) -> tuple[str, list[Judgment]]:
     """The model and its judgments in file order; ``model`` may be omitted where there is only one.
 
     Raises:
@@ -143,18 +146,23 @@ def read_judgments(path: Path, model: str | None = None) -> tuple[str, list[Judg
     if model not in models:
         asked = f"no judgment of {model}" if model else "several models, name one"
         raise DataError(f"{path}: {asked} (there are: {', '.join(models) or 'none'})")
-    found: dict[tuple[str, int], Judgment] = {}
+    found: list[Judgment] = []
     for row in rows:
-        key = (str(row["question_id"]), int(row["turn"]))
         if str(row["model"]) != model:
             continue
-        if key in found:
-            raise DataError(f"{path}: question {key[0]} turn {key[1]} is judged twice")
+        key = (str(row["question_id"]), int(row["turn"]))
         names = row["judge"] if isinstance(row["judge"], list) else [row["judge"], ""]
         score = row.get("score")
         given = float(score) if isinstance(score, int | float) and score != -1 else None
-        found[key] = Judgment(*key, str(names[0]), str(names[-1]), row["judgment"], given)
-    return model, list(found.values())
+        found.append(Judgment(*key, str(names[0]), str(names[-1]), row["judgment"], given))
+    settled = settle(
+        found,
+        lambda j: (j.question_id, j.turn),
+        lambda j: j.score is not None,
+        duplicates,
+        lambda j: f"{path}: question {j.question_id} turn {j.turn}",
+    )
+    return str(model), settled
 
 
 def file_stem(name: str) -> str:

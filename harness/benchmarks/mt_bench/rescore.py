@@ -10,10 +10,17 @@ from harness.benchmarks.judged import JudgedBy
 from harness.benchmarks.mt_bench.benchmark import header_of, prepare
 from harness.benchmarks.mt_bench.files import Judgment, read_judgments
 from harness.benchmarks.mt_bench.scoring import RatedTurn, outcome
+from harness.benchmarks.saved_judgments import Duplicates
 from harness.errors import DataError
 
 
-def rescore_judgments(path: Path, request: EvalRequest, *, model: str | None = None) -> Outcome:
+def rescore_judgments(
+    path: Path,
+    request: EvalRequest,
+    *,
+    model: str | None = None,
+    duplicates: Duplicates = "refuse",
+) -> Outcome:
     """Scores of one model from saved judgments (ours, or published ones), read again from the
     judge's raw text with the score patterns of today.
 
@@ -24,7 +31,7 @@ def rescore_judgments(path: Path, request: EvalRequest, *, model: str | None = N
             judged twice, several models and none named, or several judges.
     """
     task = prepare(request)
-    name, judgments = read_judgments(path, model)
+    name, judgments = read_judgments(path, model, duplicates)
     by_id = {question.question_id: question for question in task.questions}
     for judgment in judgments:
         if judgment.question_id not in by_id:

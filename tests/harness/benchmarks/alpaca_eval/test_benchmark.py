@@ -272,7 +272,7 @@ def test_real_data_without_gamed_rows_is_an_error(data: DataSource) -> None:
         (lambda rows: rows[3].pop("instruction"), "entry 3 has no 'instruction'"),
         (lambda rows: rows[3].update(preference=2.5), "entry 3 has preference 2.5"),
         (lambda rows: rows[3].update(preference="m"), "entry 3 has no usable 'preference'"),
-        (lambda rows: rows[3].update(instruction="Task 4"), "annotates instruction 4 again"),
+        (lambda rows: rows[3].update(instruction="Task 4"), "'Task 4' is judged twice"),
         (lambda rows: rows[3].update(instruction="Other"), "no instruction of the request"),
         (lambda rows: rows[3].update(generator_2="b"), "several generator_2s"),
     ],
