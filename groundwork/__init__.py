@@ -1,6 +1,7 @@
 """The ground floor: what every room needs and none owns.
 
 ``errors`` (one ``UserError`` with "did you mean"), ``files`` (atomic writing, JSON lines with file and
-line in every error, checksums), ``records`` (pydantic bases and their files), ``stage_result``, ``sampling_params``, ``seeds``, ``memory`` and
-``cpu_kernels`` (oneDNN products). Imports nothing of this project.
+line in every error, checksums), ``records`` (pydantic bases and their files), ``conversations`` (prompts
+and preference pairs as files have them), ``reasoning``, ``stage_result``, ``sampling_params``,
+``seeds``, ``memory`` and ``cpu_kernels`` (oneDNN products). Imports nothing of this project.
 """

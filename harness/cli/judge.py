@@ -208,10 +208,16 @@ def pairs(
 
 
 def _rows(file: Path) -> list[dict[str, object]]:
+    from groundwork.conversations import read_preference
     from groundwork.files import digest
     from harness.data.sources import read_rows
 
-    rows = read_rows(file, required=("prompt", "chosen", "rejected"))
-    for row in rows:
-        row.setdefault("id", digest([row["prompt"], row["chosen"], row["rejected"]]))
+    rows, ids = [], set()
+    for number, row in enumerate(read_rows(file), 1):
+        pair = read_preference(row, f"{file}:{number}")
+        content = {**row, "prompt": list(pair.prompt), "chosen": pair.chosen}
+        name = str(row.get("id") or digest([row.get("prompt"), row["chosen"], row["rejected"]]))
+        name = f"{name}#{number}" if name in ids else name
+        ids.add(name)
+        rows.append({**content, "rejected": pair.rejected, "id": name})
     return rows

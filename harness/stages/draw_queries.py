@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from groundwork.conversations import PROMPT_FIELDS, read_messages, read_preference
 from groundwork.files import digest, write_json, write_json_lines
 from harness.config import RunConfig
 from harness.data import DataSource, open_source
@@ -22,59 +23,86 @@ PREFERENCE_FILES = (
 
 
 def query_rows(data: DataSource, file: str | None) -> list[dict[str, Any]]:
-    """Rows ``{"id", "query", "source"}``: a user's file, the source's queries, or the prompts of
-    its preference set where it has no queries of its own.
+    """Rows ``{"query", "id", "source"}``: a user's file, the source's queries, or the prompts of its
+    preference set where it has no queries of its own.
+
+    A query stands under ``query`` or another usual name (``prompt``, ``instruction``, ``question``);
+    of messages the first one by the user counts.
 
     Raises:
-        DataError: no such file, a row without its fields, or no row at all.
+        DataError: no such file, a row without a query, or no row at all (file and line).
     """
     if file is not None:
         path = Path(file)
-        rows = open_source(path.parent or Path()).rows(path.name, required=("query",))
+        rows = open_source(path.parent or Path()).rows(path.name)
     elif data.find(*QUERY_FILES):
-        rows = data.rows(*QUERY_FILES, required=("query",))
+        rows = data.rows(*QUERY_FILES)
     else:
         rows = [
-            {"query": _plain_prompt(row["prompt"]), "source": "preference"}
-            for row in data.rows(*PREFERENCE_FILES, required=("prompt", "chosen", "rejected"))
+            {"query": _query(row, data.label), "source": "preference"}
+            for row in data.rows(*PREFERENCE_FILES)
         ]
     place = file or data.label
-    for number, row in enumerate(rows, 1):
-        if not isinstance(row["query"], str):
-            raise DataError(f"{place}:{number}: the query is no text: {row['query']!r}")
-        if any("\ud800" <= letter <= "\udfff" for letter in row["query"]):
-            raise DataError(
-                f"{place}:{number}: the query holds a lone surrogate, which no tokenizer reads"
-            )
+    rows = [{**row, "query": _query(row, f"{place}:{n}")} for n, row in enumerate(rows, 1)]
     rows = [row for row in rows if row["query"].strip()]
     if not rows:
-        raise DataError(f"no queries in {file or data.label}: the query set is empty")
+        raise DataError(f"no queries in {place}: the query set is empty")
     for row in rows:
         row.setdefault("id", digest(row["query"]))
         row.setdefault("source", "")
     return rows
 
 
+def _query(row: dict[str, Any], place: str) -> str:
+    names = ("query", *PROMPT_FIELDS, "chosen")
+    name = next((name for name in names if row.get(name) is not None), None)
+    if name is None:
+        raise DataError(f"{place}: the row has no query ({', '.join(names[:4])}, messages)")
+    value = row[name]
+    if isinstance(value, (list, dict)):
+        users = [
+            m["content"] for m in read_messages(value, f"{place}: {name}") if m["role"] == "user"
+        ]
+        value = users[0] if users else ""
+    if not isinstance(value, str):
+        raise DataError(f"{place}: the query is no text: {value!r}")
+    if any("\ud800" <= letter <= "\udfff" for letter in value):
+        raise DataError(f"{place}: the query holds a lone surrogate, which no tokenizer reads")
+    return value
+
+
 def preference_rows(data: DataSource, file: str | None) -> list[dict[str, Any]]:
-    """Rows ``{"prompt", "chosen", "rejected"}`` of a user's file or the data source."""
-    required = ("prompt", "chosen", "rejected")
+    """Rows ``{"id", "prompt", "chosen", "rejected"}`` of a user's file or the data source, in any of
+    the shapes that ``groundwork.conversations`` reads; texts stay as they are.
+
+    Raises:
+        UserError: no such file, no row, or a row that is no preference pair (file and line).
+    """
     if file is not None:
         path = Path(file)
-        rows = open_source(path.parent or Path()).rows(path.name, required=required)
+        rows = open_source(path.parent or Path()).rows(path.name)
     else:
-        rows = data.rows(*PREFERENCE_FILES, required=required)
+        rows = data.rows(*PREFERENCE_FILES)
     if not rows:
         raise DataError(f"no preference pairs in {file or data.label}")
-    for row in rows:
-        row.setdefault("id", digest([row["prompt"], row["chosen"], row["rejected"]]))
-    return rows
-
-
-def _plain_prompt(prompt: Any) -> str:
-    if isinstance(prompt, str):
-        return prompt
-    users = [str(turn.get("content", "")) for turn in prompt if turn.get("role") == "user"]
-    return users[0] if users else ""
+    found: dict[str, dict[str, Any]] = {}
+    for number, row in enumerate(rows, 1):
+        pair = read_preference(row, f"{file or data.label}:{number}")
+        plain = all(isinstance(row.get(key), str) for key in ("prompt", "chosen", "rejected"))
+        kept = {
+            **row,
+            "prompt": list(pair.prompt),
+            "chosen": pair.chosen,
+            "rejected": pair.rejected,
+        }
+        kept = dict(row) if plain else kept
+        kept.setdefault("id", digest([kept["prompt"], kept["chosen"], kept["rejected"]]))
+        if (earlier := found.get(str(kept["id"]))) is not None:
+            if kept == earlier:
+                continue
+            kept["id"] = f"{kept['id']}#{number}"
+        found[str(kept["id"])] = kept
+    return list(found.values())
 
 
 def shares(

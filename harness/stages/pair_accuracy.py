@@ -6,6 +6,7 @@ import json
 import random
 from typing import Any
 
+from groundwork.conversations import transcript
 from groundwork.files import digest, read_json_lines, write_lines
 from harness.stage import CheckpointKey, PlanInputs, Source, Stage, StageContext, StageResult
 from harness.stages.results import write_results
@@ -128,14 +129,13 @@ def verdict_line(outcome: PairOutcome) -> str:
 
 
 def comparison(row: dict[str, Any]) -> Comparison:
-    """A preference pair as the judge sees it: the plain query, chosen first."""
+    """A preference pair as the judge sees it: the whole conversation before it, chosen first."""
     prompt = row["prompt"]
-    if not isinstance(prompt, str):
-        users = [turn["content"] for turn in prompt if turn.get("role") == "user"]
-        prompt = users[-1] if users else ""
+    if str(row.get("kind", "")).startswith("generator"):  # its system turn is our own principle
+        prompt = [turn for turn in prompt if turn.get("role") != "system"]
     return Comparison(
         item_id=str(row.get("id") or digest(row)),
-        instruction=prompt,
+        instruction=transcript(prompt),
         output_1=row["chosen"],
         output_2=row["rejected"],
     )

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from groundwork.conversations import read_preference, transcript
 from groundwork.files import numbered_rows
 from judges.errors import JudgeError
 from judges.records import Comparison
@@ -94,25 +95,19 @@ def _pandalm(row: dict[str, Any]) -> LabelledPair:
 
 
 def _preference(row: dict[str, Any], number: int) -> LabelledPair:
-    outputs = [_last_turn(row["chosen"]), _last_turn(row["rejected"])]
+    """A pair of RewardBench's schema: the whole conversation before the answers is the instruction."""
+    for field in ("chosen", "rejected"):
+        row[field]  # a KeyError names the field, as in the other schemas
+    pair = read_preference(row, f"pair {number}")
+    outputs = [pair.chosen, pair.rejected]
     first = number % 2 == 1
     comparison = Comparison(
         item_id=str(row.get("id", number)),
-        instruction=_first_turn(row["prompt"]),
+        instruction=transcript(pair.prompt),
         output_1=outputs[not first],
         output_2=outputs[first],
     )
     return LabelledPair(comparison, (1 if first else 2,), str(row.get("subset", "")))
-
-
-def _last_turn(value: str | Sequence[dict[str, str]]) -> str:
-    return value if isinstance(value, str) else value[-1]["content"]
-
-
-def _first_turn(value: str | Sequence[dict[str, str]]) -> str:
-    if isinstance(value, str):
-        return value
-    return next(turn["content"] for turn in value if turn["role"] == "user")
 
 
 def _labels(values: Sequence[Any]) -> tuple[int, ...]:

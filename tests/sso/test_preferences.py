@@ -98,3 +98,26 @@ def test_half_a_surrogate_pair_is_refused_by_file_and_line(tmp_path: Path) -> No
     )
     with pytest.raises(UserError, match=r"p\.jsonl:2: a text holds a lone surrogate"):
         read_preferences(file)
+
+
+def test_different_pairs_under_one_id_are_both_kept(tmp_path: Path) -> None:
+    rows = [{"id": "1", "prompt": "x", "chosen": c, "rejected": "b"} for c in ("a", "c", "a")]
+    pairs, _, repeated = read_preferences(written(tmp_path, *rows))
+    assert [(p.id, p.chosen) for p in pairs] == [("1", "a"), ("1#2", "c")]
+    assert repeated == 1
+
+
+def test_pairs_that_differ_in_indentation_are_pairs(tmp_path: Path) -> None:
+    row = {"prompt": "x", "chosen": "if a:\n    b", "rejected": "if a:\nb"}
+    pairs, dropped, _ = read_preferences(written(tmp_path, row))
+    assert (len(pairs), dropped) == (1, [])
+
+
+def test_a_multi_turn_conversation_keeps_all_its_turns(tmp_path: Path) -> None:
+    before = [{"role": "system", "content": "s"}, USER, {"role": "assistant", "content": "r"}, USER]
+    row = {
+        "chosen": [*before, {"role": "assistant", "content": "a"}],
+        "rejected": [*before, {"role": "assistant", "content": "b"}],
+    }
+    (pair,), _, _ = read_preferences(written(tmp_path, row))
+    assert list(pair.prompt) == before
