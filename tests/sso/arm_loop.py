@@ -82,3 +82,8 @@ class Loop:
     def lines(self, file: str) -> list[dict[str, Any]]:
         text = (self.root / file).read_text("utf-8")
         return [json.loads(line) for line in text.split("\n") if line]
+
+
+def kinds(group: Any) -> list[tuple[str, str, str]]:
+    """Kind, chosen side and rejected side of every pair of a group."""
+    return [(p.kind, p.chosen.split()[1], p.rejected.split()[1]) for p in group.pairs]

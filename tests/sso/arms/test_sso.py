@@ -20,6 +20,8 @@ from harness.engines.hf import HfEngine
 from sso.arms import StepContext, get_arm
 from sso.records import Query
 from sso.settings import MethodSettings
+from tests.sso.arm_loop import QUERIES as LOOP_QUERIES
+from tests.sso.arm_loop import Loop, kinds
 
 QUERIES = [
     Query(id=f"q{i}", text=f"Say {word}") for i, word in enumerate(("red", "sky", "sea", "oak"))
@@ -136,3 +138,29 @@ def test_the_generator_stays_where_the_policy_writes(policy: Path, tmp_path: Pat
     assert sso["original_logp"] > -0.2  # yo is the policy's own answer
     assert sso["rejected_logp"] - corrected["rejected_logp"] > 3
     assert sso["rejected_gap"] > -1.5
+
+
+def test_the_generator_trains_on_its_pairs_and_the_policy_on_fresh_ones(
+    loop: Loop, trainings: list[dict[str, Any]]
+) -> None:
+    """L- prefers yo to y+."""
+    loop.run(get_arm("sso"))
+    generator, policy = trainings
+    assert (generator["objective"], policy["objective"]) == ("generator", "pair")
+    assert generator["model"] == policy["model"] == loop.policy
+    assert generator["out"] == loop.root / "generator" / "model"
+    assert policy["out"] == loop.root / "policy" / "model"
+    assert [g.id for g in generator["groups"]] == [q.id for q in LOOP_QUERIES]
+    for group in generator["groups"]:
+        assert kinds(group) == [
+            ("generator-good", "good", "bad"),
+            ("generator-bad", "original", "good"),
+        ]
+        assert all(p.chosen.startswith("policy ") for p in group.pairs)
+    for group in policy["groups"]:
+        assert kinds(group) == [("policy", "good", "bad")]
+        assert group.pairs[0].chosen.startswith("generator ")
+        assert [m["role"] for m in group.pairs[0].prompt] == ["user"]
+    assert loop.lines("pairs/pairs.jsonl") == [
+        g.pairs[0].model_dump(mode="json") for g in policy["groups"]
+    ]

@@ -1,0 +1,24 @@
+"""The joint loss with W = 1."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sso.arms import get_arm
+from sso.objectives import Objective
+from tests.sso.arm_loop import QUERIES, Loop, kinds
+
+
+def test_one_training_on_its_pairs(loop: Loop, trainings: list[dict[str, Any]]) -> None:
+    loop.run(get_arm("without-w"))
+    (policy,) = trainings
+    assert policy["objective"] == Objective("joint", use_w=False)
+    assert policy["model"] == loop.policy
+    expected = [
+        ("policy", "good", "bad"),
+        ("generator-good", "good", "bad"),
+        ("generator-bad", "original", "good"),
+    ]
+    assert [kinds(g) for g in policy["groups"]] == [expected] * len(QUERIES)
+    judged = loop.lines("sample/pairs.jsonl")
+    assert [(p["kind"], p["query_id"]) for p in judged] == [("policy", q.id) for q in QUERIES]
