@@ -11,7 +11,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-Kind = Literal["benchmark", "pairs"]
+Kind = Literal["benchmark", "pairs", "training"]
 LAST = 1000
 """Place of a column whose benchmark states none: after all others."""
 
@@ -23,7 +23,8 @@ class ScoreInfo(BaseModel):
     place among the columns; ``better`` 1: higher is better, 0: never ranked (a length).
     ``item_metrics`` stand for the metric where the items hold none of its name.
     ``minimum_effect`` is the smallest loss that matters, in the score's unit. ``gated``: the items'
-    text must never be written in clear. ``kind`` "pairs": a figure of the training pairs.
+    text must never be written in clear. ``kind`` "pairs": a figure of the training pairs,
+    "training": a quantity of the method.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")

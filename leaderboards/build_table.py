@@ -64,7 +64,8 @@ def build_table(frame: pd.DataFrame, layout: Layout, store: ItemStore | None = N
         _group(group, points, columns, cells, significance, published)
         for group, points in order.items()
     ]
-    placed = hoist_column_notes([group for group in groups if group.rows], len(columns))
+    own = [i for i, column in enumerate(columns) if column.kind == "training"]
+    placed = hoist_column_notes([group for group in groups if group.rows], len(columns), own)
     return Table(
         title=layout.title,
         stub=tuple(STUBS[name] for name in layout.stub),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from string import ascii_lowercase
 
@@ -37,13 +37,16 @@ class Placed:
     shared: tuple[str, ...]
 
 
-def hoist_column_notes(groups: Sequence[Group], width: int) -> Placed:
+def hoist_column_notes(
+    groups: Sequence[Group], width: int, without: Collection[int] = ()
+) -> Placed:
     """Move notes to where they are stated once: those of a whole table under it, those of a whole
-    column into its head. The cells' ``notes`` come as texts and leave as keys a, b, c, ... aa, ab."""
+    column into its head. The cells' ``notes`` come as texts and leave as keys a, b, c, ... aa, ab.
+    ``without`` are positions of columns that carry no such notes."""
     columns = [
         _common([row.cells[i] for group in groups for row in group.rows]) for i in range(width)
     ]
-    filled = [found for found in columns if found is not None]
+    filled = [f for i, f in enumerate(columns) if f is not None and i not in without]
     several = len(filled) > 1
     shared = [n for n in filled[0] if all(n in c for c in filled)] if several else []
     heads = [[note for note in found or () if note not in shared] for found in columns]

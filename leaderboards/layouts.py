@@ -11,26 +11,32 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from groundwork.errors import UserError, did_you_mean
+from leaderboards.benchmark_info import Kind
 
-DECIMALS = {"percent": 1, "points": 2, "characters": 0}
+DECIMALS = {"percent": 1, "points": 2, "characters": 0, "nats": 3, "pairs": 0}
 
 
 @dataclass(frozen=True)
 class Column:
-    """A table column: its key, heading, decimals, and whether higher is better (1) or the figure is
-    shown but never ranked (0)."""
+    """A table column: its key, heading, decimals, whether higher is better (1) or the figure is shown
+    but never ranked (0), and the kind of its figures."""
 
     key: str
     label: str
     decimals: int = 1
     better: int = 1
+    kind: Kind = "benchmark"
 
 
 def columns_of(records: Iterable[Mapping[str, Any]]) -> dict[str, Column]:
     """The columns that the records state, by key, in table order."""
     found = {
         (r["info"].order, r["info"].column): Column(
-            r["info"].column, r["info"].label, DECIMALS[r["unit"]], r["info"].better
+            r["info"].column,
+            r["info"].label,
+            DECIMALS[r["unit"]],
+            r["info"].better,
+            r["info"].kind,
         )
         for r in records
         if r["info"].column

@@ -117,7 +117,7 @@ def _as_arms(frame: pd.DataFrame, names: Sequence[str], several: bool) -> pd.Dat
     for found in frame.to_dict("records"):
         row = {str(key): value for key, value in found.items()}
         name = _name(row, several)
-        if name in names and not row["category"]:
+        if name in names and not row["category"] and row["info"].kind != "training":
             place = names.index(name)
             arm = f"model-{place}" if place else "base"
             one = {"group": "", "loss": "", "setting": "online", "iteration": min(place, 1)}

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from groundwork.errors import UserError
 from leaderboards.identity import group_names
 from leaderboards.legacy_info import score_info
+from leaderboards.method_figures import BENCHMARK, method_rows
 from leaderboards.records import Score
 from leaderboards.runs import Evaluation, Run, read_runs
 from leaderboards.statistics.paired import quantile
@@ -31,7 +32,7 @@ COLUMNS: dict[str, str] = {
     "preset": "the preset that the run started from",
     "iteration": "0 for the starting model, else 1..N",
     "seed": "seed of the run",
-    "benchmark": "benchmark, e.g. gsm8k",
+    "benchmark": "benchmark, e.g. gsm8k; 'training' for the method's own quantities",
     "metric": "metric of the benchmark, e.g. accuracy",
     "category": "subject or category; empty for the whole benchmark",
     "headline": "whether a summary table shows this metric",
@@ -39,7 +40,7 @@ COLUMNS: dict[str, str] = {
     "stderr": "one standard error of the mean over items (Agresti and Coull for few right or wrong)",
     "ci_low": "lower end of the 95 % interval: the benchmark's own, or Wilson's of a share",
     "ci_high": "upper end of that interval",
-    "unit": "percent (0..100), points (1..10) or characters",
+    "unit": "percent (0..100), points (1..10), characters, nats or pairs",
     "n": "items in the figure",
     "n_expected": "items requested",
     "n_truncated": "answers cut at the token limit",
@@ -94,11 +95,34 @@ def to_frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
 
 def _rows(run: Run, group: str) -> list[dict[str, Any]]:
     setting = "offline" if _is_offline(run) else "online"
-    return [
+    rows = [
         _row(run, evaluation, score, group=group, setting=setting)
         for evaluation in run.evaluations
         for score in evaluation.scores
     ]
+    return rows + [_method_row(run, own, group=group, setting=setting) for own in method_rows(run)]
+
+
+def _method_row(run: Run, own: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    """A quantity of the method as a row like a score's."""
+    return {
+        **dict.fromkeys(COLUMNS, ""),
+        **dict.fromkeys(_COUNTS, 0),
+        **dict.fromkeys(("ci_low", "ci_high"), math.nan),
+        **own,
+        **fields,
+        "source": "run",
+        "run": run.name,
+        "model": run.model,
+        "arm_info": run.arm_info(own["arm"]),
+        "loss": run.arm_loss(own["arm"]),
+        "preset": _preset(run),
+        "benchmark": BENCHMARK,
+        "protocol": BENCHMARK,
+        "headline": False,
+        "digits": -1,
+        "notes": (),
+    }
 
 
 def _row(run: Run, evaluation: Evaluation, score: Score, **fields: Any) -> dict[str, Any]:

@@ -58,7 +58,7 @@ def judge_table(
     store = store or ItemStore()
     tests: dict[tuple[str, Place], Comparison] = {}
     best: set[Place] = set()
-    for column in columns:
+    for column in (column for column in columns if column.kind != "training"):
         for group, points in order.items():  # all of a group's items at a time: they stay loaded
             for kind, before, after in _planned(points):
                 first = figures.get((group, before, column.key))

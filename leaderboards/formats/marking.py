@@ -47,6 +47,11 @@ def footer(table: Table) -> list[str]:
         )
     if any(cell.versus_previous for cell in cells):
         lines.append("△▽ significantly better or worse than the previous iteration.")
+    if "gap" in table.keys:
+        lines.append(
+            "P: average probability of a token of y+ and y- under the policy (percent); Gap: average "
+            "log-probability of y+ minus that of the plain answer; KL: to the reference; both in nats."
+        )
     if table.shared_notes:
         lines.append(f"All figures: {'; '.join(table.shared_notes)}.")
     lines += [f"[{key}] {text}" for key, text in table.notes]

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from statistics import fmean, stdev
-from typing import TYPE_CHECKING, Any
+from statistics import fmean
+from typing import TYPE_CHECKING
 
 from groundwork.errors import UserError
 from leaderboards.identity import arms_of_runs, group_names
+from leaderboards.method_figures import (
+    SIDES,
+    Measures,
+    gap_errors,
+    gaps_of,
+    probabilities_of,
+)
 from leaderboards.plots.style import (
     Line,
     Look,
@@ -44,7 +51,7 @@ def policyness_figure(frame: pd.DataFrame, runs: Sequence[Run]) -> Figure:
     """
     records = over_seeds(frame)
     accuracy = [r for r in records if r["info"].kind == "pairs" and r["value"] == r["value"]]
-    measured, errors = _by_place(runs, _gaps), _gap_errors(runs)
+    measured, errors = _by_place(runs, gaps_of), _gap_errors(runs)
     if not accuracy and not measured:
         raise UserError("no pair accuracy and no on-policyness to plot")
     drawn = looks_of(runs)
@@ -72,13 +79,13 @@ def probability_figure(frame: pd.DataFrame, runs: Sequence[Run]) -> Figure:
         for r in over_seeds(frame)
         if r["info"].kind == "pairs" and r["value"] == r["value"]
     }
-    measured = _by_place(runs, _probabilities)
+    measured = _by_place(runs, probabilities_of)
     places = [place for place in accuracy if place in measured]
     if not places:
         raise UserError("no pair accuracy with average probabilities to plot")
     drawn = looks_of(runs)
     figure, axes = grid(2)
-    for axis, side, name in zip(axes, _SIDES, ("y+", "y-"), strict=True):
+    for axis, side, name in zip(axes, SIDES, ("y+", "y-"), strict=True):
         for line, look in drawn.items():
             steps = sorted(step for other, step in places if other == line)
             x = [measured[line, step][side] for step in steps]
@@ -136,36 +143,24 @@ def _side_lines(
 
 
 def _gap_errors(runs: Sequence[Run]) -> dict[Place, dict[str, float]]:
-    """Standard errors over pairs of the gaps to the original answers, from ``quality.jsonl`` of the
-    last sampling stage of each iteration; over seeds the error of their mean."""
+    """Standard errors over pairs of the gaps, of the last sampling stage of each iteration; over seeds
+    the error of their mean."""
     found: dict[Place, dict[tuple[int, str], dict[str, float]]] = {}
     for number, (run, group) in enumerate(zip(runs, group_names(runs), strict=True)):
         for stage in run.stages:
             name = str(stage.get("stage", ""))
-            place, file = stage_place(name), run.path / name / "quality.jsonl"
-            if place and file.is_file():
+            place, errors = stage_place(name), gap_errors(run, name)
+            if place and errors:
                 line = (group, place[0], run.arm_loss(place[0]))
-                errors = _errors_of(read_lines(file))
                 found.setdefault((line, place[1]), {})[number, stage_seed(name)] = errors
     return {
         place: {
             side: math.sqrt(sum(errors.get(side, 0.0) ** 2 for errors in seeds.values()))
             / len(seeds)
-            for side in _SIDES
+            for side in SIDES
         }
         for place, seeds in found.items()
     }
-
-
-def _errors_of(rows: Iterable[Mapping[str, Any]]) -> dict[str, float]:
-    gaps: dict[str, list[float]] = {side: [] for side in _SIDES}
-    for row in rows:
-        original = row.get("original_logp")
-        for side in _SIDES:
-            logp = row.get(f"{side}_logp")
-            if isinstance(logp, int | float) and isinstance(original, int | float):
-                gaps[side].append(logp - original)
-    return {side: stdev(g) / math.sqrt(len(g)) for side, g in gaps.items() if len(g) > 1}
 
 
 def looks_of(runs: Sequence[Run], others: Iterable[Line] = ()) -> dict[Line, Look]:
@@ -177,9 +172,6 @@ def looks_of(runs: Sequence[Run], others: Iterable[Line] = ()) -> dict[Line, Loo
         for arm in run.arms
     ]
     return looks([*lines, *others], arms_of_runs(runs))
-
-
-Measures = Mapping[str, Any]
 
 
 def _by_place(
@@ -199,43 +191,15 @@ def _by_place(
                 line = (group, place[0], run.arm_loss(place[0]))
                 found.setdefault((line, place[1]), {})[number, stage_seed(name)] = values
     return {
-        place: {side: fmean(values[side] for values in seeds.values()) for side in _SIDES}
+        place: {side: fmean(values[side] for values in seeds.values()) for side in SIDES}
         for place, seeds in found.items()
     }
 
 
-def _probabilities(measures: Measures) -> dict[str, float] | None:
-    """The average probability of a token of each side, in percent (geometric mean over tokens)."""
-    logps = {side: measures.get(f"{side}_logp") for side in _SIDES}
-    known = {side: 100 * math.exp(v) for side, v in logps.items() if isinstance(v, int | float)}
-    return known if len(known) == len(_SIDES) else None
-
-
 def _lengths(measures: Measures) -> dict[str, float] | None:
-    tokens = {side: measures.get(f"{side}_tokens") for side in _SIDES}
+    tokens = {side: measures.get(f"{side}_tokens") for side in SIDES}
     known = {side: float(v) for side, v in tokens.items() if isinstance(v, int | float)}
-    return known if len(known) == len(_SIDES) else None
-
-
-_SIDES = ("chosen", "rejected")
-
-
-def _gaps(measures: Mapping[str, Any]) -> dict[str, float] | None:
-    gaps = {}
-    for side in _SIDES:
-        direct = measures.get(f"{side}_gap")
-        for pattern in ("avg_logp_{}", "{}_logp"):
-            logp, original = (measures.get(pattern.format(name)) for name in (side, "original"))
-            if (
-                direct is None
-                and isinstance(logp, int | float)
-                and isinstance(original, int | float)
-            ):
-                direct = logp - original
-        if not isinstance(direct, int | float):
-            return None
-        gaps[side] = float(direct)
-    return gaps
+    return known if len(known) == len(SIDES) else None
 
 
 _PANELS = {

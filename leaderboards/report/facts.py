@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from leaderboards.footnotes import reason
 from leaderboards.identity import group_names
+from leaderboards.method_figures import BENCHMARK
 from leaderboards.runs import Run
 
 if TYPE_CHECKING:
@@ -76,9 +77,7 @@ def comparability(frame: pd.DataFrame | None) -> Facts:
     heads = ["Benchmark", "Items", "Cut", "Unparsed", "Failed", "Missing",
              "Against published figures", "Protocol", "Judge"]  # fmt: skip
     rows = []
-    parts: Any = (
-        [] if frame is None else frame[frame["category"].fillna("") == ""].groupby("benchmark")
-    )
+    parts: Any = [] if frame is None else _whole(frame).groupby("benchmark")
     for benchmark, part in parts:
         codes = sorted({code for marks in part["marks"] for code in marks.split("|") if code})
         protocols = sorted(part["protocol"].unique())
@@ -97,6 +96,11 @@ def comparability(frame: pd.DataFrame | None) -> Facts:
             ]
         )
     return Facts("What can be compared with what", heads, rows)
+
+
+def _whole(frame: pd.DataFrame) -> pd.DataFrame:
+    """The scores of whole benchmarks."""
+    return frame[(frame["benchmark"] != BENCHMARK) & (frame["category"].fillna("") == "")]
 
 
 def judges(runs: Sequence[Run]) -> list[tuple[str, list[str], dict[str, Any]]]:
