@@ -1,0 +1,65 @@
+"""An arm's step as a stage: what it reads, what its fingerprint covers, what may be removed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.stage import CheckpointKey, Source, Stage
+from harness.stages.arm_step import arm_step_stage
+from sso.arms import get_arm
+from tests.harness.plan_examples import plan_inputs
+
+NAMES = ("policy", "queries", "preferences", "sample", "generator", "pairs")
+SOURCES = {name: Source(stage=name) for name in NAMES}
+
+
+def stage(step: str, *overrides: str, iteration: int = 1) -> Stage:
+    arm = get_arm("sso")
+    found = next(s for s in arm.steps if s.name == step)
+    key = CheckpointKey("sso", iteration, 0)
+    return arm_step_stage(plan_inputs(*overrides), arm, found, key, SOURCES)
+
+
+def test_a_step_reads_what_it_names_and_sampling_the_queries() -> None:
+    assert set(stage("sample").inputs) == {"policy", "queries"}
+    assert "queries" not in stage("generator").inputs
+    assert stage("generator").id == "sso/iter-1/generator"
+
+
+@pytest.mark.parametrize("key", ["training.checkpoint_every=7", "training.report_to=[tensorboard]"])
+def test_keys_that_only_move_speed_or_logging_are_no_part_of_the_fingerprint(key: str) -> None:
+    assert stage("policy", key).settings == stage("policy").settings
+
+
+@pytest.mark.parametrize(
+    ("step", "key"),
+    [
+        ("policy", "training.learning_rate=1e-3"),
+        ("generator", "loss.gamma=0.5"),
+        ("sample", "sampling.temperature=0.1"),
+        ("sample", "writer.model=other"),
+        ("sample", "engine.dtype=bfloat16"),
+    ],
+)
+def test_keys_that_move_a_figure_are(step: str, key: str) -> None:
+    assert stage(step, key).settings != stage(step).settings
+
+
+def test_a_replaced_principles_file_changes_the_fingerprint(tmp_path: Path) -> None:
+    file = tmp_path / "p.yaml"
+    found = []
+    for text in ("a: 1", "a: 2"):
+        file.write_text(text)
+        found.append(stage("sample", f"principles.file={file}").settings["principles_file"])
+    assert found[0] != found[1]
+
+
+def test_generators_may_go_and_policies_of_earlier_iterations_on_request() -> None:
+    assert stage("generator").prunable == ("model",)
+    assert stage("generator", "storage.keep_generators=true").prunable == ()
+    assert stage("policy").prunable == ()
+    last = ("storage.keep_policies=last", "iterations=2")
+    assert stage("policy", *last).prunable == ("model",)
+    assert stage("policy", *last, iteration=2).prunable == ()
