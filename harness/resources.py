@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from harness.data.sources import DataSource
     from harness.engines import BatchEngine
     from harness.models import ResolvedModel
-    from judges import Judge
+    from judges import Judge, JudgeSettings
 
 
 class Resources:
@@ -48,6 +48,7 @@ class Resources:
         """A text engine on a checkpoint folder; loaded on first use."""
         from harness.engines import open_engine
 
+        self.stop_served_judges()
         key = str(folder.resolve())
         if key in self._engines:
             self._engines.move_to_end(key)
@@ -75,7 +76,7 @@ class Resources:
         reads the starting policy."""
         name, url = self.config.judge.judge_of(use)
         if (name, url) not in self._judges:
-            from judges import JudgeSettings, open_judge
+            from judges import JudgeSettings
             from judges.client import ClientSettings
 
             settings = self.config.judge
@@ -91,9 +92,25 @@ class Resources:
                 prompts=self.data.find("mt_bench/judge_prompts.jsonl"),
                 client=ClientSettings(concurrency=settings.concurrency),
             )
-            engine = LazyEngine(self, self.model.path) if name == "local" else None
-            self._judges[name, url] = open_judge(asked, verdict_store(), engine=engine)
+            self._judges[name, url] = self._open_judge(asked)
         return self._judges[name, url]
+
+    def _open_judge(self, asked: JudgeSettings) -> Judge:
+        from harness.served_judge import ServedJudge, served_kind
+        from judges import open_judge
+
+        if served_kind(asked.name):
+            devices = self.config.engine
+            return ServedJudge(asked, verdict_store(), devices, free=self.release, log=self.log)
+        engine = LazyEngine(self, self.model.path) if asked.name == "local" else None
+        return open_judge(asked, verdict_store(), engine=engine)
+
+    def stop_served_judges(self) -> None:
+        """End the servers of judges that this run serves itself; a later verdict starts them again."""
+        for judge in self._judges.values():
+            stop = getattr(judge, "stop", None)
+            if stop is not None:
+                stop()
 
     def judges(self, uses: Iterable[str]) -> dict[str, Judge]:
         """Each judge of these uses once, by name and address, those of a server only."""
@@ -113,6 +130,7 @@ class Resources:
 
     def close(self) -> None:
         """Free everything."""
+        self.stop_served_judges()
         self.release()
         if self._writer is not None:
             self._writer.close()

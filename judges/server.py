@@ -52,7 +52,8 @@ class ServerJudge:
         """What a user should know before the first request (filled by ``check``)."""
         self._client = Client(
             Server(settings.name, base_url, "" if settings.offline else find_key(base_url)),
-            settings.name if official else f"{settings.name}@{self._url.partition('://')[2]}",
+            settings.identity
+            or (settings.name if official else f"{settings.name}@{self._url.partition('://')[2]}"),
             store,
             self.budget,
             settings=settings.client,

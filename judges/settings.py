@@ -29,6 +29,7 @@ class JudgeSettings:
             unless ``check`` finds that the judge sends none or reasons first.
         reasoning_effort: sent to the judge as it is (``low``, ``high``, ...), and in the protocol id.
         reading: how ``local`` reads its model; the default agreed best with people.
+        identity: the name under which replies are kept, where the server's address does not tell.
         offline: send nothing; a verdict that is not in the store is an error.
         batch: hand requests in through the provider's batch API (half the price, up to a day).
             ``check`` still asks directly.
@@ -45,6 +46,7 @@ class JudgeSettings:
     letters: Letters = "auto"
     reasoning_effort: str | None = None
     reading: LocalReading = DEFAULT_READING
+    identity: str | None = None
     offline: bool = False
     batch: bool = False
     client: ClientSettings = field(default_factory=ClientSettings)
