@@ -12,11 +12,11 @@ from harness.run_folder import RunFolder, StageRecord
 from harness.stage import Stage, StageResult
 from tests.harness.plan_examples import plan_inputs
 
-SMALL = ("methods=[sso,pbaa]", "iterations=2", "benchmarks={gsm8k: {protocol: quick}}")
+SMALL = ("methods=[sso,pbaa]", "iterations=2")
 
 
 def test_the_order_of_two_arms_over_two_iterations() -> None:
-    assert [stage.id for stage in build_plan(plan_inputs(*SMALL))] == [
+    assert [stage.id for stage in build_plan(plan_inputs(*SMALL, benchmarks="gsm8k"))] == [
         "base/eval/gsm8k",
         "queries",
         *(
@@ -52,7 +52,7 @@ def test_several_seeds_have_folders_of_their_own_and_one_base() -> None:
 def test_offline_training_is_one_iteration_and_no_training_leaves_the_base() -> None:
     offline = build_plan(plan_inputs(*SMALL, "mode=offline"))
     assert {stage.iteration for stage in offline} == {0, 1}
-    alone = build_plan(plan_inputs("iterations=0", "benchmarks={gsm8k: {protocol: quick}}"))
+    alone = build_plan(plan_inputs("iterations=0", benchmarks="gsm8k"))
     assert [stage.id for stage in alone] == ["base/eval/gsm8k"]
 
 
@@ -88,11 +88,7 @@ def test_a_change_is_named_by_its_key(
 
 def test_only_finished_stages_of_other_settings_would_be_redone(tmp_path: Path) -> None:
     run = RunFolder(tmp_path)
-    for name, status, kind in (
-        ("a", "done", "eval"),
-        ("b", "running", "eval"),
-        ("c", "done", "data"),
-    ):
+    for name, status in (("a", "done"), ("b", "running"), ("c", "done")):
         run.stage(name).write(record(name, status, n=1))
     plan = [stage("a", n=2), stage("b", n=2), stage("c", "data", n=2), stage("d", n=2)]
     assert would_be_redone(run, plan) == {"a": "n 1 -> 2"}

@@ -23,7 +23,7 @@ def test_a_usable_experiment_has_its_plan(tiny_model_dir: Path, tmp_path: Path) 
     config = load_config("quickstart", [f"model={tiny_model_dir}", "engine.kind=fake", QUICK])
     prepared = prepare(config, tmp_path / "run", quiet)
     assert prepared.config is config
-    assert prepared.plan[0].id == "base/eval/gsm8k"
+    assert prepared.plan[0].id.startswith("base/eval/")
     assert prepared.inputs.model.path == tiny_model_dir
     assert not (tmp_path / "run").exists()
 
