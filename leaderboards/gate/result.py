@@ -68,7 +68,7 @@ class GateResult:
 
     def to_json(self) -> str:
         """Everything as JSON."""
-        head = {"schema": 2, "status": self.status, "exit_code": self.exit_code, "run": self.run}
+        head = {"schema": 1, "status": self.status, "exit_code": self.exit_code, "run": self.run}
         rest = {"baseline": self.baseline, "policy": self.policy.model_dump(mode="json")}
         checks = [asdict(check) for check in self.checks]
         body = {**head, **rest, "remarks": self.remarks, "checks": checks}

@@ -46,6 +46,6 @@ def test_the_worst_benchmark_decides(statuses, status, code):
     result = GateResult("new", "old", tuple(map(verdict, statuses)), GatePolicy())
     assert (result.status, result.exit_code) == (status, code)
     content = json.loads(result.to_json())
-    assert (content["schema"], content["status"], content["exit_code"]) == (2, status, code)
+    assert (content["schema"], content["status"], content["exit_code"]) == (1, status, code)
     assert content["policy"]["missing"] == "fail"
     assert content["checks"][0]["tier"] == "critical"
