@@ -364,3 +364,19 @@ def test_the_theme_is_kept(browser, page):
     browser.open(page)
     assert before != after == background(browser)
     browser.run("document.getElementById('theme').click()")
+
+
+def test_nothing_is_cut_on_paper(browser, tmp_path, at_width):
+    """Eighteen columns on a portrait page: A4 less its margins is 718 pixels wide."""
+    run = with_pairs(start_run(tmp_path))
+    for number in range(12):
+        for arm, iteration in (("base", 0), ("sso", 1)):
+            column = {"title": "x", "column": f"c{number}", "label": f"MMLU-Pro {number}"}
+            at = {"arm": arm, "iteration": iteration}
+            add_eval(run, f"bench_{number}", [1, 0] * 10, info=column, **at)
+    page = write_report([run], tmp_path / "r.html")
+    at_width(718)
+    browser.send("Emulation.setEmulatedMedia", media="print")
+    browser.open(page)
+    assert browser.run("return document.documentElement.scrollWidth") == 718
+    browser.send("Emulation.setEmulatedMedia", media="", features=[])
