@@ -5,7 +5,7 @@
 
 GSM8K and MMLU-Pro items without examples. Each engine is a process of its own; vLLM may live in another
 environment, which needs this project and vLLM but none of the benchmarks' packages. Reported: the
-share of items with the same extracted answer, with the same text, and tokens a second. For every item
+share of items with the same extracted answer, with the same text, and tokens per second. For every item
 with another text: the first token at which the two part, and by how much the model itself prefers one
 of the two tokens there (a gap of logits, computed by transformers on the common prefix). A gap of
 rounding size (below 0.001) is a tie that the order of summation decides.

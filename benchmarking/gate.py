@@ -68,7 +68,7 @@ def answers(n: int, accuracy: float, changed: float) -> Callable[..., Matched]:
 
 
 def ratings(questions: int = 80) -> Callable[..., Matched]:
-    """Two turns a question rated 1..10, errors correlated within a question."""
+    """Two turns per question, rated 1..10, errors correlated within a question."""
 
     def draw(rng: np.random.Generator, loss: float) -> Matched:
         shared = np.repeat(rng.normal(6.5, 1.8, questions), 2)

@@ -1,7 +1,7 @@
 """How fast verdicts are obtained and read back, beside alpaca_eval's and FastChat's own clients.
 
 A server process answers every chat completion after a fixed latency and refuses (429) what is above
-its limit of requests in flight: 200 ms and 50 requests give at most 250 verdicts a second.
+its limit of requests in flight: 200 ms and 50 requests give at most 250 verdicts per second.
 
 - our client: ``ServerJudge.preferences`` into an empty store, from a cold start, twice: told the limit
   (``judge.concurrency``), as the two others are, and finding it by itself;

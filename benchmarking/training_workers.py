@@ -255,7 +255,7 @@ def run_trl(o: dict[str, Any]) -> dict[str, Any]:
 
 
 def run_plain(o: dict[str, Any]) -> dict[str, Any]:
-    """The generator loss as the public code computes it: three whole forward passes a step.
+    """The generator loss as the public code computes it: three whole forward passes per step.
 
     One pass each for the pairs of x, x+ and x-, padded, logits everywhere; that of x is not used.
     """

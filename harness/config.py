@@ -30,7 +30,7 @@ PRESET_FOLDER = Path(__file__).parent / "presets"
 
 
 class ConfigError(UserError):
-    """A configuration that can't be used; the message lists every problem, one a line."""
+    """A configuration that can't be used; the message lists every problem, one per line."""
 
 
 class QuerySettings(Section):
@@ -222,7 +222,7 @@ def load_config(
     """Preset, then ``--set`` overrides, then flags (nested mapping), validated.
 
     Raises:
-        ConfigError: listing every problem found, one a line.
+        ConfigError: listing every problem found, one per line.
     """
     raw = load_preset(preset)
     problems: list[str] = []

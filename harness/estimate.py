@@ -71,7 +71,7 @@ def _eval_cost(stage: Stage, prepared: Prepared) -> Cost:
 
 
 def seconds(cost: Cost, parameters: int, gflops: float) -> float:
-    """Time of the work in seconds: 2N operations a token forward, 8N in training (reference
+    """Time of the work in seconds: 2N operations per token forward, 8N in training (reference
     log-probabilities included)."""
     forward = 2 * parameters / (gflops * 1e9)
     return forward * (

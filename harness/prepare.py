@@ -1,4 +1,4 @@
-"""Everything that can be known to be wrong before a run starts, collected and told at once."""
+"""Everything that can be known to be wrong before a run starts, collected and reported at once."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def prepare(config: RunConfig, out: Path | None, log: Callable[[str], None]) -> 
     """Resolve model and data, lay the plan, check judge and disk.
 
     Raises:
-        UserError: with every problem found, one a line.
+        UserError: with every problem found, one per line.
     """
     from harness.data import open_source
     from harness.engines import check_engine

@@ -1,4 +1,4 @@
-"""The run folder: plain files, written atomically, one folder a stage, one writer a run.
+"""The run folder: plain files, written atomically, one folder per stage, one writer per run.
 
 A stage's ``stage.json`` says ``running`` while it works and ``done`` once its outputs are in place,
 with the checksums that later stages and later runs rely on.

@@ -127,7 +127,7 @@ def agreement_of(
     data: str,
     repeats: Sequence[tuple[Verdict, Verdict]] | None = None,
 ) -> Agreement:
-    """The figures from verdicts that are already there (both orders a pair)."""
+    """The figures from verdicts that are already there (both orders of each pair)."""
     decided = [decision(both) for both in verdicts]
     usable = [
         (pair, made, pair.majority)

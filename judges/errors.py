@@ -1,4 +1,4 @@
-"""What goes wrong while judging, said in one clear line."""
+"""What goes wrong while judging, in one clear line."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ class Rating(Record):
 
 
 class Verdict(Record):
-    """What a judge said of one item.
+    """The verdict of a judge on one item.
 
     ``value``: for a weighted preference 1..2 (2 = output_2 preferred); for a rating 1..10; for a
     pairwise order 1 (first shown preferred), 2 or 1.5 (tie). ``None`` unless ``state`` is ``ok``.

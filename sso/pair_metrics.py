@@ -18,7 +18,7 @@ NEAR_COPY = 0.8
 
 
 class PairQuality(Record):
-    """One pair measured. Log-probabilities are nats a token under pi_t given the plain query x,
+    """One pair measured. Log-probabilities are nats per token under pi_t given the plain query x,
     end-of-turn token included for responses that ended; ``original_logp`` is that of yo."""
 
     pair_id: str

@@ -63,7 +63,7 @@ def data_marks(request: EvalRequest, drawn: int, available: int) -> tuple[str, .
 
 
 def outcome(rows: Sequence[Mapping[str, Any]], grades: Sequence[Grade], header: Header) -> Outcome:
-    """Item scores in the order given; a score a metric, and the headline metric by category."""
+    """Item scores in the order given; a score per metric, and the headline metric by category."""
     items = [_item(row, grade, header) for row, grade in zip(rows, grades, strict=True)]
     metrics = list(dict.fromkeys(metric for grade in grades for metric in grade.values))
     if header.headline not in metrics:

@@ -141,7 +141,7 @@ class ObjectiveBenchmark:
         folder: Path,
         progress: Callable[[int, int], None] = lambda done, total: None,
     ) -> None:
-        """Write ``outputs.jsonl``: one line an item, in item order."""
+        """Write ``outputs.jsonl``: one line per item, in item order."""
         from harness.benchmarks.lm_eval_bridge import EngineLM
 
         drawn, _ = self.items(request)

@@ -1,4 +1,4 @@
-"""``outputs.jsonl``: the raw answers of one evaluation, one a line, enough to score them again.
+"""``outputs.jsonl``: the raw answers of one evaluation, one per line, enough to score them again.
 
 A line holds ``question``, what was asked in words (without the examples before it), for reports. A
 line of an objective benchmark holds ``item_id``, ``category``, ``task``, ``target`` (what scoring

@@ -53,13 +53,13 @@ class JudgedBy:
 
 def judged_by(judge: Judge, verdicts: Iterable[Verdict], benchmark: str) -> JudgedBy:
     """The judge as it answered these requests."""
-    asked = how_asked(verdict.protocol for verdict in verdicts)
+    asked = judge_protocol(verdict.protocol for verdict in verdicts)
     note = getattr(judge, "calibration_note", None)
     shift = note(benchmark) if note else ""
     return JudgedBy(judge.name, judge.snapshot, asked, judge.comparable, shift)
 
 
-def how_asked(protocols: Iterable[str]) -> str:
+def judge_protocol(protocols: Iterable[str]) -> str:
     """The ways of asking, without the template's name: which of MT-Bench's four templates were
     used follows from the items, and must not part checkpoints that have one more failed item."""
     return ",".join(sorted({re.sub(r"/single-[a-z0-9-]+$", "", p) for p in protocols if p}))
@@ -90,7 +90,7 @@ def ask(
     items: Sequence[Any],
     rows: Sequence[Mapping[str, Any]],
 ) -> list[Verdict]:
-    """One verdict an item, in order; ``items`` are Comparisons or Ratings, ``rows`` their answers.
+    """One verdict per item, in order; ``items`` are Comparisons or Ratings, ``rows`` their answers.
 
     An answer that could not be generated is not judged: its verdict is an error.
 
@@ -111,7 +111,7 @@ def ask(
     ]
 
 
-def what_went_wrong(state: str, row: Mapping[str, Any]) -> str:
+def error_text(state: str, row: Mapping[str, Any]) -> str:
     """The error text of an item; empty where there is a verdict or the reply was unparsed."""
     if row.get("error"):
         return str(row["error"])

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from harness.engines.base import Completion, ContinuationLogprob, Engine, Message
 
 FEWSHOT_SEED = 1234
-"""The seed that lm-eval's command gives to the few-shot sampler unless told otherwise."""
+"""The seed that lm-eval's command gives to the few-shot sampler by default."""
 INVALID = "[invalid]"
 """What lm-eval's filters give where they find nothing."""
 PROMPT_KEYS = (

@@ -1,4 +1,4 @@
-"""Figures from saved judgments of others, told apart by their fields; nobody is asked.
+"""Figures from saved judgments of others, told apart by their fields; no judge is called.
 
 Files of other tools hold an answer's judgment more than once where calls failed and were made again
 (FastChat appends). The rule here: a judgment that failed is replaced by a later one; of two usable

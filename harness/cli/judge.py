@@ -144,7 +144,7 @@ def score(
         Path | None, typer.Option("--out", "-o", help="Folder for items.jsonl and scores.json.")
     ] = None,
 ) -> None:
-    """Scores with intervals from saved judgments; nobody is asked.
+    """Scores with intervals from saved judgments; no judge is called.
 
     A judgment that failed is replaced by a later one of the same answer; two usable ones are refused
     unless --duplicates says otherwise.

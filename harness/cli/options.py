@@ -141,7 +141,7 @@ def configured(
     """The configuration of a command: preset, ``--set``, options, then what the command settles.
 
     Raises:
-        ConfigError: listing every problem found, one a line.
+        ConfigError: listing every problem found, one per line.
     """
     from harness.config import ConfigError, load_config
 

@@ -1,4 +1,4 @@
-"""``sso-bench verdicts``: what judges said so far, in and out."""
+"""``sso-bench verdicts``: verdicts so far, in and out."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def import_(
     prompts: Prompts = None,
     store: Store = None,
 ) -> None:
-    """Read verdicts made elsewhere, so that nobody is asked again."""
+    """Read verdicts made elsewhere, so that no judge is called again."""
     from judges.import_export import import_alpaca_eval, import_fastchat, import_jsonl
     from judges.prompts import prompt_book
 

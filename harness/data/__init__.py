@@ -1,4 +1,4 @@
-"""Where benchmark data come from, one layout for all: a folder a benchmark.
+"""Where benchmark data come from, one layout for all: a folder per benchmark.
 
 In: ``sample`` (shipped), ``hub`` (fetched and kept in the cache) or a folder. Out: a ``DataSource``
 that finds files and reads rows. ``manifest.yaml`` lists the public sets with their pins; ``get``

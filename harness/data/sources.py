@@ -1,6 +1,6 @@
 """Where data come from: ``sample`` (shipped), a local folder, or the hub's local copy.
 
-All three have one layout, a folder a benchmark: ``gsm8k/test.jsonl``, ``math/math_500.jsonl``, ...
+All three have one layout, a folder per benchmark: ``gsm8k/test.jsonl``, ``math/math_500.jsonl``, ...
 Files may be gzipped.
 """
 

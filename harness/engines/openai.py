@@ -76,7 +76,7 @@ class OpenAIEngine:
         return f"{CHAT_MARK} {json.dumps(turns, ensure_ascii=False)}"
 
     def count_tokens(self, text: str) -> int:
-        """Number of tokens; without a local tokenizer an estimate of four characters a token."""
+        """Number of tokens; without a local tokenizer an estimate of four characters per token."""
         if self._codec is not None:
             return len(self._codec.encode([text])[0])
         return -(-len(text) // CHARACTERS_PER_TOKEN)

@@ -174,7 +174,7 @@ class ResumableEngine:
         on_done: Callable[[int, Any], None] | None,
         make: Callable[[dict[str, Any]], Any],
     ) -> list[Any]:
-        """Answers from the journal, the rest from ``run``, which is told what is finished."""
+        """Answers from the journal, the rest from ``run``, which reports each finished item."""
         keys = _keys(requests)
         results: dict[int, Any] = {}
 
@@ -216,7 +216,7 @@ def _keys(requests: Sequence[list[Any]]) -> list[str]:
 
 
 class Journal:
-    """An append-only file of finished items: one JSON object a line, ``key`` and the answer."""
+    """An append-only file of finished items: one JSON object per line, ``key`` and the answer."""
 
     def __init__(self, path: Path, private: bool = False) -> None:
         self.path, self.private = path, private

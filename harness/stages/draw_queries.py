@@ -108,7 +108,7 @@ def preference_rows(data: DataSource, file: str | None) -> list[dict[str, Any]]:
 def shares(
     rows: Sequence[dict[str, Any]], iterations: int, per_iteration: int | None, seed: int
 ) -> list[list[dict[str, Any]]]:
-    """Disjoint shares of the rows, one an iteration, in an order drawn from ``seed``.
+    """Disjoint shares of the rows, one per iteration, in an order drawn from ``seed``.
 
     With ``per_iteration`` more iterations extend the list without changing earlier shares. A set
     that is too small starts again from its beginning.

@@ -78,7 +78,7 @@ def draw_pairs(rows: list[dict[str, Any]], limit: int | None, seed: int) -> list
 
 
 def item_scores(result: PairAccuracy) -> list[ItemScore]:
-    """One line a pair; a pair without two usable verdicts is unparsed and has no value."""
+    """One line per pair; a pair without two usable verdicts is unparsed and has no value."""
     return [
         ItemScore(
             benchmark="pair_accuracy",

@@ -1,7 +1,7 @@
 """Verdicts in and out: JSONL, alpaca_eval annotations, FastChat judgment files, both ways.
 
 Imports compute the key that the same request would have here, so an imported verdict is found
-where it is needed and nobody is asked again.
+where it is needed and no judge is called again.
 """
 
 from judges.import_export.alpaca_eval import (

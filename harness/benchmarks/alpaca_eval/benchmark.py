@@ -35,9 +35,9 @@ from harness.benchmarks.judged import (
     answer,
     answer_text,
     ask,
+    error_text,
     judged_by,
     make_header,
-    what_went_wrong,
 )
 from harness.data.sources import DataSource
 from harness.errors import DataError, ProtocolError
@@ -192,7 +192,7 @@ class AlpacaEval:
                 output=answer_text(row),
                 preference=verdict.value if verdict.state == "ok" else None,
                 state=verdict.state,
-                error=what_went_wrong(verdict.state, row),
+                error=error_text(verdict.state, row),
                 truncated=bool(row.get("truncated")),
                 reasoning=reasoning_state(final_answer(row)),
                 prompt_hash=str(row.get("prompt_hash", "")),

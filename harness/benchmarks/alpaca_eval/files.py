@@ -136,7 +136,7 @@ def read_annotations(path: Path) -> list[dict[str, Any]]:
 
 
 def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """A JSON list, one object a line, put in place atomically."""
+    """A JSON list, one object per line, put in place atomically."""
     lines = ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
     temporary = path.with_name(f".{path.name}.tmp")
     temporary.write_text(f"[\n{lines}\n]\n", encoding="utf-8")

@@ -16,7 +16,7 @@ from harness.benchmarks.alpaca_eval.benchmark import (
 from harness.benchmarks.alpaca_eval.files import Instruction, read_annotations
 from harness.benchmarks.alpaca_eval.scoring import Judged, outcome
 from harness.benchmarks.base import EvalRequest, Outcome
-from harness.benchmarks.judged import JudgedBy, how_asked, what_went_wrong
+from harness.benchmarks.judged import JudgedBy, error_text, judge_protocol
 from harness.benchmarks.saved_judgments import Duplicates, settle
 from harness.errors import DataError
 
@@ -57,7 +57,7 @@ def rescore_annotations(
             output=row["output_2"],
             preference=row["preference"],
             state=_state(row),
-            error=what_went_wrong(_state(row), {}),
+            error=error_text(_state(row), {}),
             truncated=bool(row.get("truncated")),
         )
         for instruction, row in pairs
@@ -96,7 +96,7 @@ def _state(row: Mapping[str, Any]) -> str:
 def _judge_of(path: Path, rows: Sequence[Mapping[str, Any]]) -> JudgedBy:
     name = _single(path, rows, "annotator")
     snapshot = str(rows[0].get("judge") or name)
-    asked = how_asked(str(row.get("judge_protocol") or "") for row in rows)
+    asked = judge_protocol(str(row.get("judge_protocol") or "") for row in rows)
     if name == PUBLISHED_ANNOTATOR:
         return JudgedBy(PUBLISHED_JUDGES[0], snapshot, asked or name)
     return JudgedBy(name, snapshot, asked, comparable=not snapshot.startswith("local"))

@@ -36,7 +36,7 @@ def read(data: DataSource, settings: Settings) -> list[Item]:
     """The prompts in file order.
 
     Raises:
-        DataError: a missing field, or not one set of arguments an instruction (file and line).
+        DataError: a missing field, or not one set of arguments per instruction (file and line).
     """
     path, items = data.path(FILE), []
     for number, row in enumerate(data.rows(FILE, required=FIELDS), 1):

@@ -1,4 +1,4 @@
-"""The MATH grader as a process: Math-Verify and minerva's comparison, one answer a line.
+"""The MATH grader as a process: Math-Verify and minerva's comparison, one answer per line.
 
 A script of its own (run by ``harness.benchmarks.grader_processes``) that imports nothing of this package, so
 that it starts in a second or two. A task has ``solution`` and ``answer`` (the key) and ``text`` (the
@@ -48,7 +48,7 @@ def answer(task: dict[str, str]) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Print ``ready``, then one answer a line until the input ends.
+    """Print ``ready``, then one answer per line until the input ends.
 
     What the graders themselves print goes nowhere. An exception becomes an ``error`` of that item.
     """

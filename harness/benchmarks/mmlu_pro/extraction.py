@@ -21,9 +21,9 @@ def official(text: str) -> tuple[str | None, int]:
     1: the first "answer is (X)". 2: the last "Answer: X" of the first line that has one. 3: the
     last stand-alone letter A to J of the text.
     """
-    said = PHRASE.search(text)
-    if said:
-        return said.group(1), 1
+    phrase = PHRASE.search(text)
+    if phrase:
+        return phrase.group(1), 1
     labelled = last_label(text)
     if labelled:
         return labelled, 2

@@ -25,10 +25,10 @@ from harness.benchmarks.judged import (
     answer,
     answer_text,
     ask,
+    error_text,
     generator_name,
     judged_by,
     make_header,
-    what_went_wrong,
 )
 from harness.benchmarks.mt_bench.files import (
     TURNS,
@@ -115,7 +115,7 @@ class MtBench:
         return text_hash(" ".join(request.data.fingerprint(name) for name in found))
 
     def workload(self, request: EvalRequest) -> Workload:
-        """Two answers and two judge calls a question; the prompt of turn 2 holds answer 1."""
+        """Two answers and two judge calls per question; the prompt of turn 2 holds answer 1."""
         task = prepare(request)
         longest = int(task.settings["max_new_tokens"])
         characters = sum(2 * len(q.turns[0]) + len(q.turns[1]) for q in task.questions)
@@ -185,7 +185,7 @@ class MtBench:
                 turn=turn,
                 rating=verdict.value if verdict.state == "ok" else None,
                 state=verdict.state,
-                error=what_went_wrong(verdict.state, row),
+                error=error_text(verdict.state, row),
                 truncated=bool(row.get("truncated")),
                 reasoning=reasoning_state(final_answer(row)),
                 prompt_hash=str(row.get("prompt_hash", "")),

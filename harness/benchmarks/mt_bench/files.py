@@ -171,7 +171,7 @@ def file_stem(name: str) -> str:
 
 
 def write_jsonl(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """One object a line, put in place atomically."""
+    """One object per line, put in place atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.tmp")
     text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
