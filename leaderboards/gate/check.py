@@ -136,6 +136,6 @@ def _check(
         detectable=detectable_difference(found.stderr) if found and known else None,
         n=found.n if found else 0,
         method=found.method if found else "",
-        lost=lost,
-        gained=gained,
+        lost=tuple(map(stored_id, lost)),
+        gained=tuple(map(stored_id, gained)),
     )

@@ -216,6 +216,8 @@ def test_items_with_hashed_ids_are_paired_with_a_baseline_file(tmp_path):
     (one,) = check(made[1], save_baseline(made[0], tmp_path / "b.json")).checks
     assert (one.method, len(one.gained)) == ("mcnemar", 1)
     assert one.gained[0].startswith("#")
+    (by_run,) = check(made[1], made[0]).checks
+    assert by_run.gained == one.gained, "ids that could be text are hashed here too"
 
 
 def test_other_protocols_and_items_are_refused(runs, tmp_path):
