@@ -5,7 +5,7 @@
 Runs the steps of the arms ``sso`` and ``pbaa-generator`` up to the generator's pairs: the same contrasts from
 pi_t, a generator trained on each arm's own pairs, fresh y+ and y- from each. Every y- is scored under pi_t given
 the plain query (nats per token, end of turn included) and the two arms are compared query by query: paired t test
-and Wilcoxon signed-rank test, two-sided. One response of 48 tokens says little about a generator, so each is asked
+and Wilcoxon signed-rank test, two-sided. One response of 48 tokens says little about a generator, so each is sampled
 ``--draws`` times and a query counts with its mean. Queries are the shipped sample's, or the prompts of ``--data``.
 """
 

@@ -3,5 +3,5 @@
 ``errors`` (one ``UserError`` with "did you mean"), ``files`` (atomic writing, JSON lines with file and
 line in every error, checksums), ``records`` (pydantic bases and their files), ``conversations`` (prompts
 and preference pairs as files have them), ``reasoning``, ``stage_result``, ``sampling_params``,
-``seeds``, ``memory`` and ``cpu_kernels`` (oneDNN products). Imports nothing of this project.
+``seeds``, ``memory``, ``chat_tokens``, ``attention``, ``rope``, ``randomness`` and ``cpu_kernels`` (of models). Imports nothing of this project.
 """

@@ -14,6 +14,7 @@ from typing import Any
 from groundwork.errors import UserError
 
 Message = dict[str, str]
+"""One chat turn: ``{"role": "system" | "user" | "assistant", "content": str}``."""
 
 CUT = "\ue0ff"
 """A private character that marks where a literal control token is cut in two."""

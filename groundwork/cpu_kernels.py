@@ -26,7 +26,7 @@ def cache_products(*, few: bool = False) -> None:
 
     Every length of a prompt or completion is a shape of its own, at a quarter of a megabyte per
     product, and they keep 1024. They read the limit at the first product of the process: later calls
-    change nothing, and what the environment already says stays.
+    change nothing, and variables that are set already stay.
     """
     for name in ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"):
         os.environ.setdefault(name, str(FEW_CACHED_PRODUCTS if few else CACHED_PRODUCTS))

@@ -3,7 +3,7 @@
 The packed form is one sequence of T tokens (batch dimension 1): for every branch its prompt, then its
 completions one after another, each without its last token (which predicts nothing). A
 completion's position ids go on from the end of its prompt, and it sees that prompt and itself
-only (``sso.attention``). The plain form has one right-padded row a completion and needs nothing of a
+only (``sso.packed_attention``). The plain form has one right-padded row per completion and needs nothing of a
 model but that padding on the right is harmless. Both predict the same tokens in the same order:
 groups, then branches, then completions.
 """
@@ -136,7 +136,7 @@ def packed_batch(groups: Sequence[EncodedGroup]) -> MicroBatch:
 
 
 def plain_batch(groups: Sequence[EncodedGroup], pad: int = 0) -> MicroBatch:
-    """One right-padded row a completion, each with its prompt in front."""
+    """One right-padded row per completion, each with its prompt in front."""
     sequences = [(b.prompt, c) for b in _branches(groups) for c in b.completions]
     width = max(len(p) + len(c) - 1 for p, c in sequences)
     input_ids = torch.full((len(sequences), width), pad)

@@ -71,7 +71,7 @@ def fitted_length(model: Path, settings: TrainingSettings) -> int:
     """``max_length``, or the positions that the model has learned where those are fewer than the default.
 
     Raises:
-        UserError: a ``max_length`` that was asked for is more than the model has learned.
+        UserError: a ``max_length`` in the settings that is more than the model has learned.
     """
     positions = learned_positions(model)
     if positions is None or settings.max_length <= positions:

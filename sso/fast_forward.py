@@ -16,10 +16,10 @@ from torch import Tensor
 
 from groundwork.memory import return_memory
 from groundwork.rope import forget_lengths
-from sso.attention import PackedAttention
 from sso.batches import MicroBatch, pack_groups, packed_batch, plain_batch, single_rows
 from sso.encoding import EncodedGroup
 from sso.logprobs import CHUNK_BYTES, LEAN_CHUNK_BYTES, token_logprobs, whole_logprobs
+from sso.packed_attention import PackedAttention
 
 
 @dataclass(frozen=True)

@@ -61,8 +61,8 @@ class LeakDetector:
 
         A query that uses the adjective itself ("a concise version of ...") may get such a label.
         """
-        asked = query.casefold()
-        return any(label[1].casefold() not in asked for label in self._role.finditer(text))
+        own_words = query.casefold()
+        return any(label[1].casefold() not in own_words for label in self._role.finditer(text))
 
     def leaks_guidelines(self, text: str, query: str, principle: Principle) -> bool:
         """Talk of the response's own instructions, in words that the query does not use, or a

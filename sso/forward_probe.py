@@ -61,9 +61,9 @@ class Yardstick:
 
 
 def measure_untouched(
-    model: Any, groups: Sequence[EncodedGroup], *, bf16: bool = False
+    model: Any, groups: Sequence[EncodedGroup], *, bf16: bool = False, gradients: bool = True
 ) -> Yardstick:
-    """The yardstick of a model as ``transformers`` loads it.
+    """The yardstick of a model as ``transformers`` loads it; ``gradients`` only where all weights train.
 
     Raises:
         RuntimeError: the model does not run, or gives numbers that are not finite.
@@ -82,7 +82,8 @@ def measure_untouched(
         logps = _logps(model, plain_batch(short), _ALONE, bf16=bf16)
         exact = _logps(model, plain_batch(short), _ALONE) if bf16 else logps
         long_logps = _logps(model, plain_batch(long), _ALONE, bf16=bf16) if long else None
-        gradient = {} if bf16 else _gradient(model, plain_batch(short), _ALONE)
+        takes = gradients and not bf16
+        gradient = _gradient(model, plain_batch(short), _ALONE) if takes else {}
     except _ERRORS as error:
         raise RuntimeError(f"the model does not run: {_line(error)}") from error
     if not bool(torch.isfinite(logps).all()):
@@ -147,7 +148,7 @@ def recurrent_part(model: Any) -> str:
 
 
 class _Check:
-    """Compares forms of a model with its yardstick; every method says why not, or nothing."""
+    """Compares forms of a model with its yardstick; every method returns the reason against a form, or nothing."""
 
     def __init__(self, model: Any, yardstick: Yardstick, bf16: bool) -> None:
         self.model, self.yardstick, self.bf16 = model, yardstick, bf16

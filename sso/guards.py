@@ -28,7 +28,7 @@ def check_losses(losses: Tensor, groups: Sequence[EncodedGroup], step: int) -> N
 
 
 def gradient_error(groups: Sequence[EncodedGroup], step: int, *, found: bool) -> UserError:
-    """The error for a gradient that is not finite: ``found`` says the groups are the culprits."""
+    """The error for a gradient that is not finite: with ``found`` the groups are the culprits."""
     what = "for pairs" if found else "in the batch of pairs"
     return UserError(f"step {step}: the gradient is not finite {what} {_listed(pair_ids(groups))}")
 

@@ -23,7 +23,7 @@ LEAN_CHUNK_BYTES = 16 * 2**20
 
 
 class _ChunkedLogprobs(torch.autograd.Function):
-    """log softmax(hidden @ weight.T + bias)[target] a row, chunk by chunk in both directions.
+    """log softmax(hidden @ weight.T + bias)[target] per row, chunk by chunk in both directions.
 
     The last chunk's probabilities are kept for the backward pass when it is the only one.
     """

@@ -1,6 +1,6 @@
 """The losses of docs/method.md: plain torch functions of log-probabilities and lengths, one value per sample.
 
-Nothing here knows models or batches. All tensors of a call have shape (n,), one entry per sample
+No models, no batches. All tensors of a call have shape (n,), one entry per sample
 (prompt group); log-probabilities are in nats, summed over the completion's tokens, the end-of-turn
 token included; ``tokens`` are the counts of those tokens. Every function returns shape (n,), so that a
 sample's loss cannot depend on its batch mates; the mean over the optimizer batch is taken outside.

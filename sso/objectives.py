@@ -2,7 +2,7 @@
 
 An example is a *prompt group*: all preference pairs of one query that are trained on together. Pairs
 of one group that share a prompt share its computation, and one group is one sample of the mean
-that the optimizer sees. An objective maps the pair log-probabilities of groups to one loss a group.
+that the optimizer sees. An objective maps the pair log-probabilities of groups to one loss per group.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class PromptGroup:
 
 
 def group_pairs(pairs: Iterable[PreferencePair]) -> list[PromptGroup]:
-    """One group a query: pairs of the same ``query_id``, in order of first appearance."""
+    """One group per query: pairs of the same ``query_id``, in order of first appearance."""
     by_query: dict[str, list[PreferencePair]] = {}
     for pair in pairs:
         by_query.setdefault(pair.query_id, []).append(pair)

@@ -151,11 +151,11 @@ def make_principles(
             f"principles.features_per_query is {settings.features_per_query}, "
             f"but the principles file has {len(book.features)} features"
         )
-    asks = settings.select == "policy"
+    by_policy = settings.select == "policy"
     selected, tokens = select_features(
-        engine if asks else None, queries, book, settings, this_round
+        engine if by_policy else None, queries, book, settings, this_round
     )
-    counts = _selection_counts(selected, asks)
+    counts = _selection_counts(selected, by_policy)
     if settings.source == "predefined":
         principles = [_predefined(book, q, s) for q, s in zip(queries, selected, strict=True)]
     else:
@@ -223,13 +223,13 @@ def _predefined(
     )
 
 
-def _selection_counts(selected: Sequence[Selected], asked: bool) -> Counter[str]:
+def _selection_counts(selected: Sequence[Selected], by_policy: bool) -> Counter[str]:
     counts: Counter[str] = Counter(
         f"feature_{n.lower().replace(' ', '_')}" for s in selected for n in s.names
     )
     counts["concision_added"] = sum(s.concision for s in selected)
     counts["features_filled"] = sum(s.filled for s in selected)
-    if asked:
+    if by_policy:
         counts["selection_fallbacks"] = sum(s.filled > 0 for s in selected)
     return counts
 

@@ -59,14 +59,14 @@ class WritingExample(SelectionExample):
 
 
 class Selection(_Part):
-    """How a model is asked which features matter."""
+    """The prompt that asks which features matter."""
 
     instruction: str
     examples: tuple[SelectionExample, ...] = ()
 
 
 class Writing(_Part):
-    """How a model is asked to write guidelines."""
+    """The prompt that asks for guidelines."""
 
     instruction: str
     examples: tuple[WritingExample, ...] = ()
@@ -159,7 +159,7 @@ def parse_principles(text: str, name: str) -> PrincipleBook:
 
 
 def contrast_prompt(book: PrincipleBook, guidelines: str, query: str) -> tuple[Message, ...]:
-    """x+ or x-: the query with these guidelines in the system prompt, or in front of it in the user's turn
+    """x+ or x-: the query with these guidelines in the system prompt, or before it in the user's turn
     where ``book.system_role`` is ``user`` (templates without a system turn)."""
     system = book.system.replace("{guidelines}", guidelines)
     if book.system_role == "user":
@@ -173,7 +173,7 @@ def plain_prompt(query: str) -> tuple[Message, ...]:
 
 
 def _problem(error: ValidationError) -> str:
-    """One line; for an unknown key also the nearest one that the same place knows."""
+    """One line; for an unknown key also the nearest valid one of the same place."""
     first = error.errors()[0]
     text = first_problem(error)
     if first["type"] != "extra_forbidden":

@@ -7,10 +7,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from groundwork.chat_tokens import Message
 from groundwork.records import Record
-
-Message = dict[str, str]
-"""One chat turn: ``{"role": "system" | "user" | "assistant", "content": str}``."""
 
 
 class Query(Record):
@@ -24,7 +22,7 @@ class Query(Record):
 class Principle(Record):
     """The contrasting guidelines x+ / x- of one query.
 
-    ``features`` are names of the preference features they came from; ``fallback`` says that
+    ``features`` are names of the preference features they came from; ``fallback``:
     generated text did not parse and the predefined text of the features was used.
     """
 
@@ -57,7 +55,7 @@ class Contrast(Record):
 class PreferencePair(Record):
     """One comparison to train on or to judge: ``chosen`` is preferred to ``rejected`` given ``prompt``.
 
-    ``kind`` tells which prompt it belongs to: ``policy`` is the plain query x, ``generator-good``
+    ``kind``: ``policy`` is the plain query x, ``generator-good``
     is x+ and ``generator-bad`` is x-; ``annotated`` pairs come from a preference data set.
     ``truncated`` names the sides that were cut at the token limit: they have no end of turn.
     """

@@ -1,4 +1,4 @@
-"""Reward models: one number a conversation, trained on preference pairs (another use of the data).
+"""Reward models: one number per conversation, trained on preference pairs (another use of the data).
 
 A checkpoint's layers with a fresh scalar head, trained so that the chosen completion of a pair scores
 higher (Bradley-Terry). Pairs go through the same encoding, shared-prefix batches, trainer, guards and resume
@@ -45,7 +45,7 @@ _PAIR = Objective("pair")
 def reward_loss(chosen: Tensor, rejected: Tensor) -> Tensor:
     """-log sigmoid(score(chosen) - score(rejected)), (n,) each.
 
-    Source: Ouyang et al. 2022 (arXiv 2203.02155), equation 1, with one comparison a prompt.
+    Source: Ouyang et al. 2022 (arXiv 2203.02155), equation 1, with one comparison per prompt.
     """
     return -F.logsigmoid(chosen - rejected)
 

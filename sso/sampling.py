@@ -95,7 +95,7 @@ def sample_originals(
 
 
 def as_response(completion: CompletionLike) -> Response:
-    """A completion as the record that is kept of it; white space round the text is not content."""
+    """A completion as a record; white space round the text is not content."""
     return Response(
         text=completion.text.strip(),
         tokens=completion.completion_tokens,

@@ -1,4 +1,4 @@
-"""Settings of the training core, by section; every default is cited in METHOD terms."""
+"""Settings of the training core, by section; defaults with their source."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ def reward_margins(pair: PairLogps, settings: LossSettings) -> Tensor:
 
 
 def measures_of(sums: Mapping[str, float]) -> dict[str, float]:
-    """Means from sums: loss, margins and accuracies a group, KL (if there) a completion token."""
+    """Means from sums: loss, margins and accuracies per group, KL (where there is one) per completion token."""
     per_group = {
         name: value / sums["groups"]
         for name, value in sums.items()
@@ -93,7 +93,7 @@ def measures_of(sums: Mapping[str, float]) -> dict[str, float]:
 
 
 def training_order(n: int, epochs: float, batch_size: int, seed: int) -> list[list[int]]:
-    """Indices of each optimizer batch: a seeded shuffle an epoch, a short last batch kept."""
+    """Indices of each optimizer batch: one seeded shuffle per epoch, a short last batch kept."""
     generator = torch.Generator().manual_seed(seed)
     left = max(1, round(epochs * n))
     batches: list[list[int]] = []

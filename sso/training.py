@@ -97,6 +97,8 @@ def _driven_policy(
     model: Path, encoded: Encoded, options: TrainingSettings
 ) -> tuple[Any, ForwardPlan]:
     """The policy to train, made to follow the fastest plan that is right for it."""
+    import torch
+
     from groundwork.randomness import random_parts
     from sso.checkpoints import add_lora, load_policy, repair_generation_config
     from sso.fast_forward import install_forward
@@ -108,9 +110,11 @@ def _driven_policy(
     if (rates := random_parts(policy.config)) and not options.dropout:
         listed = ", ".join(f"{name} {rate:g}" for name, rate in rates.items())
         notes.append(f"the configuration's randomness is off ({listed}): training.dropout=true")
-    bf16 = options.precision == "bf16"
+    bf16, full = options.precision == "bf16", not options.lora.rank
+    if torch.cuda.is_available() and int(os.environ.get("WORLD_SIZE", "1")) == 1 and full:
+        policy.to("cuda")  # where the trainer would put it: the probe belongs on the same device
     try:
-        yardstick = measure_untouched(policy, encoded.groups, bf16=bf16)
+        yardstick = measure_untouched(policy, encoded.groups, bf16=bf16, gradients=full)
     except RuntimeError as error:
         raise UserError(f"{model}: {error}") from error
     if options.lora.rank:
@@ -208,7 +212,7 @@ def training_arguments(options: TrainingSettings, steps: int, seed: int, work: P
 def prepare_work(work: Path, fingerprint: str, *, references: bool = True) -> str | None:
     """The checkpoint to resume from; leftovers of other inputs and half-written ones are removed.
 
-    ``references`` says that a resumed training needs those of its first start.
+    With ``references`` a resumed training needs those of its first start.
     """
     mark, checkpoints, curve = work / "inputs.json", work / "checkpoints", work / "curve.jsonl"
     same = mark.is_file() and mark.read_text().strip() == json.dumps({"inputs": fingerprint})

@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from groundwork.chat_tokens import Message
 from groundwork.sampling_params import SamplingParams
 
-Message = dict[str, str]
 Prompt = str | Sequence[Message]
 
 
@@ -31,7 +31,7 @@ class Completion:
 class ContinuationLogprob:
     """Log-probability of a given continuation: ``total`` in nats over ``tokens`` tokens.
 
-    ``greedy`` says whether every token of it was the argmax.
+    ``greedy``: every token was the argmax.
     """
 
     total: float

@@ -134,7 +134,7 @@ class Decoder:
     ) -> None:
         """Log-probabilities of continuations, several of one length behind the same input row.
 
-        ``inputs[r]`` are context and continuation without its last token; the last positions of it
+        ``inputs[r]`` are context and continuation without its last token; the last positions of the row
         predict each of ``targets[r]``. ``on_done(items[r][k], result)`` for target k of row r.
         """
         groups = _row_groups(batch)

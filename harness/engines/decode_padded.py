@@ -20,7 +20,7 @@ from harness.engines.decode_state import Row, advance, choose, make_rows, pieces
 
 
 class PlainDecoder:
-    """Same calls as ``decode.Decoder``; asks of the model only ``forward`` with a cache."""
+    """Same calls as ``decode.Decoder``; needs only the model's ``forward`` with a cache."""
 
     def __init__(self, model: Any, codec: Codec, *, max_length: int, piece_tokens: int) -> None:
         self.model, self.codec = model, codec

@@ -52,7 +52,7 @@ class Served:
 
 
 @dataclass(frozen=True)
-class Yardstick:
+class DecodeYardstick:
     """Sequences (the first two share a prefix), how many of their tokens are prompt, and the untouched
     model's log-probabilities (STEPS, vocabulary) of the tokens that follow; ``rounding`` is what a mere
     change of shape does to them."""
@@ -65,7 +65,7 @@ class Yardstick:
 
 
 @torch.inference_mode()
-def measure_untouched(model: Any, max_length: int) -> Yardstick:
+def measure_decoding(model: Any, max_length: int) -> DecodeYardstick:
     """The yardstick of a model as ``transformers`` loads it.
 
     Raises:
@@ -93,7 +93,7 @@ def measure_untouched(model: Any, max_length: int) -> Yardstick:
             found.append(logps)
     except ERRORS as error:
         raise EngineError(f"engine hf can't run {type(model).__name__}: {_line(error)}") from None
-    return Yardstick(sequences, prompts, prefix, tuple(found), rounding)
+    return DecodeYardstick(sequences, prompts, prefix, tuple(found), rounding)
 
 
 def _probe_length(config: Any) -> int:
@@ -110,7 +110,7 @@ def serve(model: Any, codec: Codec, prepare: Callable[[Any], object], **limits: 
         EngineError: no loop does.
     """
     max_length = limits["max_length"]
-    yardstick = measure_untouched(model, max_length)
+    yardstick = measure_decoding(model, max_length)
     limit = length_limit(model.config)
     prepare(model)
     notes: list[str] = []
@@ -146,7 +146,7 @@ def serve(model: Any, codec: Codec, prepare: Callable[[Any], object], **limits: 
     return Served(alone, alone, limit, tuple(notes))
 
 
-def difference(decoder: Any, yardstick: Yardstick) -> str:
+def difference(decoder: Any, yardstick: DecodeYardstick) -> str:
     """Why a loop does not give the yardstick's numbers; empty where it does."""
     try:
         found = _decoded(decoder, yardstick)
@@ -172,7 +172,7 @@ def difference(decoder: Any, yardstick: Yardstick) -> str:
     return ""
 
 
-def _decoded(decoder: Any, yardstick: Yardstick) -> list[list[torch.Tensor]]:
+def _decoded(decoder: Any, yardstick: DecodeYardstick) -> list[list[torch.Tensor]]:
     """Log-probabilities (vocabulary,) of every step of every row, the rows' own tokens forced."""
     found: list[list[torch.Tensor]] = [[] for _ in yardstick.sequences]
 
@@ -201,7 +201,7 @@ def _decoded(decoder: Any, yardstick: Yardstick) -> list[list[torch.Tensor]]:
     return found
 
 
-def _scored(decoder: Any, yardstick: Yardstick) -> list[float]:
+def _scored(decoder: Any, yardstick: DecodeYardstick) -> list[float]:
     totals = [0.0] * len(yardstick.sequences)
 
     def done(item: int, result: ContinuationLogprob) -> None:

@@ -1,4 +1,4 @@
-"""What can go wrong between a caller and an engine."""
+"""Errors of the engines."""
 
 from __future__ import annotations
 

@@ -216,16 +216,16 @@ def pick_dtype(dtype: str, device: str) -> str:
     return name
 
 
-def context_length(config: Any, asked: int | None) -> int:
-    """The model's context in tokens, or the smaller one that was asked for."""
+def context_length(config: Any, limit: int | None) -> int:
+    """The model's context in tokens, or the smaller ``limit`` of the settings."""
     text = config.get_text_config() if hasattr(config, "get_text_config") else config
     own = int(getattr(text, "max_position_embeddings", 0) or 0)
     rope = getattr(text, "rope_parameters", None) or {}
     if "dynamic" in str(rope.get("rope_type")):
         own = int(own * float(rope.get("factor") or 1.0))  # what dynamic NTK stretches it to
-    if asked is not None and own and asked > own:
-        raise EngineError(f"max_length {asked} is more than the model's context of {own} tokens")
-    return asked or own or 2048
+    if limit is not None and own and limit > own:
+        raise EngineError(f"max_length {limit} is more than the model's context of {own} tokens")
+    return limit or own or 2048
 
 
 def _load(folder: Path, device: str, dtype: str) -> Any:

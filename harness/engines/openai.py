@@ -21,7 +21,7 @@ from harness.engines.errors import ContextTooLong, EngineError
 
 T = TypeVar("T")
 CHAT_MARK = "[chat messages]"
-"""Begins a 'rendered' chat of a model whose template only the server knows; JSON follows."""
+"""Begins a 'rendered' chat of a model whose template only the server has; JSON follows."""
 DEFAULT_CONTEXT = 8192
 CHARACTERS_PER_TOKEN = 4
 SERVER_STOPS = 4
@@ -31,7 +31,7 @@ SERVER_STOPS = 4
 class OpenAIEngine:
     """See ``harness.engines.base.Engine``.
 
-    ``model`` is the name that the server knows. Where it is also a local model folder (as
+    ``model`` is the server's name for the model. Where it is also a local model folder (as
     ``vllm serve FOLDER`` names it), prompts are rendered and counted with that folder's tokenizer.
     """
 
@@ -119,7 +119,7 @@ class OpenAIEngine:
         """Log-probabilities by echoing the prompt, which not every server does.
 
         Raises:
-            EngineError: the server gives none, or a chat is asked about whose template is unknown.
+            EngineError: the server gives none, or the prompt is a chat whose template is unknown.
         """
 
         def ask(index: int) -> ContinuationLogprob:
@@ -156,37 +156,37 @@ class OpenAIEngine:
         results = [blank] * count
         skip = set(finished)
         with ThreadPoolExecutor(self.concurrency, thread_name_prefix="openai") as pool:
-            asked: dict[Future[T], int] = {
+            pending: dict[Future[T], int] = {
                 pool.submit(ask, index): index for index in range(count) if index not in skip
             }
             try:
-                for future in as_completed(asked):
-                    index = asked[future]
+                for future in as_completed(pending):
+                    index = pending[future]
                     results[index] = future.result()
                     if on_done is not None:
                         on_done(index, results[index])
             except BaseException:
-                self._save_rest(asked, results, on_done)
+                self._save_rest(pending, results, on_done)
                 raise
         return results
 
     def _save_rest(
         self,
-        asked: dict[Future[T], int],
+        pending: dict[Future[T], int],
         results: list[T],
         on_done: Callable[[int, T], None] | None,
     ) -> None:
         """After a failure: start nothing more, but keep answers that are paid for already."""
-        for future in asked:
+        for future in pending:
             future.cancel()
-        running = [future for future in asked if not future.cancelled()]
+        running = [future for future in pending if not future.cancelled()]
         wait(running, timeout=30, return_when=FIRST_EXCEPTION)
         if on_done is None:
             return
         for future in running:
             done = future.done() and future.exception() is None
-            if done and results[asked[future]] is not future.result():
-                on_done(asked[future], future.result())
+            if done and results[pending[future]] is not future.result():
+                on_done(pending[future], future.result())
 
     def _complete(
         self, prompt: Prompt, how: dict[str, Any], params: SamplingParams, index: int
@@ -201,11 +201,11 @@ class OpenAIEngine:
             answer = self._send(self._client.completions.create, index, limit, prompt=prompt, **how)
             text = answer.choices[0].text or ""
         usage = answer.usage
-        asked = usage.prompt_tokens if usage else self.count_tokens(str(prompt))
+        prompt_tokens = usage.prompt_tokens if usage else self.count_tokens(str(prompt))
         written = usage.completion_tokens if usage else self.count_tokens(text)
         cut = cut_at_stop(text, params.stop)
         truncated = answer.choices[0].finish_reason == "length" and cut == text
-        return Completion(cut, asked, written, truncated)
+        return Completion(cut, prompt_tokens, written, truncated)
 
     def _echo(self, text: str, kept: int, index: int) -> ContinuationLogprob:
         answer = self._send(
@@ -281,7 +281,7 @@ class OpenAIEngine:
                 if entry.id == self.model:
                     return int(getattr(entry, "max_model_len", None) or DEFAULT_CONTEXT)
         except (openai.OpenAIError, ValueError, TypeError):
-            pass  # not every server lists its models; the first request tells what is wrong
+            pass  # not every server lists its models; the first request shows what is wrong
         return DEFAULT_CONTEXT
 
 

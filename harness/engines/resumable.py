@@ -1,4 +1,4 @@
-"""An engine that remembers: finished items go to a journal and are never generated twice."""
+"""Resumable generation: finished items go to a journal and are never generated twice."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SEAL = b"sso-bench journal of a gated benchmark, format 1"
 class BatchEngine(Engine, Protocol):
     """An engine that can leave out finished items, as all engines of this package can.
 
-    It may generate a finished item again when its batch mates need it, and says so by ``on_done``;
+    It may generate a finished item again when its batch mates need it, and reports it to ``on_done``;
     what it returns for an item that it left out has no meaning.
     """
 
@@ -174,7 +174,7 @@ class ResumableEngine:
         on_done: Callable[[int, Any], None] | None,
         make: Callable[[dict[str, Any]], Any],
     ) -> list[Any]:
-        """Answers from the journal, the rest from ``run``, which reports each finished item."""
+        """Answers from the journal, the rest from ``run``, which gets the finished items."""
         keys = _keys(requests)
         results: dict[int, Any] = {}
 
@@ -206,7 +206,7 @@ class ResumableEngine:
 
 
 def _keys(requests: Sequence[list[Any]]) -> list[str]:
-    """A key a request; equal requests of one call are numbered, since their batches may differ."""
+    """One key per request; equal requests of one call are numbered, since their batches may differ."""
     keys, seen = [], Counter[str]()
     for request in requests:
         digest = hashlib.sha256(json.dumps(request).encode()).hexdigest()[:32]

@@ -18,7 +18,7 @@ HEAD_TOKENS = 64
 
 
 def uniforms(seeds: np.ndarray, step: int) -> np.ndarray:
-    """One number in [0, 1) a seed (uint64), for generation step ``step``.
+    """One number in [0, 1) per seed (uint64), for generation step ``step``.
 
     A counter-based generator: two rounds of the SplitMix64 finaliser over seed and counter (Steele,
     Lea and Flood, 2014), the upper 53 bits as a double.

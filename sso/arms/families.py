@@ -45,7 +45,7 @@ def generator_arm(
 
 
 def joint_arm(name: str, title: str, order: int, *, use_w: bool = True, use_g: bool = True) -> Arm:
-    """Sample, then train the policy in one go on the first version's loss, or on parts of it."""
+    """Sample, then train the policy once on the first version's loss, or on parts of it."""
     objective = Objective("joint", use_w=use_w, use_g=use_g)
     ablation = not (use_w and use_g)
 

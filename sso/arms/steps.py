@@ -1,8 +1,8 @@
 """The steps that arms are built of: contrastive sampling, fresh pairs, annotated pairs, training.
 
 Files of a sampling step: ``principles.jsonl``; ``contrasts.jsonl``, all that was sampled;
-``dropped.jsonl``, which of it is not used and why; ``pairs.jsonl``, the policy's pairs;
-``generator_pairs.jsonl``, pairs under x+ and x-; ``quality.jsonl``, a line a policy pair. A training
+``dropped.jsonl``, what is not used and why; ``pairs.jsonl``, the policy's pairs;
+``generator_pairs.jsonl``, pairs under x+ and x-; ``quality.jsonl``, one line per policy pair. A training
 step leaves ``model/`` and ``work/`` (curve, what a resumed training needs).
 """
 
@@ -67,9 +67,11 @@ def contrastive_step(
     given, repeated = unique_queries(ctx.queries)
     engine = ctx.engine(ctx.inputs["policy"])
     book, notes = _book(ctx, engine)
-    asked = (settings.principles.select == "policy") + (settings.principles.source == "generated")
+    requests = (settings.principles.select == "policy") + (
+        settings.principles.source == "generated"
+    )
     with_original = trains_on_original or settings.sampling.measure_original
-    progress = _Progress(ctx, len(given) * (asked + 2 + with_original))
+    progress = _Progress(ctx, len(given) * (requests + 2 + with_original))
     this_round = _round(ctx, progress)
     every, made = make_principles(
         ctx.writer or engine, given, book, settings.principles, this_round

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from groundwork import cpu_kernels as kernels
-from sso.attention import packed_attention
 from sso.batches import BranchLayout, PackedLayout
+from sso.packed_attention import packed_attention
 
 SHORT = PackedLayout((BranchLayout(0, 5, (3, 0, 4)), BranchLayout(12, 2, (6,))), 20)
 
