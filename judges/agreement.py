@@ -12,7 +12,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any
+from typing import Any, Protocol
 
 from judges.base import Judge
 from judges.errors import JudgeError
@@ -119,8 +119,16 @@ def measure_agreement(
     return agreement_of(judge, pairs, verdicts, data=data, repeats=repeats)
 
 
+class Named(Protocol):
+    """What the figures need of a judge: its exact name."""
+
+    @property
+    def snapshot(self) -> str:
+        """Its exact name."""
+
+
 def agreement_of(
-    judge: Judge,
+    judge: Named,
     pairs: Sequence[LabelledPair],
     verdicts: Sequence[tuple[Verdict, Verdict]],
     *,
@@ -268,7 +276,7 @@ def _consistency(
     return _mean(same)
 
 
-def _cost_per_1000(judge: Judge, verdicts: Sequence[Verdict]) -> float | None:
+def _cost_per_1000(judge: Named, verdicts: Sequence[Verdict]) -> float | None:
     """From tokens and price, whether a verdict was paid for now or before."""
     price_of = getattr(judge, "price_of", None)
     if price_of is None or not verdicts:

@@ -60,11 +60,18 @@ def agreement(
         Path, typer.Argument(help="Labelled pairs: PandaLM, RewardBench or general schema.")
     ],
     asking: Asking,
+    verdicts: Annotated[
+        Path | None,
+        typer.Option(
+            "--verdicts", help="Saved verdicts (id, winner_ab, winner_ba): nobody is asked."
+        ),
+    ] = None,
 ) -> None:
     """Agreement with human labels, position and length bias, cost; printed and remembered."""
     import random
 
-    from judges.agreement import measure_agreement, remember_agreement
+    from judges.agreement import agreement_of, measure_agreement, remember_agreement
+    from judges.import_export.pairwise_verdicts import read_pairwise
     from judges.protocols.labelled import load_labelled
     from judges.store import VerdictStore
 
@@ -73,6 +80,14 @@ def agreement(
         pairs = random.Random("agreement").sample(pairs, asking.limit)
     from harness.resources import verdict_store
 
+    if verdicts is not None:
+        saved, by_id = read_pairwise(verdicts)
+        pairs = [pair for pair in pairs if pair.comparison.item_id in by_id]
+        if not pairs:
+            raise UserError(f"{verdicts}: no verdict is about an item of {file}")
+        both = [by_id[pair.comparison.item_id] for pair in pairs]
+        _print_lines(agreement_of(saved, pairs, both, data=file.stem).table())
+        return
     with asking.opened() as asked:
         found = measure_agreement(asked, pairs, data=file.stem)
         remember_agreement(VerdictStore(verdict_store()), found)

@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from groundwork.errors import did_you_mean
+
 if TYPE_CHECKING:
     from judges.import_export.files import Exchanged
     from judges.store import VerdictStore
 
+FORMATS = ("jsonl", "alpaca_eval", "fastchat")
 verdicts = typer.Typer(help="The store of verdicts: export, import, stats.", no_args_is_help=True)
 
 Store = Annotated[
@@ -60,7 +63,7 @@ def export(
         done = export_alpaca_eval(source, out, judge=judge)
     else:
         done = export_fastchat(source, out, prompt_book(prompts), Judgments(judge))
-    _tell("written", out, done)
+    _report("written", out, done)
 
 
 @verdicts.command(name="import")
@@ -72,6 +75,7 @@ def import_(
     store: Store = None,
 ) -> None:
     """Read verdicts made elsewhere, so that no judge is called again."""
+    from judges import JudgeError
     from judges.import_export import import_alpaca_eval, import_fastchat, import_jsonl
     from judges.prompts import prompt_book
 
@@ -80,9 +84,14 @@ def import_(
         done = import_jsonl(target, file)
     elif form == "alpaca_eval":
         done = import_alpaca_eval(target, file, judge=judge)
+    elif prompts is None:
+        raise JudgeError(
+            "--format fastchat needs --prompts FILE, FastChat's judge_prompts.jsonl: without it the "
+            "judgments would stand under another wording than the one that was asked"
+        )
     else:
         done = import_fastchat(target, file, prompt_book(prompts), judge=judge)
-    _tell("read", file, done)
+    _report("read", file, done)
 
 
 def _open(store: Path | None) -> VerdictStore:
@@ -95,8 +104,8 @@ def _open(store: Path | None) -> VerdictStore:
 def _known(form: str) -> str:
     from judges import JudgeError
 
-    if form not in ("jsonl", "alpaca_eval", "fastchat"):
-        raise JudgeError(f"no format {form!r} (there are jsonl, alpaca_eval, fastchat)")
+    if form not in FORMATS:
+        raise JudgeError(f"no format {form!r} ({did_you_mean(form, FORMATS)})")
     return form
 
 
@@ -104,6 +113,6 @@ def _cell(value: object) -> str:
     return f"{value:.4f}" if isinstance(value, float) else str(value)
 
 
-def _tell(what: str, path: Path, done: Exchanged) -> None:
+def _report(what: str, path: Path, done: Exchanged) -> None:
     left = ", ".join(f"{count} {reason}" for reason, count in done.left_out.items())
     print(f"{what}: {path}, {done.rows} rows" + (f" (left out: {left})" if left else ""))

@@ -113,7 +113,7 @@ def test_pandalm_published_agreement_of_gpt_35(data_dir: Path) -> None:
     assert result.human_human > 0.9 > result.with_humans
 
 
-def test_llmbar_published_accuracy_of_gpt_4(data_dir: Path) -> None:
+def test_llmbar_labels_are_on_both_sides(data_dir: Path) -> None:
     pairs = [
         p
         for p in load_labelled(data_dir / "rewardbench/llmbar_as_rewardbench.jsonl")
