@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
+from groundwork.rope import forget_lengths
 from groundwork.sampling_params import SamplingParams
 from harness.engines.base import Completion, ContinuationLogprob, Message, Prompt
 from harness.engines.batching import Batch, Group, plan_batches
@@ -166,6 +167,8 @@ class HfEngine:
         Sequences whose ``lengths`` go beyond the limit of ``groundwork.rope`` run one at a time.
         """
         served = self._served
+        if served.limit is not None:
+            forget_lengths(self._model)  # of sequences of an earlier call
         far = [i for i, n in enumerate(lengths) if served.limit is not None and n > served.limit]
         near = [i for i in range(len(ids)) if i not in set(far)]
         scoring = tails is not None

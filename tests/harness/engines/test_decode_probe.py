@@ -121,8 +121,11 @@ def test_the_fastest_loop_that_is_right_serves(
     assert found.text == engine.codec.decode(expected[0, len(ids) :].tolist())
 
 
-def test_long_rope_texts_do_not_depend_on_batch_mates(tiny_model_dir: Path, tmp_path: Path) -> None:
-    engine = HfEngine(save("phi3-longrope", tmp_path, tiny_model_dir), max_length=200)
+@pytest.mark.parametrize("name", ["phi3-longrope", "llama-dynamic-ntk"])
+def test_texts_do_not_depend_on_batch_mates_where_rotary_angles_follow_the_length(
+    name: str, tiny_model_dir: Path, tmp_path: Path
+) -> None:
+    engine = HfEngine(save(name, tmp_path, tiny_model_dir), max_length=200)
     prompts = ["a", "a prompt of more than twenty-four tokens", "bc"]
     together = engine.chat(prompts, SamplingParams(12))
     rests = [" so", " then", " and so on and so on and so on"]
