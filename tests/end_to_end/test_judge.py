@@ -115,9 +115,12 @@ def test_calibration_is_printed_kept_and_stands_under_later_tables(
     assert "beside gpt-4 on 48 answers: MT score" in table.out, table.out
 
 
-def test_the_local_judge_can_not_be_calibrated(call: Call, data_dir: Path) -> None:
-    done = call("judge", "calibrate", "--judge", "local", "--data", data_dir, "--limit", "2")
-    assert done.code == 2
+def test_the_local_judge_can_not_be_calibrated(
+    call: Call, data_dir: Path, tiny_model_dir: Path
+) -> None:
+    given = ["--judge", "local", "--set", f"model={tiny_model_dir}", "--limit", "2"]
+    done = call("judge", "calibrate", *given, "--data", data_dir)
+    assert (done.code, "needs a judge behind a server" in done.err) == (2, True)
 
 
 @pytest.mark.parametrize("name", ["nothing"])
