@@ -33,7 +33,7 @@ class Agreement:
         without a majority or without two usable verdicts are left out (``unusable``).
     decided_accuracy: among pairs where both the majority and the judge named a side.
     with_humans, human_human: chance that the judge and one annotator, and two annotators, say the
-        same of a pair; bootstrap over pairs. ``None`` with one label a pair.
+        same of a pair; bootstrap over pairs. ``None`` with one label per pair.
     first_preferred: share of side-naming verdicts that name the output shown first (0.5: no bias).
     flips: share of pairs whose side changes with the order.
     longer_preferred, longer_preferred_by_humans: share of decided pairs (outputs of unequal length)

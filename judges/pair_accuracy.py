@@ -72,7 +72,7 @@ def pair_accuracy(judge: Judge, pairs: Sequence[Comparison], labels: Sequence[in
     Args:
         judge: who is asked (``judge.pairwise``).
         pairs: the pairs; ``item_id`` must be distinct.
-        labels: 1 or 2 a pair, the output that counts as the better one.
+        labels: 1 or 2 per pair, the output that counts as the better one.
 
     Raises:
         JudgeError: lengths differ, a label is neither 1 nor 2, an item id occurs twice.
@@ -91,7 +91,7 @@ def pair_accuracy(judge: Judge, pairs: Sequence[Comparison], labels: Sequence[in
         PairOutcome(pair.item_id, label, pair_result(both, label), both)
         for pair, label, both in zip(pairs, labels, verdicts, strict=True)
     )
-    return summarise(items, judge.snapshot)
+    return summarize(items, judge.snapshot)
 
 
 def pair_result(verdicts: tuple[Verdict, Verdict], label: int) -> PairResult:
@@ -107,7 +107,7 @@ def pair_result(verdicts: tuple[Verdict, Verdict], label: int) -> PairResult:
     return "agreed" if sides == {label} else "disagreed"
 
 
-def summarise(items: Sequence[PairOutcome], judge: str) -> PairAccuracy:
+def summarize(items: Sequence[PairOutcome], judge: str) -> PairAccuracy:
     """Counts, accuracy and standard error of judged pairs."""
     counts = {
         result: sum(item.result == result for item in items)

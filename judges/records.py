@@ -25,8 +25,8 @@ class Rating(Record):
     """A conversation whose last assistant turn is to be rated.
 
     ``turns`` alternates user and assistant texts and ends with the answer to rate: two entries for
-    a first-turn rating, four for a second-turn one. ``references`` holds one reference answer a
-    turn where the question has them, else it is empty.
+    a first-turn rating, four for a second-turn one. ``references`` holds one reference answer
+    per turn where the question has them, else it is empty.
     """
 
     item_id: str

@@ -19,7 +19,7 @@ from harness.errors import DataError
 
 @dataclass(frozen=True)
 class HubSource(DataSource):
-    """A data folder that fetches what the manifest knows and the folder lacks."""
+    """A data folder that fetches the files of the manifest that it lacks."""
 
     def find(self, *alternatives: str) -> Path | None:
         """As in any data source; where none of the paths exists, the first one of the manifest is

@@ -36,7 +36,7 @@ class LabelledPair:
 
 
 def load_labelled(path: Path) -> list[LabelledPair]:
-    """Pairs of a file in one of three schemas, told apart by the fields of the first row.
+    """Pairs of a file in one of three schemas, distinguished by the fields of each row.
 
     - RewardBench and preference data (JSONL): ``prompt``, ``chosen``, ``rejected``; the chosen side
       alternates between output_1 and output_2, so that a judge with a favourite place gains nothing.

@@ -30,7 +30,7 @@ def template_name(rating: Rating) -> str:
     if len(rating.turns) not in (2, 4):
         raise JudgeError(f"{rating.item_id}: a rating needs 2 or 4 turns, not {len(rating.turns)}")
     if rating.references and len(rating.references) < len(rating.turns) // 2:
-        raise JudgeError(f"{rating.item_id}: one reference answer a turn is needed")
+        raise JudgeError(f"{rating.item_id}: one reference answer per turn is needed")
     kind = "single-math-v1" if rating.references else "single-v1"
     return kind if len(rating.turns) == 2 else f"{kind}-multi-turn"
 

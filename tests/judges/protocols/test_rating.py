@@ -110,7 +110,7 @@ def test_rating_needs_whole_turns_and_references() -> None:
     book = prompt_book()
     with pytest.raises(JudgeError, match="2 or 4 turns, not 3"):
         rating.request(Rating(item_id="q", category="math", turns=("a", "b", "c")), book)
-    with pytest.raises(JudgeError, match="one reference answer a turn"):
+    with pytest.raises(JudgeError, match="one reference answer per turn"):
         rating.request(
             Rating(item_id="q", category="math", turns=("a", "b", "c", "d"), references=("r",)),
             book,
