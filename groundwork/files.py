@@ -27,6 +27,8 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
     Raises:
         UserError: the folder can't be made or written to.
     """
+    if path.exists() and not path.is_file():
+        raise UserError(f"{path} can't be written: it is a folder or a device, not a file")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # a name of its own for each writer

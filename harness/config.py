@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 
 from groundwork.errors import UserError
 from groundwork.records import Section
@@ -119,7 +119,7 @@ class RunConfig(Section):
     model: str
     data: str = "sample"
     methods: tuple[str, ...] = ("sso",)
-    iterations: int = Field(3, ge=0)
+    iterations: int = Field(3, ge=0, le=1000)
     mode: Literal["online", "offline"] = "online"
     seeds: tuple[int, ...] = Field((0,), min_length=1)
     evaluate_base: bool = True
@@ -135,6 +135,13 @@ class RunConfig(Section):
     judge: JudgeSettings = JudgeSettings()
     pair_accuracy: PairAccuracySettings = PairAccuracySettings()
     storage: StorageSettings = StorageSettings()
+
+    @field_validator("seeds", "methods")
+    @classmethod
+    def _once_each(cls, values: tuple[Any, ...]) -> tuple[Any, ...]:
+        if len(set(values)) < len(values):
+            raise ValueError("each only once")
+        return values
 
     @property
     def method(self) -> MethodSettings:
@@ -158,7 +165,7 @@ def preset_names() -> list[str]:
     return sorted(names, key=lambda name: name != "quickstart")
 
 
-def load_preset(name: str) -> dict[str, Any]:
+def load_preset(name: str, within: tuple[str, ...] = ()) -> dict[str, Any]:
     """The raw mapping of a shipped preset or of a YAML file, its ``extends`` chain merged.
 
     Raises:
@@ -169,14 +176,16 @@ def load_preset(name: str) -> dict[str, Any]:
         raise ConfigError(f"no preset {name!r}{_nearest(name, preset_names())}")
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        detail = " ".join(str(error).split())
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        detail = " ".join(str(error).split())[:200]
         raise ConfigError(f"preset file {path} is not valid YAML: {detail}") from error
     if not isinstance(raw, dict):
         raise ConfigError(f"preset file {path} must hold a mapping of keys")
     raw.pop("description", None)
     parent = raw.pop("extends", None)
-    merged = merge(load_preset(str(parent)), raw) if parent else raw
+    if name in within:
+        raise ConfigError(f"preset {name!r} extends itself ({' -> '.join((*within, name))})")
+    merged = merge(load_preset(str(parent), (*within, name)), raw) if parent else raw
     merged["preset"] = path.stem if path.parent != PRESET_FOLDER else name
     return merged
 
@@ -207,7 +216,7 @@ def parse_override(text: str) -> dict[str, Any]:
         raise ConfigError(f"--set {text!r}: expected key=value, as in --set loss.kind=dpo")
     try:
         parsed: Any = yaml.safe_load(value) if value.strip() else None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ConfigError(f"--set {text!r}: the value is not valid YAML") from error
     for part in reversed(key.strip().split(".")):
         parsed = {part: parsed}

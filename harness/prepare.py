@@ -72,7 +72,7 @@ def prepare(config: RunConfig, out: Path | None, log: Callable[[str], None]) -> 
         if plan is None or out is None or _anything_left(out, plan):
             _collect(problems, lambda: check_engine(config.engine))
             _collect(problems, lambda: _check_judge(resources, config, log))
-        if out is not None:
+        if out is not None and not problems:
             _collect(problems, lambda: _check_disk(config, model, out))
         if config.methods and config.effective_iterations:
             _collect(problems, lambda: fitted_length(model.path, config.training))

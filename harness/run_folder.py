@@ -182,8 +182,8 @@ class RunFolder:
             UserError: a non-empty folder without ``run.json``, or a run whose identity (model,
                 data, mode, seeds) differs; names what differs.
         """
-        if self.root.is_file():
-            raise UserError(f"output folder {self.root} is a file")
+        if self.root.exists() and not self.root.is_dir():
+            raise UserError(f"output folder {self.root} is a file or a device")
         raw = self.description()
         if raw is None:
             others = [p.name for p in self.root.iterdir()] if self.root.is_dir() else []

@@ -37,6 +37,8 @@ OPTIONAL = {
     *("permutations", "order_seed", "grading_seconds"),
 }
 """Settings that a protocol may leave out, so that an override of them is no typing error."""
+NUMBERS = {"shots", "max_new_tokens", "permutations", "order_seed", "grading_seconds"}
+"""Settings that are numbers, from 0."""
 
 
 @dataclass(frozen=True)
@@ -246,13 +248,16 @@ def settings_of(request: EvalRequest) -> dict[str, Any]:
     """The protocol's settings with the request's overrides.
 
     Raises:
-        ProtocolError: an override that no protocol of this kind has.
+        ProtocolError: an override that no protocol of this kind has, or a text for a number.
     """
     own = request.protocol.settings
-    for key in request.overrides:
+    for key, value in request.overrides.items():
         if key not in own and key not in OPTIONAL:
             near = did_you_mean(key, sorted({*own, *OPTIONAL}), cutoff=0.0)
             raise ProtocolError(f"{request.protocol.name} has no setting {key!r} ({near})")
+        number = isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0
+        if key in NUMBERS and not number:
+            raise ProtocolError(f"{request.protocol.name}: {key} = {value!r} is no number from 0")
     return {**own, **request.overrides}
 
 

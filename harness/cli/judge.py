@@ -75,6 +75,8 @@ def agreement(
     from judges.protocols.labelled import load_labelled
     from judges.store import VerdictStore
 
+    if asking.limit is not None and asking.limit < 1:
+        raise UserError(f"--limit {asking.limit}: at least 1")
     pairs = load_labelled(file)
     if asking.limit is not None and asking.limit < len(pairs):
         pairs = random.Random("agreement").sample(pairs, asking.limit)
@@ -207,9 +209,11 @@ def pairs(
     files = sorted(source.rglob("pairs.jsonl")) if source.is_dir() else [source]
     if not files:
         raise DataError(f"{source} holds no pairs.jsonl")
+    if asking.limit is not None and asking.limit < 1:
+        raise UserError(f"--limit {asking.limit}: at least 1")
+    samples = [draw_pairs(_rows(file), asking.limit, 0) for file in files]
     with asking.opened() as asked:
-        for file in files:
-            rows = draw_pairs(_rows(file), asking.limit, 0)
+        for file, rows in zip(files, samples, strict=True):
             result = pair_accuracy(asked, [comparison(r) for r in rows], [1] * len(rows))
             name = file.relative_to(source).as_posix() if source.is_dir() else file.name
             value = (

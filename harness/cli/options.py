@@ -207,14 +207,25 @@ def split_names(text: str) -> list[str]:
 
 
 def select_benchmarks(config: RunConfig, benchmarks: str | None, limit: int | None) -> RunConfig:
-    """The configuration with only the named benchmarks (all if not given) and their limit."""
-    from harness.config import BenchmarkSettings, RunConfig
+    """The configuration with only the named benchmarks (all if not given) and their limit.
 
+    Raises:
+        ConfigError: no benchmark, one named twice, or a limit below 1.
+    """
+    from harness.config import BenchmarkSettings, ConfigError, RunConfig
+
+    if limit is not None and limit < 1:
+        raise ConfigError(f"--limit {limit}: at least 1")
     chosen = dict(config.benchmarks)
     if benchmarks is not None:
         chosen = {}
-        for entry in split_names(benchmarks):
+        names = split_names(benchmarks)
+        if not names:
+            raise ConfigError("--benchmarks names none")
+        for entry in names:
             name, _, protocol = entry.partition("/")
+            if name in chosen:
+                raise ConfigError(f"--benchmarks names {name} twice: one protocol per run")
             settings = config.benchmarks.get(name, BenchmarkSettings())
             chosen[name] = (
                 settings.model_copy(update={"protocol": protocol}) if protocol else settings

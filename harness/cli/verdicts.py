@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from groundwork.errors import did_you_mean
+from groundwork.errors import UserError, did_you_mean
 
 if TYPE_CHECKING:
     from judges.import_export.files import Exchanged
@@ -29,7 +29,7 @@ Prompts = Annotated[
 @verdicts.command()
 def stats(store: Store = None) -> None:
     """Replies, tokens and dollars by judge and protocol."""
-    rows = _open(store).stats()
+    rows = _open(store, must_exist=True).stats()
     if not rows:
         print("the store holds no verdict")
         return
@@ -52,7 +52,7 @@ def export(
     from judges.import_export import Judgments, export_alpaca_eval, export_fastchat, export_jsonl
     from judges.prompts import prompt_book
 
-    source = _open(store)
+    source = _open(store, must_exist=True)
     if _known(form) == "jsonl":
         done = export_jsonl(source, out, judge=judge)
     elif judge is None:
@@ -94,10 +94,12 @@ def import_(
     _report("read", file, done)
 
 
-def _open(store: Path | None) -> VerdictStore:
+def _open(store: Path | None, *, must_exist: bool = False) -> VerdictStore:
     from harness.resources import verdict_store
     from judges.store import VerdictStore
 
+    if must_exist and store is not None and not store.is_file():
+        raise UserError(f"no store of verdicts {store}")
     return VerdictStore(store or verdict_store())
 
 
