@@ -24,7 +24,8 @@ def test_every_name_can_be_imported(name: str) -> None:
         except ModuleNotFoundError:
             module = module.rpartition(".")[0]
     for part in name.removeprefix(module).strip(".").split("."):
-        found = getattr(found, part) if part else found
+        found = getattr(found, part, None) if part else found
+    assert found is not None
 
 
 @pytest.mark.parametrize("path", PATHS)
