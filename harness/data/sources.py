@@ -59,7 +59,7 @@ class DataSource:
 
 
 def read_rows(path: Path, required: Sequence[str] = ()) -> list[dict[str, Any]]:
-    """Rows of a JSONL, JSON (a list) or CSV file, gzipped or not.
+    """Rows of a JSONL, JSON (a list) or CSV file, gzipped or not, or of a parquet file.
 
     Raises:
         UserError: not parseable, no objects, or a row without a required field (file and line).
@@ -69,6 +69,8 @@ def read_rows(path: Path, required: Sequence[str] = ()) -> list[dict[str, Any]]:
         numbered = list(enumerate(csv.DictReader(io.StringIO(read_text(path))), 2))
     elif name.endswith(".json"):
         numbered = list(enumerate(read_json_list(path), 1))
+    elif name.endswith(".parquet"):
+        numbered = list(enumerate(_parquet_rows(path), 1))
     else:
         numbered = list(numbered_json_lines(path))
     for number, row in numbered:
@@ -76,3 +78,14 @@ def read_rows(path: Path, required: Sequence[str] = ()) -> list[dict[str, Any]]:
             if row.get(field) is None:
                 raise DataError(f"{path}:{number}: the row has no field {field!r}")
     return [row for _, row in numbered]
+
+
+def _parquet_rows(path: Path) -> list[dict[str, Any]]:
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        rows: list[dict[str, Any]] = pyarrow.parquet.read_table(path).to_pylist()
+    except (pyarrow.ArrowException, OSError) as error:
+        raise DataError(f"{path} is not a parquet file: {str(error).splitlines()[0]}") from None
+    return rows

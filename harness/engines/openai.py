@@ -196,9 +196,11 @@ class OpenAIEngine:
             answer = self._send(
                 self._client.chat.completions.create, index, limit, messages=messages, **how
             )
+            self._check_answer(answer, index)
             text = answer.choices[0].message.content or ""
         else:
             answer = self._send(self._client.completions.create, index, limit, prompt=prompt, **how)
+            self._check_answer(answer, index)
             text = answer.choices[0].text or ""
         usage = answer.usage
         prompt_tokens = usage.prompt_tokens if usage else self.count_tokens(str(prompt))
@@ -206,6 +208,15 @@ class OpenAIEngine:
         cut = cut_at_stop(text, params.stop)
         truncated = answer.choices[0].finish_reason == "length" and cut == text
         return Completion(cut, prompt_tokens, written, truncated)
+
+    def _check_answer(self, answer: Any, index: int) -> None:
+        """A success without an answer: some servers put their error into the body, or end with it."""
+        choices = getattr(answer, "choices", None) or ()
+        reason = str(choices[0].finish_reason) if choices else ""
+        if choices and reason not in ("error", "abort"):
+            return
+        stated = (getattr(answer, "model_extra", None) or {}).get("error") or reason or "no choices"
+        raise EngineError(f"{self._where()} gives no answer to item {index}: {_line(str(stated))}")
 
     def _echo(self, text: str, kept: int, index: int) -> ContinuationLogprob:
         answer = self._send(

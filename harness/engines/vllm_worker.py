@@ -79,6 +79,8 @@ def _parameters(kind: str, row: dict[str, Any]) -> Any:
 def _written(output: Any) -> tuple[list[int], bool]:
     """Token ids, and whether the limit ended the text."""
     answer = output.outputs[0]
+    if answer.finish_reason in ("error", "abort"):
+        raise RuntimeError(f"vLLM ended request {output.request_id}: {answer.finish_reason}")
     return list(answer.token_ids), answer.finish_reason == "length"
 
 

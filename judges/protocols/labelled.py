@@ -40,13 +40,16 @@ def load_labelled(path: Path) -> list[LabelledPair]:
 
     - RewardBench and preference data (JSONL): ``prompt``, ``chosen``, ``rejected``; the chosen side
       alternates between output_1 and output_2, so that a judge with a favourite place gains nothing.
+      A row of RewardBench 2 (lists of texts on both sides) is every chosen text against every other.
     - PandaLM (JSON list): ``instruction``, ``input``, ``response1``, ``response2``, ``annotator1``..3.
     - General (JSONL): ``instruction``, ``output_1``, ``output_2``, ``labels`` (list) or ``label``.
 
     Raises:
         UserError: unreadable, another schema, a bad row (file and line), an item twice.
     """
-    rows = numbered_rows(path)
+    rows = [
+        (number, single) for number, row in numbered_rows(path) for single in _single_pairs(row)
+    ]
     if not rows:
         raise JudgeError(f"{path}: no labelled pairs")
     pairs: list[LabelledPair] = []
@@ -92,6 +95,23 @@ def _pandalm(row: dict[str, Any]) -> LabelledPair:
         item_id=str(row["idx"]), instruction=instruction, output_1=outputs[0], output_2=outputs[1]
     )
     return LabelledPair(comparison, _labels([row[f"annotator{i}"] for i in (1, 2, 3)]))
+
+
+def _single_pairs(row: dict[str, Any]) -> list[dict[str, Any]]:
+    """The row itself, or a row of RewardBench 2 as one row per pair of texts."""
+    sides = row.get("chosen"), row.get("rejected")
+    lists = [
+        side if isinstance(side, list) and side and all(isinstance(x, str) for x in side) else None
+        for side in sides
+    ]
+    if lists[0] is None or lists[1] is None:
+        return [row]
+    combined = [(chosen, rejected) for chosen in lists[0] for rejected in lists[1]]
+    name = row.get("id", "pair")
+    return [
+        {**row, "id": f"{name}/{n}", "chosen": chosen, "rejected": rejected}
+        for n, (chosen, rejected) in enumerate(combined)
+    ]
 
 
 def _preference(row: dict[str, Any], number: int) -> LabelledPair:

@@ -72,3 +72,20 @@ def test_a_missing_file_names_its_neighbours(tmp_path: Path) -> None:
 def test_the_label_is_no_path(tmp_path: Path) -> None:
     assert open_source(tmp_path).label == "dir"
     assert open_source("sample").label == "sample@1"
+
+
+def test_parquet_is_read_and_a_false_one_is_named(tmp_path: Path) -> None:
+    import pyarrow
+    import pyarrow.parquet
+
+    rows = [
+        {"prompt": "p", "chosen": [{"role": "assistant", "content": "a"}]},
+        {"prompt": "q", "chosen": None},
+    ]
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "f.parquet")
+    assert read_rows(tmp_path / "f.parquet", required=("prompt",)) == rows
+    with pytest.raises(DataError, match=r"f.parquet:2: the row has no field 'chosen'"):
+        read_rows(tmp_path / "f.parquet", required=("chosen",))
+    (tmp_path / "g.parquet").write_text("x")
+    with pytest.raises(DataError, match="g.parquet is not a parquet file"):
+        read_rows(tmp_path / "g.parquet")

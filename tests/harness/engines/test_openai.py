@@ -257,3 +257,23 @@ def test_a_local_folder_as_model_name_renders_here(server: Server, tiny_model_di
     assert text.startswith("<|im_start|>user\nhi")
     assert engine.count_tokens("abc") == 3
     assert engine.model_hash != OpenAIEngine("m", base_url=server.url).model_hash
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ({"error": {"message": "out of capacity"}}, "out of capacity"),
+        ({"choices": []}, "no choices"),
+        (
+            {"choices": [{"index": 0, "finish_reason": "error", "message": {"role": "assistant", "content": "half"}}]},
+            "error",
+        ),
+    ],
+)  # fmt: skip
+def test_a_success_without_an_answer_is_an_error_with_the_server_s_reason(
+    body: dict[str, Any], reason: str, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = OpenAIEngine("m", base_url=server.url)
+    monkeypatch.setattr(Handler, "do_POST", lambda self: self._send(200, body))
+    with pytest.raises(EngineError, match=f"gives no answer to item 0: .*{reason}"):
+        engine.chat([[{"role": "user", "content": "q"}]], SamplingParams(8))

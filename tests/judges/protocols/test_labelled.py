@@ -48,3 +48,25 @@ def test_real_preference_data_loads(data_dir: Path) -> None:
     pairs = load_labelled(data_dir / "preference/ultrafeedback_binarized_1000.jsonl")
     assert len(pairs) == 1000
     assert [p.majority for p in pairs].count(1) == 500
+
+
+def test_a_row_of_rewardbench_2_is_one_pair_per_rejected_text(tmp_path: Path) -> None:
+    row = {"id": "7", "prompt": "q", "chosen": ["c"], "rejected": ["x", "y", "z"], "subset": "s"}
+    path = tmp_path / "rb2.jsonl"
+    path.write_text(json.dumps(row))
+    pairs = load_labelled(path)
+    assert [p.comparison.item_id for p in pairs] == ["7/0", "7/1", "7/2"]
+    assert [p.majority for p in pairs] == [1, 2, 1]
+    assert {p.subset for p in pairs} == {"s"}
+
+
+def test_a_multi_turn_pair_shows_the_whole_conversation(tmp_path: Path) -> None:
+    before = [
+        {"role": "user", "content": "first"},
+        {"role": "assistant", "content": "reply"},
+        {"role": "user", "content": "second"},
+    ]
+    path = tmp_path / "turns.jsonl"
+    path.write_text(json.dumps({"prompt": before, "chosen": "c", "rejected": "r"}))
+    shown = load_labelled(path)[0].comparison.instruction
+    assert [word in shown for word in ("first", "reply", "second")] == [True] * 3
