@@ -93,7 +93,11 @@ class Resources:
                 client=ClientSettings(concurrency=settings.concurrency),
             )
             self._judges[name, url] = self._open_judge(asked)
-        return self._judges[name, url]
+        judge = self._judges[name, url]
+        refresh = getattr(judge, "refresh_budget", None)
+        if refresh is not None:  # stages run one after another: the judges share one budget
+            refresh()
+        return judge
 
     def _open_judge(self, asked: JudgeSettings) -> Judge:
         from harness.served_judge import ServedJudge, served_kind

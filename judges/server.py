@@ -246,6 +246,11 @@ class ServerJudge:
         """Requests in flight, and how many there may be."""
         return self._client.limiter
 
+    def refresh_budget(self) -> None:
+        """Count what other judges have spent under the same scope since this one was opened."""
+        if self.settings.scope:
+            self.budget.calls, self.budget.cost = self.store.spent(self.settings.scope)
+
     def spent(self) -> dict[str, Any]:
         """Calls and dollars under this judge's scope, and how the verdicts were obtained."""
         names = ("answered", "cached", "retried", "refused", "failed")

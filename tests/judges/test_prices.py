@@ -57,6 +57,19 @@ def test_a_resumed_run_knows_what_it_spent(tmp_path: Path) -> None:
         assert sum(server.answered.values()) == 10
 
 
+def test_two_judges_of_one_run_share_its_budget(tmp_path: Path) -> None:
+    with FaultyServer() as server:
+        first, second = (
+            budget_judge(server, tmp_path, max_calls=10, scope="run-1") for _ in range(2)
+        )
+        first.preferences(comparisons(8))
+        second.refresh_budget()
+        assert second.spent()["calls"] == 8
+        with pytest.raises(BudgetError):
+            second.preferences(comparisons(20))
+        assert sum(server.answered.values()) == 10
+
+
 def test_estimate_from_the_table(tmp_path: Path) -> None:
     with FaultyServer() as server:
         judge = budget_judge(server, tmp_path, max_cost=1.0)

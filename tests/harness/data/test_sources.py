@@ -87,5 +87,5 @@ def test_parquet_is_read_and_a_false_one_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"f.parquet:2: the row has no field 'chosen'"):
         read_rows(tmp_path / "f.parquet", required=("chosen",))
     (tmp_path / "g.parquet").write_text("x")
-    with pytest.raises(DataError, match="g.parquet is not a parquet file"):
+    with pytest.raises(DataError, match=r"g.parquet is not a parquet file"):
         read_rows(tmp_path / "g.parquet")
