@@ -22,7 +22,7 @@ judge = typer.Typer(help="How good a judge is.", no_args_is_help=True)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asking(Judging):
+class JudgeOptions(Judging):
     """Who judges, and how many of the pairs."""
 
     preset: Preset = "quickstart"
@@ -59,7 +59,7 @@ def agreement(
     file: Annotated[
         Path, typer.Argument(help="Labelled pairs: PandaLM, RewardBench or general schema.")
     ],
-    asking: Asking,
+    options: JudgeOptions,
     verdicts: Annotated[
         Path | None,
         typer.Option(
@@ -75,11 +75,11 @@ def agreement(
     from judges.protocols.labelled import load_labelled
     from judges.store import VerdictStore
 
-    if asking.limit is not None and asking.limit < 1:
-        raise UserError(f"--limit {asking.limit}: at least 1")
+    if options.limit is not None and options.limit < 1:
+        raise UserError(f"--limit {options.limit}: at least 1")
     pairs = load_labelled(file)
-    if asking.limit is not None and asking.limit < len(pairs):
-        pairs = random.Random("agreement").sample(pairs, asking.limit)
+    if options.limit is not None and options.limit < len(pairs):
+        pairs = random.Random("agreement").sample(pairs, options.limit)
     from harness.resources import verdict_store
 
     if verdicts is not None:
@@ -90,7 +90,7 @@ def agreement(
         both = [by_id[pair.comparison.item_id] for pair in pairs]
         _print_lines(agreement_of(saved, pairs, both, data=file.stem).table())
         return
-    with asking.opened() as asked:
+    with options.opened() as asked:
         found = measure_agreement(asked, pairs, data=file.stem)
         remember_agreement(VerdictStore(verdict_store()), found)
     _print_lines(found.table())
@@ -99,7 +99,7 @@ def agreement(
 @judge.command()
 @expanded
 def calibrate(
-    asking: Asking,
+    options: JudgeOptions,
     data: Annotated[
         Path, typer.Option("--data", help="Folder with published annotations and judgments.")
     ],
@@ -122,7 +122,7 @@ def calibrate(
 
     source = open_source(data)
     annotations, judgments = published_files(source.root, split_names(models or ""))
-    with asking.opened(data) as asked:
+    with options.opened(data) as asked:
         if not isinstance(asked, ServerJudge):
             raise UserError("calibrate needs a judge behind a server: --judge NAME")
         again = asked.afresh(f"pass-{time.time_ns()}") if passes > 1 else None
@@ -130,7 +130,7 @@ def calibrate(
             if not files:
                 continue
             protocol = load_protocol(benchmark, "community")
-            request = EvalRequest(data=source, protocol=protocol, limit=asking.limit)
+            request = EvalRequest(data=source, protocol=protocol, limit=options.limit)
             if benchmark == "alpaca_eval":
                 found = calibrate_preferences(asked, request, annotations, again=again)
             else:
@@ -199,7 +199,7 @@ def pairs(
     source: Annotated[
         Path, typer.Argument(help="Run folder, or JSONL with prompt, chosen and rejected.")
     ],
-    asking: Asking,
+    options: JudgeOptions,
 ) -> None:
     """Ask a judge, in both orders, whether the chosen side of preference pairs is better."""
     from harness.errors import DataError
@@ -209,10 +209,10 @@ def pairs(
     files = sorted(source.rglob("pairs.jsonl")) if source.is_dir() else [source]
     if not files:
         raise DataError(f"{source} holds no pairs.jsonl")
-    if asking.limit is not None and asking.limit < 1:
-        raise UserError(f"--limit {asking.limit}: at least 1")
-    samples = [draw_pairs(_rows(file), asking.limit, 0) for file in files]
-    with asking.opened() as asked:
+    if options.limit is not None and options.limit < 1:
+        raise UserError(f"--limit {options.limit}: at least 1")
+    samples = [draw_pairs(_rows(file), options.limit, 0) for file in files]
+    with options.opened() as asked:
         for file, rows in zip(files, samples, strict=True):
             result = pair_accuracy(asked, [comparison(r) for r in rows], [1] * len(rows))
             name = file.relative_to(source).as_posix() if source.is_dir() else file.name

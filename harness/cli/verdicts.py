@@ -19,7 +19,7 @@ verdicts = typer.Typer(help="The store of verdicts: export, import, stats.", no_
 Store = Annotated[
     Path | None, typer.Option("--store", help="SQLite file (default: the user's cache).")
 ]
-Form = Annotated[str, typer.Option("--format", "-f", help="jsonl, alpaca_eval or fastchat.")]
+Format = Annotated[str, typer.Option("--format", "-f", help="jsonl, alpaca_eval or fastchat.")]
 JudgeName = Annotated[str | None, typer.Option("--judge", help="Name of the judge.")]
 Prompts = Annotated[
     Path | None, typer.Option("--prompts", help="FastChat's judge_prompts.jsonl (for fastchat).")
@@ -42,7 +42,7 @@ def stats(store: Store = None) -> None:
 @verdicts.command()
 def export(
     out: Annotated[Path, typer.Argument(help="File to write.")],
-    form: Form = "jsonl",
+    form: Format = "jsonl",
     judge: JudgeName = None,
     prompts: Prompts = None,
     store: Store = None,
@@ -69,7 +69,7 @@ def export(
 @verdicts.command(name="import")
 def import_(
     file: Annotated[Path, typer.Argument(help="File to read.")],
-    form: Form = "jsonl",
+    form: Format = "jsonl",
     judge: JudgeName = None,
     prompts: Prompts = None,
     store: Store = None,

@@ -42,5 +42,3 @@ def test_one_iteration_on_the_quick_start_model(
     ]
     assert pairs
     assert all(pair["chosen"] != pair["rejected"] for pair in pairs)
-    for file in out.rglob("stage.json"):
-        assert json.loads(file.read_text())["peak_memory_gb"] < 6
