@@ -52,13 +52,13 @@ def export(
     from judges.import_export import Judgments, export_alpaca_eval, export_fastchat, export_jsonl
     from judges.prompts import prompt_book
 
-    source = _open(store, must_exist=True)
-    if _known(form) == "jsonl":
-        done = export_jsonl(source, out, judge=judge)
-    elif judge is None:
+    if _known(form) != "jsonl" and judge is None:
         raise JudgeError(
             f"--format {form} needs --judge NAME (sso-bench verdicts stats lists them)"
         )
+    source = _open(store, must_exist=True)
+    if judge is None or form == "jsonl":
+        done = export_jsonl(source, out, judge=judge)
     elif form == "alpaca_eval":
         done = export_alpaca_eval(source, out, judge=judge)
     else:
