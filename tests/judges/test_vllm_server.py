@@ -88,5 +88,5 @@ def test_a_real_server_gives_letters_ratings_and_pairs(server: str, tmp_path: Pa
 
 
 def test_a_real_server_knows_no_other_model(server: str, tmp_path: Path) -> None:
-    with pytest.raises(JudgeError, match="knows no model 'gpt-9'"):
+    with pytest.raises(JudgeError, match="has no model 'gpt-9'"):
         judge(server, tmp_path, "gpt-9").check()
