@@ -10,10 +10,11 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, create_model, field_validator, model_validator
+from pydantic.fields import FieldInfo
 
 from groundwork.errors import UserError
 from groundwork.records import Section
@@ -33,6 +34,15 @@ class ConfigError(UserError):
     """A configuration that can't be used; the message lists every problem, one per line."""
 
 
+def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """``over`` laid on ``base``; mappings are merged key by key, all else is replaced."""
+    out = dict(base)
+    for key, value in over.items():
+        old = out.get(key)
+        out[key] = merge(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return out
+
+
 class QuerySettings(Section):
     """Which queries the model writes to; ``per_iteration`` ``None`` splits all of them evenly."""
 
@@ -41,6 +51,17 @@ class QuerySettings(Section):
     )
     per_iteration: int | None = Field(None, ge=1)
     contamination: Literal["drop", "keep"] = "drop"
+    generator: int | None = Field(
+        None, ge=1, description="queries a generator is trained on per iteration; default: all"
+    )
+    generator_file: str | None = Field(
+        None, description="JSONL of the generator's queries; default: some of the policy's"
+    )
+
+    @property
+    def generator_has_own(self) -> bool:
+        """Whether a generator is trained on other queries than the policy."""
+        return self.generator is not None or self.generator_file is not None
 
 
 class PreferenceSettings(Section):
@@ -50,11 +71,50 @@ class PreferenceSettings(Section):
     per_iteration: int | None = Field(None, ge=1)
 
 
-class WriterSettings(Section):
-    """Another model that writes principles (``None``: the policy itself)."""
+class WriterSettings(EngineSettings):
+    """Another model that writes principles (``None``: the policy itself), with an engine of its own,
+    open only while it writes."""
 
     model: str | None = None
-    base_url: str | None = None
+
+
+def _section_of_overrides(section: type[Section]) -> type[Section]:
+    """The section with every key optional: what is not given is not overridden."""
+
+    def optional(field: FieldInfo) -> Any:
+        bounds = tuple(field.metadata)
+        whole: Any = Annotated[(field.annotation, *bounds)] if bounds else field.annotation
+        return whole | None
+
+    fields: dict[str, Any] = {
+        name: (optional(field), None) for name, field in section.model_fields.items()
+    }
+    return create_model(f"{section.__name__}Overrides", __base__=Section, **fields)
+
+
+TrainingOverrides = _section_of_overrides(TrainingSettings)
+
+
+class StepTraining(TrainingSettings):
+    """Training of both steps, and what differs for one of them."""
+
+    generator: TrainingOverrides = TrainingOverrides()  # type: ignore[valid-type]
+    policy: TrainingOverrides = TrainingOverrides()  # type: ignore[valid-type]
+
+    @model_validator(mode="after")
+    def _valid_together(self) -> StepTraining:
+        for step in ("generator", "policy"):
+            self.of_step(step)
+        return self
+
+    def of_step(self, step: str) -> TrainingSettings:
+        """The settings of a training step, ``generator`` or ``policy``, its own section laid on the
+        shared ones."""
+        shared = self.model_dump(exclude={"generator", "policy"})
+        section = getattr(self, step) if step in ("generator", "policy") else None
+        own = {} if section is None else section.model_dump(exclude_unset=True)
+        given = {key: value for key, value in own.items() if value is not None}
+        return TrainingSettings.model_validate(merge(shared, given))
 
 
 class BenchmarkSettings(Section):
@@ -130,7 +190,10 @@ class RunConfig(Section):
     principles: PrincipleSettings = PrincipleSettings()
     sampling: SamplingSettings = SamplingSettings()
     loss: LossSettings = LossSettings()
-    training: TrainingSettings = TrainingSettings()
+    principles_from: str | None = Field(
+        None, description="a run (or principles.jsonl) whose written principles are taken"
+    )
+    training: StepTraining = StepTraining()
     benchmarks: dict[str, BenchmarkSettings] = Field(default_factory=dict)
     judge: JudgeSettings = JudgeSettings()
     pair_accuracy: PairAccuracySettings = PairAccuracySettings()
@@ -143,15 +206,19 @@ class RunConfig(Section):
             raise ValueError("each only once")
         return values
 
-    @property
-    def method(self) -> MethodSettings:
-        """The sections that the training core reads."""
+    def method_of(self, step: str) -> MethodSettings:
+        """The sections that the training core reads, for one step of an arm."""
         return MethodSettings(
             principles=self.principles,
             sampling=self.sampling,
             loss=self.loss,
-            training=self.training,
+            training=self.training.of_step(step),
         )
+
+    @property
+    def writes_principles_apart(self) -> bool:
+        """Whether a stage of their own gives the principles: another writer's, or another run's."""
+        return self.writer.model is not None or self.principles_from is not None
 
     @property
     def effective_iterations(self) -> int:
@@ -194,15 +261,6 @@ def preset_description(name: str) -> str:
     """One line about a shipped preset."""
     raw = yaml.safe_load((PRESET_FOLDER / f"{name}.yaml").read_text(encoding="utf-8"))
     return str(raw.get("description", ""))
-
-
-def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """``over`` laid on ``base``; mappings are merged key by key, all else is replaced."""
-    out = dict(base)
-    for key, value in over.items():
-        old = out.get(key)
-        out[key] = merge(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
-    return out
 
 
 def parse_override(text: str) -> dict[str, Any]:

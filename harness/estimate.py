@@ -22,6 +22,10 @@ PROMPT_TOKENS = 60
 """Assumed tokens of a query with its chat template."""
 PRINCIPLE_TOKENS = 250
 """Assumed tokens of a system prompt with two principles."""
+WRITING_TOKENS = 500
+"""Assumed tokens of a request for principles with its worked examples."""
+USUAL_QUERIES = 1000
+"""Assumed queries of an iteration where no number is set."""
 EFFICIENCY = {"prompt": 0.7, "new": 0.25, "train": 0.55}
 """Share of the machine's matrix-product rate that each kind of work typically reaches."""
 
@@ -45,8 +49,10 @@ def stage_cost(stage: Stage, prepared: Prepared) -> Cost:
     config = prepared.config
     if stage.kind == "eval":
         return _eval_cost(stage, prepared)
-    queries = config.queries.per_iteration or 1000
+    queries = _queries_of(stage, config)
     answer = min(config.sampling.max_new_tokens, 300)
+    if stage.kind == "sample" and not stage.arm:
+        return Cost(prompt=queries * WRITING_TOKENS, new=queries * PRINCIPLE_TOKENS // 2)
     if stage.kind == "sample":
         contexts = 3 if stage.id.endswith("/sample") else 2
         prompt = queries * contexts * (PROMPT_TOKENS + PRINCIPLE_TOKENS)
@@ -54,10 +60,21 @@ def stage_cost(stage: Stage, prepared: Prepared) -> Cost:
     if stage.kind == "train":
         generator = stage.id.endswith("/generator")
         per_query = (2 * PRINCIPLE_TOKENS + 4 * answer) if generator else 2 * answer
-        return Cost(train=int(queries * (PROMPT_TOKENS + per_query) * config.training.epochs))
+        epochs = config.training.of_step(stage.id.rsplit("/", 1)[1]).epochs
+        return Cost(train=int(queries * (PROMPT_TOKENS + per_query) * epochs))
     if stage.kind == "judge":
         return Cost(judge_calls=2 * (config.pair_accuracy.limit or queries))
     return Cost()
+
+
+def _queries_of(stage: Stage, config: RunConfig) -> int:
+    """Queries of a stage: the generator's or the policy's."""
+    policy = config.queries.per_iteration or USUAL_QUERIES
+    source = stage.inputs.get("queries")
+    generator = source is not None and source.output.endswith("-generator")
+    if generator or stage.id.endswith("/generator"):
+        return config.queries.generator or policy
+    return policy
 
 
 def _eval_cost(stage: Stage, prepared: Prepared) -> Cost:

@@ -9,9 +9,15 @@ from groundwork.files import json_form
 from harness.run_folder import RunFolder, StageRecord
 from harness.stage import CheckpointKey, PlanInputs, Source, Stage
 from harness.stages.arm_step import MODEL, arm_step_stage
-from harness.stages.draw_queries import preferences_stage, queries_stage
+from harness.stages.draw_queries import (
+    generator_queries,
+    policy_queries,
+    preferences_stage,
+    queries_stage,
+)
 from harness.stages.evaluate import eval_stage
 from harness.stages.pair_accuracy import pair_accuracy_stage
+from harness.stages.write_principles import principles_stage
 from sso.arms import Arm, get_arm
 
 CHANGED = "redone, changed: "
@@ -40,6 +46,11 @@ def _seed_stages(inputs: PlanInputs, arms: list[Arm], seed: int) -> list[Stage]:
     plan: list[Stage] = []
     if any(arm.uses_queries for arm in arms) and config.effective_iterations:
         plan.append(queries_stage(inputs, seed, f"{prefix}queries"))
+        if config.writes_principles_apart:
+            plan += [
+                principles_stage(inputs, seed, number, prefix, f"{prefix}queries")
+                for number in range(1, config.effective_iterations + 1)
+            ]
     if any(arm.uses_preferences for arm in arms) and config.effective_iterations:
         plan.append(preferences_stage(inputs, seed, f"{prefix}preferences"))
     for arm in arms:
@@ -57,9 +68,16 @@ def _iteration(
     """The stages of one iteration, and the source of the next policy."""
     sources = {
         "policy": policy,
-        "queries": Source(stage=f"{key.prefix}queries", output=f"iter-{key.iteration}"),
+        "queries": Source(stage=f"{key.prefix}queries", output=policy_queries(key.iteration)),
+        "generator_queries": Source(
+            stage=f"{key.prefix}queries", output=generator_queries(key.iteration)
+        ),
         "preferences": Source(stage=f"{key.prefix}preferences", output=f"iter-{key.iteration}"),
     }
+    if inputs.config.writes_principles_apart:
+        sources["principles"] = Source(
+            stage=f"{key.prefix}principles-{key.iteration}", output="principles.jsonl"
+        )
     plan = []
     for step in arm.steps:
         plan.append(arm_step_stage(inputs, arm, step, key, sources))

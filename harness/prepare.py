@@ -52,6 +52,7 @@ def prepare(config: RunConfig, out: Path | None, log: Callable[[str], None]) -> 
     from harness.engines import check_engine
     from harness.models import resolve_model
     from harness.resources import Resources
+    from harness.stages.write_principles import check_principles_from
     from sso.checkpoints import fitted_length
 
     problems: list[str] = []
@@ -71,11 +72,16 @@ def prepare(config: RunConfig, out: Path | None, log: Callable[[str], None]) -> 
             plan = _collect(problems, lambda: build_plan(PlanInputs(config, data, model)))
         if plan is None or out is None or _anything_left(out, plan):
             _collect(problems, lambda: check_engine(config.engine))
+            if config.writer.model is not None:
+                _collect(problems, lambda: check_engine(config.writer))
             _collect(problems, lambda: _check_judge(resources, config, log))
         if out is not None and not problems:
             _collect(problems, lambda: _check_disk(config, model, out))
         if config.methods and config.effective_iterations:
-            _collect(problems, lambda: fitted_length(model.path, config.training))
+            for step in ("generator", "policy"):
+                options = config.training.of_step(step)
+                _collect(problems, partial(fitted_length, model.path, options))
+            _collect(problems, lambda: check_principles_from(PlanInputs(config, data, model)))
     if problems:
         raise UserError("\n".join(dict.fromkeys(problems)))
     assert plan is not None

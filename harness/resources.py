@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import gc
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from groundwork.memory import return_memory
 from harness.config import RunConfig
@@ -42,7 +43,6 @@ class Resources:
         self.run_id = run_id
         self._engines: OrderedDict[str, BatchEngine] = OrderedDict()
         self._judges: dict[tuple[str, str | None], Judge] = {}
-        self._writer: BatchEngine | None = None
 
     def engine(self, folder: Path) -> BatchEngine:
         """A text engine on a checkpoint folder; loaded on first use."""
@@ -58,18 +58,26 @@ class Resources:
         self._engines[key] = open_engine(self.config.engine, folder)
         return self._engines[key]
 
-    def writer(self) -> BatchEngine | None:
-        """The engine of another model that writes principles, ``None`` for the policy itself."""
-        from harness.engines import EngineSettings, open_engine
+    @contextmanager
+    def writer(self) -> Iterator[BatchEngine]:
+        """The engine of the model that writes principles, open within the ``with`` only; the other
+        models leave memory before it."""
+        from harness.engines import open_engine
 
         settings = self.config.writer
         if settings.model is None:
-            return None
-        if self._writer is None:
-            kind: Literal["openai", "auto"] = "openai" if settings.base_url else "auto"
-            engine = EngineSettings(kind=kind, base_url=settings.base_url)
-            self._writer = open_engine(engine, settings.model)
-        return self._writer
+            raise ValueError("no writer is named")
+        self.stop_served_judges()
+        self.release()
+        if settings.base_url and settings.kind == "auto":
+            settings = settings.model_copy(update={"kind": "openai"})
+        engine = open_engine(settings, settings.model or "")
+        try:
+            yield engine
+        finally:
+            engine.close()
+            gc.collect()
+            return_memory()
 
     def judge(self, use: str = "") -> Judge:
         """The judge of a use (a benchmark's name, ``pairs``), else the default one; the ``local`` one
@@ -136,9 +144,6 @@ class Resources:
         """Free everything."""
         self.stop_served_judges()
         self.release()
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
 
     @staticmethod
     def _close(key: str, engine: BatchEngine) -> None:

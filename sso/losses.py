@@ -85,6 +85,12 @@ def sso_loss(plus: PairLogps, minus: PairLogps, settings: LossSettings) -> Tenso
     return l_plus + l_minus - settings.gamma * (plus.chosen_average + minus.chosen_average)
 
 
+def side_loss(pair: PairLogps, settings: LossSettings) -> Tensor:
+    """L_base - gamma avg logp(chosen), under x+ or x- alone: one half of ``sso_loss``."""
+    loss = base_loss(pair, settings.kind, settings.beta)
+    return loss - settings.gamma * pair.chosen_average
+
+
 def self_steering_weight(query: PairLogps, alpha: float, *, gradient: bool = True) -> Tensor:
     """W = sigmoid(-(alpha * avg logp(chosen) + (1 - alpha) * avg logp(rejected))), under x.
 
@@ -131,6 +137,8 @@ def objective_loss(
         return base_loss(pairs["policy"], settings.kind, settings.beta)
     if objective.name == "generator":
         return sso_loss(pairs["generator-good"], pairs["generator-bad"], settings)
+    if objective.name in ("generator-plus", "generator-minus"):
+        return side_loss(pairs[objective.kinds[0]], settings)
     return joint_loss(
         pairs["policy"],
         pairs.get("generator-good"),

@@ -14,7 +14,7 @@ from typing import Literal, get_args
 from groundwork.errors import UserError
 from sso.records import Message, PreferencePair
 
-ObjectiveName = Literal["pair", "generator", "joint"]
+ObjectiveName = Literal["pair", "generator", "generator-plus", "generator-minus", "joint"]
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,8 @@ class Objective:
     - ``generator``: L+ + L- - gamma * (avg logp of both chosen sides), of the ``generator-good``
       and ``generator-bad`` pairs. ``sso`` fills the latter with (yo > y+), ``pbaa-generator``
       with (y- > y+).
+    - ``generator-plus``, ``generator-minus``: the terms of ``generator`` under x+ alone, and under x- alone,
+      each with its own gamma term; their sum is ``generator``.
     - ``joint``: L_base(policy pair) + W * beta_g * (L+ + L-), the first version's loss; ``use_w``
       False puts W = 1, ``use_g`` False drops the generator terms and multiplies L_base by W.
       Without both it is ``pair``.
@@ -72,6 +74,10 @@ class Objective:
         """The pair roles that a group must hold, one pair each."""
         if self.name == "pair" or (self.name == "joint" and not self.use_g):
             return ("policy",)
+        if self.name == "generator-plus":
+            return ("generator-good",)
+        if self.name == "generator-minus":
+            return ("generator-bad",)
         generator = ("generator-good", "generator-bad")
         return generator if self.name == "generator" else ("policy", *generator)
 

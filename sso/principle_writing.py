@@ -57,6 +57,27 @@ def writing_prompt(book: PrincipleBook, query: str, names: Sequence[str]) -> lis
     return [first, *turns[1:]]
 
 
+def direct_writing_prompt(book: PrincipleBook, query: str) -> list[Message]:
+    """Few-shot chat that asks for a bad and then a good guideline of one query, without features.
+
+    Source: arXiv 2410.17131, second version, whose writer gets three worked examples.
+
+    Raises:
+        UserError: the principles file has no ``direct_writing``.
+    """
+    if book.direct_writing is None:
+        raise UserError(
+            "the principles file has no direct_writing, which principles.select=none needs"
+        )
+    turns: list[Message] = []
+    for example in book.direct_writing.examples:
+        turns.append({"role": "user", "content": f"Request: {example.query}"})
+        turns.append({"role": "assistant", "content": f"Bad: {example.bad}\nGood: {example.good}"})
+    turns.append({"role": "user", "content": f"Request: {shorten(query)}"})
+    head = f"{book.direct_writing.instruction}\n\n{turns[0]['content']}"
+    return [{"role": "user", "content": head}, *turns[1:]]
+
+
 def _task(book: PrincipleBook, query: str, names: Sequence[str]) -> str:
     features = [book.feature(name) for name in names]
     listed = "; ".join(f"{f.name} ({f.positive}, not {f.negative}: {f.meaning})" for f in features)
@@ -67,10 +88,13 @@ def parse_guidelines(reply: str, *, truncated: bool = False) -> Guidelines:
     """Read the good and the bad guideline out of a reply.
 
     Takes labelled text ("Good: ... Bad: ...", with Markdown, numbers or quotes round it) and JSON with
-    such keys. Problems: ``missing``, ``short``, ``long``, ``placeholder``, ``same``.
+    such keys. Of a reply that was cut, whole sentences of its last guideline count. Problems:
+    ``missing``, ``short``, ``long``, ``placeholder``, ``same``.
     """
     good, bad = _from_json(reply) or _from_labels(reply)
-    if truncated and bad:
+    if truncated and good and reply.rstrip().endswith(good):
+        good = _whole_sentences(good)
+    elif truncated and bad:
         bad = _whole_sentences(bad)
     good, bad = _clean(good), _clean(bad)
     if not good or not bad:
@@ -140,7 +164,7 @@ def make_principles(
 
     ``engine`` is the policy or another writer; it selects (greedily) when ``settings.select`` is
     ``policy`` and writes (sampled as the round's responses are) when ``settings.source`` is
-    ``generated``. Text that does not parse, or repeats a few-shot example, falls back to the predefined
+    ``generated``; with ``select`` none it is asked for guidelines without features. Text that does not parse, or repeats a few-shot example, falls back to the predefined
     principles. Also returns counts by outcome, rates, and the tokens generated.
 
     Raises:
@@ -151,17 +175,20 @@ def make_principles(
             f"principles.features_per_query is {settings.features_per_query}, "
             f"but the principles file has {len(book.features)} features"
         )
-    by_policy = settings.select == "policy"
+    by_policy, direct = settings.select == "policy", settings.select == "none"
+    usual = settings.model_copy(update={"concision_probability": 0.0}) if direct else settings
     selected, tokens = select_features(
-        engine if by_policy else None, queries, book, settings, this_round
+        engine if by_policy else None, queries, book, usual, this_round
     )
-    counts = _selection_counts(selected, by_policy)
+    counts = Counter[str]() if direct else _selection_counts(selected, by_policy)
     if settings.source == "predefined":
         principles = [_predefined(book, q, s) for q, s in zip(queries, selected, strict=True)]
     else:
         replies = engine.chat(
             [
-                writing_prompt(book, query.text, chosen.names)
+                direct_writing_prompt(book, query.text)
+                if direct
+                else writing_prompt(book, query.text, chosen.names)
                 for query, chosen in zip(queries, selected, strict=True)
             ],
             replace(this_round.settings.params(), max_new_tokens=settings.max_new_tokens),
@@ -170,6 +197,10 @@ def make_principles(
         )
         tokens += sum(reply.completion_tokens for reply in replies)
         principles = _principles(book, queries, selected, replies, counts)
+        if direct:
+            principles = [
+                p if p.fallback else p.model_copy(update={"features": ()}) for p in principles
+            ]
     rates = _rates(counts, len(queries), settings)
     return principles, StageResult(counts, rates, tokens)
 
@@ -205,7 +236,10 @@ def _principles(
 
 def _written(book: PrincipleBook, reply: CompletionLike) -> Guidelines:
     text = parse_guidelines(reply.text, truncated=reply.truncated)
-    copied = {_plain(t) for e in book.writing.examples for t in (e.good, e.bad)}
+    shown = [(e.good, e.bad) for e in book.writing.examples]
+    if book.direct_writing is not None:
+        shown += [(e.good, e.bad) for e in book.direct_writing.examples]
+    copied = {_plain(text) for both in shown for text in both}
     if not text.problem and ({_plain(text.good), _plain(text.bad)} & copied):
         return Guidelines(text.good, text.bad, "copied")
     return text
@@ -235,7 +269,9 @@ def _selection_counts(selected: Sequence[Selected], by_policy: bool) -> Counter[
 
 
 def _rates(counts: Mapping[str, int], n: int, settings: PrincipleSettings) -> dict[str, float]:
-    rates = {"concision_rate": counts["concision_added"] / max(n, 1)}
+    rates = {}
+    if settings.select != "none":
+        rates["concision_rate"] = counts["concision_added"] / max(n, 1)
     if settings.select == "policy":
         rates["selection_fallback_rate"] = counts["selection_fallbacks"] / max(n, 1)
     if settings.source == "generated":

@@ -72,6 +72,21 @@ class Writing(_Part):
     examples: tuple[WritingExample, ...] = ()
 
 
+class ContrastExample(_Part):
+    """A query with a bad guideline for it and a good one of similar structure."""
+
+    query: str = Field(min_length=1)
+    bad: str = Field(min_length=1)
+    good: str = Field(min_length=1)
+
+
+class DirectWriting(_Part):
+    """The prompt that asks for guidelines of a query, bad before good, without features."""
+
+    instruction: str
+    examples: tuple[ContrastExample, ...] = Field(min_length=1)
+
+
 class PrincipleBook(_Part):
     """All texts of a principles file, checked against each other."""
 
@@ -84,6 +99,7 @@ class PrincipleBook(_Part):
     concision: Feature
     selection: Selection
     writing: Writing
+    direct_writing: DirectWriting | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> PrincipleBook:
@@ -188,11 +204,16 @@ def _keys_at(place: tuple[int | str, ...]) -> list[str]:
         "concision": Feature,
         "selection": Selection,
         "writing": Writing,
+        "direct_writing": DirectWriting,
     }
     if len(place) == 1:
         return list(PrincipleBook.model_fields)
     if "examples" in place:
-        return list((WritingExample if place[0] == "writing" else SelectionExample).model_fields)
+        examples: dict[str, type[BaseModel]] = {
+            "writing": WritingExample,
+            "direct_writing": ContrastExample,
+        }
+        return list(examples.get(str(place[0]), SelectionExample).model_fields)
     return list(models[str(place[0])].model_fields)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from groundwork.records import Section
 from groundwork.sampling_params import SamplingParams
@@ -14,7 +14,10 @@ class PrincipleSettings(Section):
     """Where principles come from."""
 
     source: Literal["predefined", "generated"] = "predefined"
-    select: Literal["policy", "random"] = "policy"
+    select: Literal["policy", "random", "none"] = Field(
+        "policy",
+        description="who chooses the features of a query; none: guidelines are written without features",
+    )
     file: str | None = None
     features_per_query: int = Field(2, ge=1, le=7)
     concision_probability: float = Field(0.2, ge=0, le=1)
@@ -23,6 +26,14 @@ class PrincipleSettings(Section):
         "auto",
         description="the turn of the guidelines; auto: the user's where the template has no system turn",
     )
+
+    @model_validator(mode="after")
+    def _has_text(self) -> PrincipleSettings:
+        if self.select == "none" and self.source == "predefined":
+            raise ValueError(
+                "predefined guidelines are those of features: select none needs generated"
+            )
+        return self
 
 
 class SamplingSettings(Section):

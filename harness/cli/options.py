@@ -46,6 +46,10 @@ class Training:
         str | None,
         typer.Option("--principles", help="YAML file of features, principles and examples."),
     ] = None
+    principles_from: Annotated[
+        str | None,
+        typer.Option("--principles-from", help="A run (or file) whose principles are taken."),
+    ] = None
 
     def flags(self) -> dict[str, Any]:
         """The options given, as a nested configuration mapping (``seeds`` apart)."""
@@ -54,6 +58,7 @@ class Training:
             methods=None if self.methods is None else split_names(self.methods),
             model=self.model,
             principles=given(file=self.principles),
+            principles_from=self.principles_from,
         )
 
 

@@ -10,8 +10,9 @@ from groundwork.files import file_sha256
 from groundwork.records import read_records
 from harness.config import RunConfig
 from harness.stage import CheckpointKey, PlanInputs, Source, Stage, StageContext, StageResult
+from harness.stages.write_principles import read_principles
 from sso.arms import Arm, Step, StepContext
-from sso.records import Query
+from sso.records import Principle, Query
 
 if TYPE_CHECKING:
     from harness.engines import ResumableEngine
@@ -27,25 +28,27 @@ def arm_step_stage(
     config = inputs.config
     needed = {name: sources[name] for name in step.inputs}
     if arm.uses_queries and step.kind == "sample":
-        needed["queries"] = sources["queries"]
+        own = config.queries.generator_has_own and step.queries == "generator"
+        needed["queries"] = sources["generator_queries" if own else "queries"]
+        if "principles" in sources:
+            needed["principles"] = sources["principles"]
 
     def work(run: StageContext) -> StageResult:
         if step.kind == "train":
             run.resources.release()
-        result = step.run(
+        return step.run(
             StepContext(
                 folder=run.folder,
                 inputs={name: run.inputs[name] for name in step.inputs},
                 queries=_queries(run.inputs.get("queries")),
-                settings=config.method,
+                settings=config.method_of(step.name),
                 iteration=key.iteration,
                 seed=key.seed,
                 engine=lambda folder: _journaled(run, folder),
-                writer=run.resources.writer() if step.kind == "sample" else None,
+                principles=_principles(run.inputs.get("principles")),
                 progress=run.progress,
             )
         )
-        return StageResult(result.counts, result.measures, result.tokens)
 
     return Stage(
         id=f"{key.folder}/{step.name}",
@@ -72,7 +75,7 @@ def _prunable(config: RunConfig, arm: Arm, step: Step, iteration: int) -> tuple[
 
 def _settings(step: Step, config: RunConfig) -> dict[str, object]:
     """The sections that the step depends on, without keys that only move speed or logging."""
-    sections = config.method.model_dump(include=set(step.settings))
+    sections = config.method_of(step.name).model_dump(include=set(step.settings))
     training = sections.get("training")
     if isinstance(training, dict):
         for key in ("checkpoint_every", "report_to"):
@@ -88,13 +91,15 @@ def _settings(step: Step, config: RunConfig) -> dict[str, object]:
         found["principles_file"] = file_sha256(Path(file))
     if step.kind == "sample":
         found["engine"] = {"kind": config.engine.kind, "dtype": config.engine.dtype}
-        if config.writer.model is not None:
-            found["writer"] = config.writer.model_dump()
     return found
 
 
 def _queries(folder: Path | None) -> list[Query]:
     return [] if folder is None else read_records(folder / "queries.jsonl", Query)
+
+
+def _principles(folder: Path | None) -> dict[str, Principle] | None:
+    return None if folder is None else read_principles(folder)
 
 
 def _journaled(run: StageContext, folder: Path) -> ResumableEngine:

@@ -134,21 +134,17 @@ def queries_stage(inputs: PlanInputs, seed: int, folder: str) -> Stage:
     """Draws each iteration's queries, without those that a benchmark contains."""
     config, settings = inputs.config, inputs.config.queries
     rows = query_rows(inputs.data, settings.file)
+    own = query_rows(inputs.data, settings.generator_file) if settings.generator_file else []
 
     def work(run: StageContext) -> StageResult:
-        kept, dropped = rows, 0
-        if settings.contamination == "drop":
-            kept, dropped = _without_benchmark_items(inputs, run.folder, rows)
-        if not kept:
-            raise DataError("every query overlaps with a benchmark: the query set is empty")
-        size = share_size(config, settings.per_iteration)
-        drawn = shares(kept, config.effective_iterations, size, seed)
-        for number, share in enumerate(drawn, 1):
+        kept, generators, dropped = _usable(inputs, run.folder, rows, own)
+        drawn = draw_queries(config, kept, generators, seed)
+        for name, share in drawn.items():
             lines = [
                 {"v": 1, "id": str(r["id"]), "text": r["query"], "source": r["source"]}
                 for r in share
             ]
-            write_json_lines(run.folder / f"iter-{number}" / "queries.jsonl", lines)
+            write_json_lines(run.folder / name / "queries.jsonl", lines)
         return StageResult(
             counts={"queries": len(kept), "dropped_contaminated": dropped, "given": len(rows)}
         )
@@ -156,9 +152,9 @@ def queries_stage(inputs: PlanInputs, seed: int, folder: str) -> Stage:
     return Stage(
         id=folder,
         kind="data",
-        inputs={"queries": Source(fingerprint=digest(rows))},
+        inputs={"queries": Source(fingerprint=digest([rows, own] if own else rows))},
         settings={
-            "queries": settings.model_dump(),
+            "queries": {k: v for k, v in settings.model_dump().items() if not _later(k, v)},
             "mode": config.mode,
             "iterations": config.effective_iterations,
             "benchmarks": sorted(config.benchmarks),
@@ -168,8 +164,62 @@ def queries_stage(inputs: PlanInputs, seed: int, folder: str) -> Stage:
     )
 
 
+def draw_queries(
+    config: RunConfig, rows: Sequence[dict[str, Any]], own: Sequence[dict[str, Any]], seed: int
+) -> dict[str, list[dict[str, Any]]]:
+    """Shares by folder: ``iter-N`` of the policy and, where a generator is trained on other queries,
+    ``iter-N-generator``: the first ones of the policy's share, or a share of its own set ``own``."""
+    settings, iterations = config.queries, config.effective_iterations
+    size = share_size(config, settings.per_iteration)
+    drawn = shares(rows, iterations, size, seed)
+    found = {policy_queries(number): share for number, share in enumerate(drawn, 1)}
+    if settings.generator_has_own:
+        size = share_size(config, settings.generator)
+        subset = shares(own, iterations, size, seed) if own else [s[:size] for s in drawn]
+        found |= {generator_queries(number): share for number, share in enumerate(subset, 1)}
+    return found
+
+
+def policy_queries(iteration: int) -> str:
+    """Folder of the policy's queries within the stage."""
+    return f"iter-{iteration}"
+
+
+def generator_queries(iteration: int) -> str:
+    """Folder of the generator's queries within the stage, where it has its own."""
+    return f"iter-{iteration}-generator"
+
+
+def drawn_ids(inputs: PlanInputs, seed: int) -> set[str]:
+    """Ids of all queries that the stage of that seed will draw; reads the benchmarks' questions."""
+    settings = inputs.config.queries
+    rows = query_rows(inputs.data, settings.file)
+    own = query_rows(inputs.data, settings.generator_file) if settings.generator_file else []
+    kept, generators, _ = _usable(inputs, None, rows, own)
+    drawn = draw_queries(inputs.config, kept, generators, seed)
+    return {str(row["id"]) for share in drawn.values() for row in share}
+
+
+def _usable(
+    inputs: PlanInputs, folder: Path | None, rows: list[dict[str, Any]], own: list[dict[str, Any]]
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]], int]:
+    """The queries without those that a benchmark contains, and how many of ``rows`` are gone."""
+    kept, dropped = rows, 0
+    if inputs.config.queries.contamination == "drop":
+        kept, dropped = _without_benchmark_items(inputs, folder, rows)
+        own = _without_benchmark_items(inputs, None, own)[0] if own else own
+    if not kept:
+        raise DataError("every query overlaps with a benchmark: the query set is empty")
+    return kept, own, dropped
+
+
+def _later(key: str, value: Any) -> bool:
+    """A key that came later, at its default: records from before it have none."""
+    return key in ("generator", "generator_file") and value is None
+
+
 def _without_benchmark_items(
-    inputs: PlanInputs, folder: Path, rows: list[dict[str, Any]]
+    inputs: PlanInputs, folder: Path | None, rows: list[dict[str, Any]]
 ) -> tuple[list[dict[str, Any]], int]:
     from harness.contamination import find_overlaps
 
@@ -178,7 +228,8 @@ def _without_benchmark_items(
         inputs.data,
         sorted(inputs.config.benchmarks),
     )
-    write_json(folder / "contamination.json", [vars(o) for o in overlaps])
+    if folder is not None:
+        write_json(folder / "contamination.json", [vars(o) for o in overlaps])
     bad = {overlap.query_id for overlap in overlaps}
     kept = [row for row in rows if str(row["id"]) not in bad]
     return kept, len(rows) - len(kept)

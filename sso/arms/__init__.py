@@ -12,6 +12,8 @@ from sso.arms import (
     pbaa_generator,
     sso,
     sso_joint,
+    sso_minus,
+    sso_plus,
     ultrafeedback,
     without_g,
     without_w,
@@ -27,6 +29,8 @@ _MODULES = (
     without_w_g,
     pbaa,
     pbaa_generator,
+    sso_plus,
+    sso_minus,
     ultrafeedback,
 )
 

@@ -14,7 +14,7 @@ from typing import Any, Literal, Protocol
 
 from groundwork.sampling_params import SamplingParams
 from groundwork.stage_result import StageResult
-from sso.records import Message, Query
+from sso.records import Message, Principle, Query
 from sso.settings import MethodSettings
 
 
@@ -64,7 +64,8 @@ class StepContext:
     the iteration), ``preferences`` (a folder with ``preferences.jsonl``), or an earlier step's name.
     ``queries`` are this iteration's share. ``engine(folder)`` gives a text engine on a checkpoint
     folder; engines belong to the caller, who closes them. ``writer`` is the engine that writes
-    principles, ``None`` for the policy itself. ``progress(done, total)`` may be called at will.
+    principles, ``None`` for the policy itself; ``principles`` are those of the queries, by query id, where
+    a stage of their own wrote them. ``progress(done, total)`` may be called at will.
     """
 
     folder: Path
@@ -75,6 +76,7 @@ class StepContext:
     seed: int
     engine: Callable[[Path], TextEngine]
     writer: TextEngine | None = None
+    principles: Mapping[str, Principle] | None = None
     progress: Callable[[int, int], None] = lambda done, total: None
 
 
@@ -83,7 +85,8 @@ class Step:
     """One stage of an iteration. ``name`` is its folder; ``settings`` the names of the
     ``MethodSettings`` sections it depends on (a change in another one does not redo it).
 
-    A ``train`` step leaves a checkpoint folder ``ctx.folder / "model"`` (safetensors, tokenizer and
+    ``queries`` says whose query set a ``sample`` step gets, where policy and generator have sets of their
+    own. A ``train`` step leaves a checkpoint folder ``ctx.folder / "model"`` (safetensors, tokenizer and
     all); a ``sample`` step leaves JSONL files of records.
     """
 
@@ -92,6 +95,7 @@ class Step:
     inputs: tuple[str, ...]
     settings: tuple[str, ...]
     run: Callable[[StepContext], StageResult]
+    queries: Literal["policy", "generator"] = "policy"
 
 
 @dataclass(frozen=True)

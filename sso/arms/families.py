@@ -11,7 +11,7 @@ from sso.arms.steps import (
     fresh_pairs_step,
     train_step,
 )
-from sso.objectives import Objective
+from sso.objectives import Objective, ObjectiveName
 from sso.sampling import Role
 
 SAMPLED = ("principles", "sampling")
@@ -19,24 +19,31 @@ TRAINED = ("loss", "training")
 
 
 def generator_arm(
-    name: str, title: str, order: int, *, l_minus_prefers: Role, ablation: bool = False
+    name: str,
+    title: str,
+    order: int,
+    *,
+    l_minus_prefers: Role,
+    trains_on: ObjectiveName = "generator",
+    ablation: bool = False,
 ) -> Arm:
     """Sample, train a generator, sample fresh pairs from it, train the policy on those.
 
-    ``l_minus_prefers`` is the side that L- prefers to y+ under x- (docs/method.md, "The arms").
+    ``l_minus_prefers`` is the side that L- prefers to y+ under x- (docs/method.md, "The arms");
+    ``trains_on`` is the generator's objective.
     """
 
     def sample(ctx: StepContext) -> StageResult:
         return contrastive_step(ctx, trains_on_original=True, l_minus_prefers=l_minus_prefers)
 
     def generator(ctx: StepContext) -> StageResult:
-        return train_step(ctx, [("sample", GENERATOR_PAIRS)], "generator")
+        return train_step(ctx, [("sample", GENERATOR_PAIRS)], trains_on)
 
     def policy(ctx: StepContext) -> StageResult:
         return train_step(ctx, [("pairs", PAIRS)], "pair")
 
     steps = (
-        Step("sample", "sample", ("policy",), SAMPLED, sample),
+        Step("sample", "sample", ("policy",), SAMPLED, sample, queries="generator"),
         Step("generator", "train", ("policy", "sample"), TRAINED, generator),
         Step("pairs", "sample", ("policy", "sample", "generator"), SAMPLED, fresh_pairs_step),
         Step("policy", "train", ("policy", "pairs"), TRAINED, policy),

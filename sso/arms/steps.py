@@ -67,15 +67,11 @@ def contrastive_step(
     given, repeated = unique_queries(ctx.queries)
     engine = ctx.engine(ctx.inputs["policy"])
     book, notes = _book(ctx, engine)
-    requests = (settings.principles.select == "policy") + (
-        settings.principles.source == "generated"
-    )
+    requests = _requests_of_principles(ctx)
     with_original = trains_on_original or settings.sampling.measure_original
     progress = _Progress(ctx, len(given) * (requests + 2 + with_original))
     this_round = _round(ctx, progress)
-    every, made = make_principles(
-        ctx.writer or engine, given, book, settings.principles, this_round
-    )
+    every, made = _principles(ctx, engine, given, book, this_round)
     write_records(ctx.folder / PRINCIPLES, every)
     queries, principles, crowded = _with_room(engine, given, every, book)
     originals = _originals(engine, queries, this_round) if trains_on_original else {}
@@ -103,28 +99,83 @@ def contrastive_step(
 
 
 def fresh_pairs_step(ctx: StepContext) -> StageResult:
-    """Fresh y+ and y- from the generator for the contrasts' queries and principles, as policy pairs.
+    """Fresh y+ and y- from the generator, as policy pairs, under the principles of the step ``sample``.
 
-    Reads the step ``sample``; yo of that step takes part in the filters and measures, which look at
-    the pairs from the policy's side.
+    Queries that the step did not have (the policy's own query set) get principles here. yo of that step
+    takes part in the filters and measures, which look at the pairs from the policy's side.
     """
+    first = read_records(ctx.inputs["sample"] / CONTRASTS, Contrast)
+    seen = {p.query_id for p in read_records(ctx.inputs["sample"] / PRINCIPLES, Principle)}
+    given, _ = unique_queries(ctx.queries)
+    wanted = {query.id for query in given}
+    first = [contrast for contrast in first if contrast.query.id in wanted]
+    more = [query for query in given if query.id not in seen]
+    progress = _Progress(ctx, 2 * len(first) + (_requests_of_principles(ctx) + 2) * len(more))
+    this_round = _round(ctx, progress, "fresh")
+    crowded: list[Dropped] = []
+    principles, made = [c.principle for c in first], StageResult()
+    queries = [c.query for c in first]
+    if more:
+        policy = ctx.engine(ctx.inputs["policy"])
+        plain, _ = _book(ctx, policy)
+        written, made = _principles(ctx, policy, more, plain, this_round)
+        more, written, crowded = _with_room(policy, more, written, plain)
+        queries, principles = [*queries, *more], [*principles, *written]
     generator = ctx.engine(ctx.inputs["generator"])
     book, notes = _book(ctx, generator)
-    first = read_records(ctx.inputs["sample"] / CONTRASTS, Contrast)
     originals = {c.query.id: c.original for c in first if c.original is not None}
-    progress = _Progress(ctx, 2 * len(first))
-    queries, principles = [c.query for c in first], [c.principle for c in first]
-    this_round = _round(ctx, progress, "fresh")
     contrasts = sample_contrasts(generator, queries, principles, book, this_round, originals)
     write_records(ctx.folder / CONTRASTS, contrasts)
-    kept, dropped = _filtered(ctx, contrasts, LeakDetector(book))
+    kept, dropped = _filtered(ctx, contrasts, LeakDetector(book), crowded)
     measures = write_contrast_pairs(ctx, kept, originals, ctx.engine(ctx.inputs["policy"]))
     return StageResult(
-        counts={"queries": len(first), "pairs": len(kept), **drop_counts(dropped)},
-        measures={**_dropped_rate(kept, dropped), **measures},
-        tokens=_tokens(contrasts),
+        counts={
+            "queries": len(queries) + len(crowded),
+            "pairs": len(kept),
+            **drop_counts(dropped),
+            **made.counts,
+        },
+        measures={**made.measures, **_dropped_rate(kept, dropped), **measures},
+        tokens=made.tokens + _tokens(contrasts),
         notes=notes,
     )
+
+
+def _requests_of_principles(ctx: StepContext) -> int:
+    """Requests per query before its principle is there; none where a stage of its own wrote it."""
+    settings = ctx.settings.principles
+    if ctx.principles is not None:
+        return 0
+    return (settings.select == "policy") + (settings.source == "generated")
+
+
+def _principles(
+    ctx: StepContext,
+    policy: TextEngine,
+    queries: Sequence[Query],
+    book: PrincipleBook,
+    this_round: SamplingRound,
+) -> tuple[list[Principle], StageResult]:
+    """The principles of the queries: those written before, else made now.
+
+    Raises:
+        UserError: principles were written before, but not for all of these queries.
+    """
+    if ctx.principles is None:
+        writer = ctx.writer or policy
+        return make_principles(writer, queries, book, ctx.settings.principles, this_round)
+    require_principles(ctx.principles, queries)
+    return [ctx.principles[query.id] for query in queries], StageResult()
+
+
+def require_principles(principles: Mapping[str, Principle], queries: Sequence[Query]) -> None:
+    """Raises ``UserError`` where a query has no principle; names how many and one of them."""
+    missing = [query.id for query in queries if query.id not in principles]
+    if missing:
+        raise UserError(
+            f"{len(missing)} of {len(queries)} queries have no principle ({missing[0]!r}): "
+            "the principles were written for other queries"
+        )
 
 
 def annotated_pairs_step(ctx: StepContext) -> StageResult:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -32,8 +33,56 @@ def test_paper_presets_inherit_and_override() -> None:
     config = load_config("qwen2-7b-instruct")
     assert config.model == "Qwen/Qwen2-7B-Instruct"
     assert config.training.learning_rate == 5e-7
+    assert config.methods == ("sso-joint", "pbaa", "ultrafeedback")
+    assert load_config("infinity-llama3.1-8b-sft").methods == ("sso-joint",)
+
+
+@pytest.mark.parametrize(
+    ("preset", "model"),
+    [
+        ("v2-llama3-8b-sft", "BAAI/Infinity-Instruct-3M-0625-Llama3-8B"),
+        ("v2-qwen2-7b-sft", "BAAI/Infinity-Instruct-3M-0625-Qwen2-7B"),
+        ("v2-llama3-8b-instruct", "meta-llama/Meta-Llama-3-8B-Instruct"),
+        ("v2-qwen2-7b-instruct", "Qwen/Qwen2-7B-Instruct"),
+    ],
+)
+def test_the_second_version_as_it_is(preset: str, model: str) -> None:
+    config = load_config(preset)
+    assert (config.model, config.iterations, config.loss.kind) == (model, 1, "dpo")
+    assert (config.queries.generator, config.queries.per_iteration) == (8000, None)
+    assert config.training.of_step("generator").batch_size == 32
+    assert config.training.of_step("policy").batch_size == 256
+    assert config.training.of_step("policy").weight_decay == 0.1
+    assert config.principles.select == "none"
+    assert config.writer.model == "Qwen/Qwen2.5-72B-Instruct"
+    assert set(config.benchmarks) == {"alpaca_eval", "mt_bench", "ifeval", "gsm8k", "math", "mmlu"}
     assert config.methods == ("sso", "pbaa", "ultrafeedback")
-    assert load_config("infinity-llama3.1-8b-sft").methods == ("sso",)
+
+
+def test_a_step_of_training_has_its_own_values_of_some_keys() -> None:
+    own = ["training.generator.batch_size=2", "training.generator.lora.rank=8", "training.epochs=2"]
+    training = load_config("quickstart", own).training
+    assert training.of_step("generator").batch_size == 2
+    assert training.of_step("policy").batch_size == training.batch_size == 4
+    assert training.of_step("generator").epochs == training.of_step("policy").epochs == 2
+    assert training.of_step("generator").lora.rank == 8
+    assert training.of_step("generator").lora.alpha == training.lora.alpha
+    assert training.of_step("policy").lora.rank == 0
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("training.generator.batch_sise=2", "did you mean 'training.generator.batch_size'"),
+        ("training.policy.warmup_ratio=2", "training.policy.warmup_ratio = 2"),
+        ("training.policy.lora.rnk=2", "unknown key 'training.policy.lora.rnk'"),
+        ("principles.select=none", "select none needs generated"),
+        ("writer.knd=hf", "did you mean 'writer.kind'"),
+    ],
+)
+def test_mistakes_in_the_sections_of_the_second_version(override: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(said)):
+        load_config("quickstart", [override])
 
 
 def test_overrides_then_flags() -> None:

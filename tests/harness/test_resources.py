@@ -44,5 +44,12 @@ def test_a_release_closes_all_and_the_next_use_opens_again(
     assert held.engine(tmp_path) is not first
 
 
-def test_the_policy_writes_its_own_principles_unless_a_writer_is_named(tmp_path: Path) -> None:
-    assert resources(tmp_path).writer() is None
+def test_a_writer_is_alone_in_memory_and_open_only_while_it_writes(
+    closed: list[object], tmp_path: Path
+) -> None:
+    held = resources(tmp_path, f"writer.model={tmp_path}", "writer.kind=fake")
+    policy = held.engine(tmp_path)
+    with held.writer() as writer:
+        assert closed == [policy]
+        assert writer is not policy
+    assert closed == [policy, writer]

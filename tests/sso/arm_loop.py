@@ -23,6 +23,8 @@ NAMES = (
     "without-w-g",
     "pbaa",
     "pbaa-generator",
+    "sso-plus",
+    "sso-minus",
     "ultrafeedback",
 )
 

@@ -41,7 +41,9 @@ def test_presets_arms_and_layouts_exist() -> None:
 
     presets = {path.stem for path in (REPO / "harness" / "presets").glob("*.yaml")}
     assert set(given("--preset", RUNS)) <= presets
-    assert {"_paper", "quickstart"} | set(given("--preset", RUNS)) == presets
+    assert {"_paper", "_paper_shared", "_paper_v2", "quickstart"} | set(
+        given("--preset", RUNS)
+    ) == presets
     arms = {arm for methods in given("--methods", RUNS) for arm in methods.split(",")}
     assert arms <= set(ARMS)
     assert set(given("--layout", COMMANDS)) <= set(LAYOUTS)

@@ -6,7 +6,12 @@ import pytest
 
 from groundwork.errors import UserError
 from groundwork.seeds import item_seed
-from sso.principle_writing import make_principles, parse_guidelines, writing_prompt
+from sso.principle_writing import (
+    direct_writing_prompt,
+    make_principles,
+    parse_guidelines,
+    writing_prompt,
+)
 from sso.principles import load_principles
 from sso.records import Query
 from sso.sampling import SamplingRound
@@ -146,3 +151,42 @@ def test_a_cut_writing_reply_is_seen_as_cut() -> None:
         Cut(), queries("a"), BOOK, settings, SamplingRound(SamplingSettings(), 1, 0)
     )
     assert made.counts["principle_fallbacks_missing"] == 1
+
+
+def test_the_direct_prompt_shows_three_examples_bad_before_good_and_ends_with_the_query() -> None:
+    prompt = direct_writing_prompt(BOOK, "Sort a list.")
+    assert [turn["role"] for turn in prompt] == ["user", "assistant"] * 3 + ["user"]
+    for turn in prompt[1::2]:
+        assert turn["content"].startswith("Bad: ")
+        assert "\nGood: " in turn["content"]
+        assert parse_guidelines(turn["content"]).problem == ""
+    assert prompt[-1]["content"] == "Request: Sort a list."
+    assert not any(feature.name in turn["content"] for turn in prompt for feature in BOOK.features)
+
+
+def test_principles_without_features_and_their_fall_back() -> None:
+    engine = FakeEngine(
+        lambda prompt, seed, temperature: prompt[-1]["content"].removeprefix("Request: ")
+    )
+    settings = PrincipleSettings(source="generated", select="none")
+    texts = f"Bad: {BAD}\nGood: {GOOD}", "no guideline"
+    asked = queries(*texts)
+    found, result = make_principles(
+        engine, asked, BOOK, settings, SamplingRound(SamplingSettings(), 1, 0)
+    )
+    assert (found[0].good, found[0].bad, found[0].features) == (GOOD, BAD, ())
+    assert found[1].fallback
+    assert found[1].good == BOOK.predefined(found[1].features, "good")
+    assert len(engine.chats) == 1
+    assert result.measures == {"principle_fallback_rate": 0.5}
+
+
+def test_a_file_without_the_direct_prompt_is_an_error_that_names_it() -> None:
+    older = BOOK.model_copy(update={"direct_writing": None})
+    with pytest.raises(UserError, match="has no direct_writing"):
+        direct_writing_prompt(older, "x")
+
+
+def test_of_a_cut_reply_the_last_guideline_is_shortened() -> None:
+    found = parse_guidelines(f"Bad: {BAD}\nGood: {GOOD} And then to", truncated=True)
+    assert (found.good, found.bad) == (GOOD, BAD)

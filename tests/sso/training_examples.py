@@ -19,6 +19,8 @@ from sso.step_math import micro_result
 OBJECTIVES = {
     "pair": Objective("pair"),
     "generator": Objective("generator"),
+    "generator-plus": Objective("generator-plus"),
+    "generator-minus": Objective("generator-minus"),
     "joint": Objective("joint"),
     "joint-without-w": Objective("joint", use_w=False),
     "joint-without-g": Objective("joint", use_g=False),

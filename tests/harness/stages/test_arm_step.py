@@ -39,12 +39,31 @@ def test_keys_that_only_move_speed_or_logging_are_no_part_of_the_fingerprint(key
         ("policy", "training.learning_rate=1e-3"),
         ("generator", "loss.gamma=0.5"),
         ("sample", "sampling.temperature=0.1"),
-        ("sample", "writer.model=other"),
         ("sample", "engine.dtype=bfloat16"),
     ],
 )
 def test_keys_that_move_a_figure_are(step: str, key: str) -> None:
     assert stage(step, key).settings != stage(step).settings
+
+
+def test_a_key_of_one_training_step_is_no_part_of_the_other() -> None:
+    assert stage("policy", "training.generator.batch_size=9").settings == stage("policy").settings
+    assert stage("generator", "training.generator.batch_size=9").settings["training"] == {
+        **stage("generator").settings["training"],
+        "batch_size": 9,
+    }
+
+
+def test_sampling_for_a_generator_reads_its_own_queries_where_it_has_some() -> None:
+    sources = {**SOURCES, "generator_queries": Source(stage="own"), "principles": Source(stage="w")}
+    arm = get_arm("sso")
+    key = CheckpointKey("sso", 1, 0)
+    inputs = plan_inputs("queries.generator=3")
+    steps = {s.name: arm_step_stage(inputs, arm, s, key, sources) for s in arm.steps}
+    assert steps["sample"].inputs["queries"].stage == "own"
+    assert steps["pairs"].inputs["queries"].stage == "queries"
+    assert steps["sample"].inputs["principles"].stage == "w"
+    assert "principles" not in steps["policy"].inputs
 
 
 def test_a_replaced_principles_file_changes_the_fingerprint(tmp_path: Path) -> None:

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from groundwork.errors import UserError
+from harness.config import load_config
 from harness.data import open_source
-from harness.stages.draw_queries import preference_rows, query_rows, shares
+from harness.stages.draw_queries import draw_queries, preference_rows, query_rows, shares
 
 SAMPLE = open_source("sample")
 USER = {"role": "user", "content": "hello"}
@@ -75,3 +76,23 @@ def test_shares_are_disjoint_and_more_iterations_extend_them() -> None:
     assert [len(share) for share in shares(rows, 3, None, 0)] == [3, 3, 3]
     assert len(shares(rows, 2, 8, 0)[1]) == 8  # starts again from the beginning
     assert shares(rows, 2, 3, 1) != two
+
+
+def test_a_generator_has_the_first_of_the_policys_queries_or_a_set_of_its_own(
+    tmp_path: Path,
+) -> None:
+    rows = [{"id": f"q{i}", "query": f"text {i}", "source": ""} for i in range(10)]
+    own = [{"id": f"own{i}", "query": f"own {i}", "source": ""} for i in range(4)]
+    config = load_config("quickstart", ["iterations=2", "queries.per_iteration=5"])
+    drawn = draw_queries(config, rows, [], 0)
+    assert list(drawn) == ["iter-1", "iter-2"]
+    few = load_config(
+        "quickstart", ["iterations=2", "queries.per_iteration=5", "queries.generator=2"]
+    )
+    again = draw_queries(few, rows, [], 0)
+    assert again["iter-2"] == drawn["iter-2"]
+    assert again["iter-2-generator"] == drawn["iter-2"][:2]
+    file = few.queries.model_copy(update={"generator_file": "f.jsonl"})
+    apart = draw_queries(few.model_copy(update={"queries": file}), rows, own, 0)
+    assert {row["id"][:3] for row in apart["iter-1-generator"]} == {"own"}
+    assert len(apart["iter-1-generator"]) == 2

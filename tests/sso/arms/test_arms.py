@@ -23,11 +23,11 @@ def test_titles_and_places_in_a_table_are_the_arms_own() -> None:
     arms = sorted(ARMS.values(), key=lambda arm: arm.order)
     assert [arm.title for arm in arms] == [
         "UltraFeedback", "PBAA", "PBAA generator", "SSO (joint)", "SSO",
-        "SSO w/o W", "SSO w/o G", "SSO w/o W, G",
+        "SSO w/o W", "SSO w/o G", "SSO w/o W, G", "SSO, L+ only", "SSO, L- only",
     ]  # fmt: skip
     assert len({arm.order for arm in arms}) == len(arms)
     assert [arm.name for arm in arms if arm.ablation] == [
-        "pbaa-generator", "without-w", "without-g", "without-w-g",
+        "pbaa-generator", "without-w", "without-g", "without-w-g", "sso-plus", "sso-minus",
     ]  # fmt: skip
 
 
