@@ -59,7 +59,7 @@ def _umask() -> int:
 def write_atomic(path: Path, content: str | bytes) -> None:
     """Put ``content`` in place whole (text as UTF-8)."""
     with replacing(path) as handle:
-        handle.write(content if isinstance(content, bytes) else _encode(content))
+        handle.write(content if isinstance(content, bytes) else encode(content))
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -71,7 +71,7 @@ def write_lines(path: Path, lines: Iterable[str]) -> None:
     """Lines of text (serialised JSON, usually), atomically; an iterator is not held in memory."""
     with replacing(path) as handle:
         for line in lines:
-            handle.write(_encode(f"{line}\n"))
+            handle.write(encode(f"{line}\n"))
 
 
 def write_json_lines(path: Path, rows: Iterable[Any]) -> int:
@@ -79,12 +79,13 @@ def write_json_lines(path: Path, rows: Iterable[Any]) -> int:
     count = 0
     with replacing(path) as handle:
         for row in rows:
-            handle.write(_encode(json.dumps(row, ensure_ascii=False) + "\n"))
+            handle.write(encode(json.dumps(row, ensure_ascii=False) + "\n"))
             count += 1
     return count
 
 
-def _encode(text: str) -> bytes:
+def encode(text: str) -> bytes:
+    """Text as UTF-8, also with lone surrogates, which JSON strings read back as they were."""
     # A lone surrogate has no UTF-8 form; backslashreplace writes what JSON reads back as it was.
     return text.encode("utf-8", "backslashreplace")
 

@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from groundwork.files import digest, write_json
+from groundwork.files import digest
 from harness.config import RunConfig
 from harness.prepare import Prepared, judge_uses, prepare
 from harness.progress import Reporter
@@ -77,6 +77,9 @@ def run_experiment(
     folder = RunFolder(out)
     prepared = prepare(config, out, reporter.say)
     with folder.lock():
+        if damage := folder.description_damage():
+            reporter.say(damage)
+        folder.clean()
         runner = Runner(folder, prepared.plan, prepared.resources, reporter, redo)
         runner.check()
         describe_run(folder, prepared)
@@ -93,8 +96,7 @@ def describe_run(folder: RunFolder, prepared: Prepared) -> None:
     """Write ``run.json``, keeping the creation time of a resumed run."""
     config = prepared.config
     old = folder.description() or {}
-    write_json(
-        folder.root / "run.json",
+    folder.describe(
         {
             "schema": SCHEMA,
             "id": prepared.resources.run_id,
@@ -142,7 +144,7 @@ def watch_judge(folder: RunFolder, prepared: Prepared, reporter: Reporter) -> No
             reporter.say(f"judge: {drifts[-1].line()}")
     if drifts:
         worst = max(drifts, key=lambda drift: drift.drifted)
-        write_json(folder.root / "run.json", {**description, "judge_drift": vars(worst)})
+        folder.describe({**description, "judge_drift": vars(worst)})
 
 
 def finish_run(folder: RunFolder, prepared: Prepared) -> None:
@@ -157,7 +159,7 @@ def finish_run(folder: RunFolder, prepared: Prepared) -> None:
         description["judge"] = described[uses[0]]
         if prepared.config.judge.names():
             description["judges"] = described
-        write_json(folder.root / "run.json", description)
+        folder.describe(description)
     for form, ending in (("md", "md"), ("csv", "csv")):
         write_atomic(
             folder.root / "tables" / f"iterations.{ending}",

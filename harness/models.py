@@ -10,7 +10,6 @@ import contextlib
 import hashlib
 import io
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -21,6 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from groundwork.checksums import known_sha256
+from groundwork.checksums import user_cache as model_cache
 from groundwork.errors import UserError
 
 QUICKSTART_MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"
@@ -81,11 +82,6 @@ def resolve_model(
         folder, source = _from_hub(spec, log), "hub"
     check_model_folder(folder)
     return ResolvedModel(folder, source, spec, model_fingerprint(folder, cache))
-
-
-def model_cache() -> Path:
-    """The user's cache folder: ``SSO_BENCH_CACHE``, else ``~/.cache/sso-bench``."""
-    return Path(os.environ.get("SSO_BENCH_CACHE") or Path.home() / ".cache" / "sso-bench")
 
 
 def _names_folder(spec: str) -> bool:
@@ -220,38 +216,16 @@ def _has_chat_template(folder: Path) -> bool:
 def model_fingerprint(folder: Path, cache: Path | None = None) -> str:
     """SHA-256 over names and bytes of weights, config, tokenizer and template files (16 hex digits).
 
-    Digests of single files are remembered in ``cache`` by path, size, modification time and inode,
-    so that only the first call reads the weights.
+    Only the first call reads large files (``groundwork.checksums.known_sha256``).
     """
     names = ("config.json", "generation_config.json", "chat_template.jinja", "chat_template.json")
     files = [folder / name for name in (*names, *TOKENIZER_FILES, "merges.txt")]
     files += [folder / "tokenizer_config.json", folder / "special_tokens_map.json"]
     files += [*weight_files(folder), folder / "adapter_config.json"]
-    store = (cache or model_cache()) / "fingerprints"
     total = hashlib.sha256()
     for file in sorted({f for f in files if f.is_file()}):
-        total.update(f"{file.name}\0{_file_digest(file, store)}\n".encode())
+        total.update(f"{file.name}\0{known_sha256(file, cache)}\n".encode())
     return total.hexdigest()[:16]
-
-
-def _file_digest(file: Path, store: Path) -> str:
-    state = file.stat()
-    if state.st_size < 1 << 20:
-        return hashlib.sha256(file.read_bytes()).hexdigest()
-    identity = f"{file.resolve()}\0{state.st_size}\0{state.st_mtime_ns}\0{state.st_ino}"
-    note = store / hashlib.sha256(identity.encode()).hexdigest()
-    with contextlib.suppress(OSError):
-        known = note.read_text(encoding="ascii")
-        if len(known) == 64:
-            return known
-    with file.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    with contextlib.suppress(OSError):
-        store.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=store, delete=False) as out:
-            out.write(digest)
-        os.replace(out.name, note)
-    return digest
 
 
 # --- the hub ------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from harness.stages.write_principles import principles_stage
 from sso.arms import Arm, get_arm
 
 CHANGED = "redone, changed: "
+DAMAGED = "redone, "
 
 
 def build_plan(inputs: PlanInputs) -> list[Stage]:
@@ -104,14 +105,15 @@ def reason_to_run(
     folder = run.stage(stage.id)
     record = folder.record()
     if record is None:
-        return "started", None
+        damage = folder.record_damage()
+        return (f"{DAMAGED}{damage}" if damage else "started"), None
     changed = changes(record, stage, input_fingerprints(stage, records))
     if changed:
         return f"{CHANGED}{changed}", record
     if record.status != "done":
         return "resumed", record
-    missing = folder.missing(record)
-    return (f"redone, {missing}" if missing else ""), record
+    damage = folder.damage(record)
+    return (f"{DAMAGED}{damage}" if damage else ""), record
 
 
 def would_be_redone(run: RunFolder, plan: Sequence[Stage]) -> dict[str, str]:

@@ -20,18 +20,25 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from groundwork.checksums import RECORD as STAGE_FILE
+from groundwork.checksums import describe, folder_damage, is_whole, sealed
 from groundwork.errors import UserError
-from groundwork.files import digest, file_sha256, read_json, write_json
+from groundwork.files import digest, read_json, write_json
 
 SCHEMA = 1
-STAGE_FILE = "stage.json"
+DESCRIPTION = "run.json"
+COPY = ".run.json"
+"""A second copy of the description, which takes the place of a damaged one."""
 REPLACED = ".replaced"
 """Folder of finished stages whose replacement is not done yet."""
 
 
 @dataclass
 class StageRecord:
-    """Contents of ``stage.json``; the documented fields of a finished or running stage."""
+    """Contents of ``stage.json``; the documented fields of a finished or running stage.
+
+    ``shown`` holds files that plots and the report show and no stage reads (the training's curve).
+    """
 
     stage: str
     kind: str
@@ -51,7 +58,19 @@ class StageRecord:
     measures: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     outputs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    shown: dict[str, dict[str, Any]] = field(default_factory=dict)
     pruned: list[str] = field(default_factory=list)
+
+    def usable(self) -> bool:
+        """Whether the fields are of the types that the program relies on."""
+        tables = (self.inputs, self.settings, self.outputs, self.counts, self.measures, self.shown)
+        return (
+            all(isinstance(table, dict) for table in tables)
+            and all(isinstance(o, dict) and "sha256" in o for o in self.outputs.values())
+            and isinstance(self.pruned, list)
+            and isinstance(self.notes, list)
+            and isinstance(self.seconds, int | float)
+        )
 
     def output_digest(self, name: str | None = None) -> str:
         """Fingerprint of all outputs, or of one file or sub-folder of them."""
@@ -71,36 +90,51 @@ class StageFolder:
         self.aside = root / REPLACED / stage
 
     def record(self, *, aside: bool = False) -> StageRecord | None:
-        """The stage's record, ``None`` where there is none (or a torn one); with ``aside`` that of
-        the results that were set aside."""
+        """The stage's record, ``None`` where there is none or a damaged one; with ``aside`` that of
+        the results that were set aside.
+
+        Raises:
+            UserError: a newer release wrote it.
+        """
         file = (self.aside if aside else self.path) / STAGE_FILE
         try:
-            raw = json.loads(file.read_text(encoding="utf-8"))
-        except (FileNotFoundError, json.JSONDecodeError, NotADirectoryError):
+            raw = read_json(file)
+        except UserError:
             return None
-        if raw.get("schema", 0) > SCHEMA:
+        if not is_whole(raw):
+            return None
+        schema = raw.get("schema", 0)
+        if isinstance(schema, int) and schema > SCHEMA:
             raise UserError(
-                f"{file} has schema {raw['schema']}, this version reads up to "
-                f"{SCHEMA}: upgrade sso-bench"
+                f"{file} has schema {schema}, this version reads up to {SCHEMA}: upgrade sso-bench"
             )
         known = StageRecord.__dataclass_fields__
-        return StageRecord(**{key: value for key, value in raw.items() if key in known})
+        try:
+            record = StageRecord(**{key: value for key, value in raw.items() if key in known})
+        except TypeError:
+            return None
+        return record if record.usable() else None
 
     def write(self, record: StageRecord) -> None:
         """Put the record in place, atomically."""
-        write_json(self.path / STAGE_FILE, vars(record))
+        write_json(self.path / STAGE_FILE, sealed(vars(record)))
 
-    def missing(self, record: StageRecord) -> str | None:
-        """Why the recorded outputs are not all there (pruned ones are not missed), else ``None``."""
-        for name, meta in record.outputs.items():
-            if any(name == p or name.startswith(f"{p}/") for p in record.pruned):
-                continue
-            file = self.path / name
-            if not file.is_file():
-                return f"{name} is missing"
-            if file.stat().st_size != meta["bytes"]:
-                return f"{name} has another size than recorded"
-        return None
+    def record_damage(self) -> str:
+        """What is wrong with the record of a stage that has something in its folder."""
+        if (self.path / STAGE_FILE).exists():
+            return "" if self.record() is not None else f"{STAGE_FILE} is damaged"
+        left = self.path.is_dir() and any(file.is_file() for file in self.path.iterdir())
+        return f"{STAGE_FILE} is missing" if left else ""
+
+    def damage(self, record: StageRecord, below: str = "", *, afresh: bool = False) -> str:
+        """What is wrong with the recorded outputs, all or those ``below`` a name; empty where nothing
+        is. Pruned ones are not missed; ``afresh`` reads large files too."""
+        found = folder_damage(self.path, record.outputs, record.pruned, below=below, afresh=afresh)
+        if not found:
+            return ""
+        name, what = next(iter(found.items()))
+        more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+        return f"{name} {what}{more}"
 
     def outputs(self, ignore: Iterable[str] = ()) -> dict[str, dict[str, Any]]:
         """Size and checksum of every file below the folder but the record and ``ignore``."""
@@ -110,25 +144,54 @@ class StageFolder:
             name = file.relative_to(self.path).as_posix()
             if not file.is_file() or name.split("/")[0] in skip or file.name.startswith("."):
                 continue
-            found[name] = {"bytes": file.stat().st_size, "sha256": file_sha256(file)}
+            found[name] = describe(file)
         return found
 
-    def clear(self) -> None:
+    def drop_damaged(self, record: StageRecord) -> list[str]:
+        """Set damaged ``shown`` files aside, so that nothing shows them; their names."""
+        damaged = list(folder_damage(self.path, record.shown))
+        for name in damaged:
+            file = self.path / name
+            if file.is_file():
+                file.rename(file.with_name(f".{file.name}.damaged"))
+            del record.shown[name]
+        if damaged:
+            self.write(record)
+        return damaged
+
+    def clear(self, keep: Iterable[str] = ()) -> None:
         """Make room for a new start. A finished stage is set aside until the new one is done; of an
-        unfinished one the record goes first, so that a kill leaves no finished-looking stage."""
+        unfinished one the record goes first, so that a kill leaves no finished-looking stage.
+
+        ``keep`` names files that help the new start (the journal of answers) and stay.
+        """
         record = self.record()
         if record is not None and record.status == "done":
             shutil.rmtree(self.aside, ignore_errors=True)
             self.aside.parent.mkdir(parents=True, exist_ok=True)
             self.path.rename(self.aside)
+            self.path.mkdir(parents=True)
+            for name in keep:
+                if (self.aside / name).exists():
+                    (self.aside / name).rename(self.path / name)
             return
-        (self.path / STAGE_FILE).unlink(missing_ok=True)
-        shutil.rmtree(self.path, ignore_errors=True)
+        _remove(self.path / STAGE_FILE)
+        if self.path.is_dir():
+            for child in list(self.path.iterdir()):
+                if child.name not in keep:
+                    _remove(child)
+        else:
+            _remove(self.path)
 
     def drop_aside(self) -> None:
         """Remove the earlier results that were set aside."""
         if self.aside.exists():
             shutil.rmtree(self.aside, ignore_errors=True)
+
+    def aside_damage(self) -> bool:
+        """Whether the results that were set aside are damaged."""
+        record = self.record(aside=True)
+        return record is None or bool(folder_damage(self.aside, record.outputs, record.pruned))
 
     def take_back(self) -> None:
         """Put the results that were set aside in the place of an unfinished new start."""
@@ -137,12 +200,13 @@ class StageFolder:
         self.aside.rename(self.path)
 
     def prune(self, name: str) -> None:
-        """Remove one recorded output folder and note it in the record."""
+        """Remove one recorded output folder and note it in the record, before it goes."""
         record = self.record()
-        if record is None or name in record.pruned or not (self.path / name).exists():
+        if record is None or not (self.path / name).exists():
             return
-        record.pruned.append(name)
-        self.write(record)
+        if name not in record.pruned:
+            record.pruned.append(name)
+            self.write(record)
         shutil.rmtree(self.path / name, ignore_errors=True)
 
 
@@ -157,19 +221,40 @@ class RunFolder:
         return StageFolder(self.root, stage)
 
     def description(self) -> dict[str, Any] | None:
-        """Parsed ``run.json``, ``None`` for a new folder."""
-        file = self.root / "run.json"
-        if not file.exists():
-            return None
-        raw = read_json(file)
-        if not isinstance(raw, dict) or "config" not in raw:
-            raise UserError(f"{file} is no run description")
-        if raw.get("schema", 0) > SCHEMA:
-            raise UserError(
-                f"{file} has schema {raw['schema']}, this version reads up to {SCHEMA}: "
-                "upgrade sso-bench"
-            )
-        return raw
+        """Parsed ``run.json``, or its copy where it is damaged or gone; ``None`` for a new folder,
+        and for a run whose both descriptions are lost.
+
+        Raises:
+            UserError: a newer release wrote it, or it is not the description of a run.
+        """
+        found = [_description(self.root / name) for name in (DESCRIPTION, COPY)]
+        for raw in found:
+            if raw is not None:
+                return raw
+        if (self.root / DESCRIPTION).exists() and not self._has_stages():
+            raise UserError(f"{self.root / DESCRIPTION} is no run description")
+        return None
+
+    def describe(self, description: Mapping[str, Any]) -> None:
+        """Put ``run.json`` and its copy in place, each atomically."""
+        for name in (DESCRIPTION, COPY):
+            write_json(self.root / name, sealed(description))
+
+    def description_damage(self) -> str:
+        """What is wrong with ``run.json`` of a folder that holds a run; empty where nothing is."""
+        file = self.root / DESCRIPTION
+        if _description(file) is not None:
+            return ""
+        what = f"{DESCRIPTION} is {'damaged' if file.exists() else 'missing'}"
+        if _description(self.root / COPY) is not None:
+            return f"{what}: taken from its copy"
+        if self._has_stages():
+            return f"{what}, and so is its copy: made anew (a judge's spend so far is not counted)"
+        return ""
+
+    def _has_stages(self) -> bool:
+        """Whether a stage of a run lies here, finished or not."""
+        return (self.root / "run.lock").is_file() and any(self.root.rglob(STAGE_FILE))
 
     def run_id(self) -> str:
         """The run's own name, which goes with its folder: that in ``run.json``, else a new one."""
@@ -185,13 +270,14 @@ class RunFolder:
         if self.root.exists() and not self.root.is_dir():
             raise UserError(f"output folder {self.root} is a file or a device")
         raw = self.description()
-        if raw is None:
+        if raw is None and not self._has_stages():
             others = [p.name for p in self.root.iterdir()] if self.root.is_dir() else []
             others = [name for name in others if name != "run.lock" and not name.endswith(".tmp")]
             if others:
                 raise UserError(
                     f"output folder {self.root} holds other files ({others[0]}): choose another --out"
                 )
+        if raw is None:
             return
         theirs = raw["config"]
         for key, value in identity.items():
@@ -227,6 +313,41 @@ class RunFolder:
             finally:
                 handle.seek(0)
                 handle.truncate()
+
+    def clean(self) -> int:
+        """Remove what killed writers left: temporary files and half-written checkpoints; how many.
+        The caller holds the lock."""
+        left = [*self.root.rglob(".*.tmp"), *self.root.rglob("*.partial")]
+        for path in left:
+            _remove(path)
+        return len(left)
+
+
+def _description(file: Path) -> dict[str, Any] | None:
+    """A run's description, ``None`` where the file is absent, damaged or something else.
+
+    Raises:
+        UserError: a newer release wrote it.
+    """
+    try:
+        raw = read_json(file)
+    except UserError:
+        return None
+    if not is_whole(raw) or not isinstance(raw.get("config"), dict):
+        return None
+    schema = raw.get("schema", 0)
+    if isinstance(schema, int) and schema > SCHEMA:
+        raise UserError(
+            f"{file} has schema {schema}, this version reads up to {SCHEMA}: upgrade sso-bench"
+        )
+    return raw
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def now() -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 
+from groundwork.checksums import describe
 from groundwork.errors import UserError
 from groundwork.files import digest, json_form
 from groundwork.memory import PeakMemory
@@ -22,7 +23,7 @@ from harness.plan import (
 from harness.progress import Reporter
 from harness.resources import Resources
 from harness.run_folder import RunFolder, StageFolder, StageRecord, now
-from harness.stage import SCRATCH, Source, Stage, StageContext, readers
+from harness.stage import SCRATCH, SHOWN, Source, Stage, StageContext, readers
 
 MOST_LISTED = 8
 """Stages that an error names one by one."""
@@ -89,6 +90,7 @@ class Runner:
                 self._refuse({stage.id: reason.removeprefix(CHANGED)})
             if not reason and record is not None:
                 self.records[stage.id] = record
+                self._look_after(stage, record)
                 summary.skipped.append(stage.id)
                 continue
             self._restore_inputs(stage, summary)
@@ -98,7 +100,15 @@ class Runner:
             summary.done.append(stage.id)
             summary.seconds += record.seconds
             self._prune()
+        self._prune()
         return summary
+
+    def _look_after(self, stage: Stage, record: StageRecord) -> None:
+        """What a finished stage still needs: earlier results go, damaged curves are not shown."""
+        folder = self.run.stage(stage.id)
+        folder.drop_aside()
+        for name in folder.drop_damaged(record):
+            self.reporter.say(f"{stage.id}: {name} is damaged and no longer shown")
 
     def _refuse(self, stages: Mapping[str, str]) -> None:
         if self.redo or not stages:
@@ -120,23 +130,32 @@ class Runner:
         record, kept = folder.record(), folder.record(aside=True)
         if kept is None or (record is not None and record.status == "done"):
             return
-        if not changes(kept, stage, input_fingerprints(stage, self.records)):
+        changed = changes(kept, stage, input_fingerprints(stage, self.records))
+        if not changed and not folder.aside_damage():
             folder.take_back()
             self.reporter.say(f"{stage.id}: earlier results restored")
 
     def _restore_inputs(self, stage: Stage, summary: RunSummary) -> None:
-        """Make pruned inputs again when a stage that has to run needs them."""
+        """Make inputs again that were pruned, or damaged since their stage was looked at."""
         for source in stage.inputs.values():
             record = self.records.get(source.stage)
-            if not source.stage or record is None or not record.pruned:
+            if not source.stage or record is None:
                 continue
-            if not any(source.output.split("/")[0] == name for name in record.pruned):
+            why = self._lost(source, record)
+            if not why:
                 continue
             maker = next(s for s in self.plan if s.id == source.stage)
             self._restore_inputs(maker, summary)
-            self.reporter.say(f"{maker.id}: redone, {source.output} was removed to save space")
+            self.resources.release()
+            self.reporter.say(f"{maker.id}: redone, {why}")
             self._run(maker, maker.id)
             summary.done.append(maker.id)
+
+    def _lost(self, source: Source, record: StageRecord) -> str:
+        """Why an output of a finished stage can't be read as it is."""
+        if any(source.output.split("/")[0] == name for name in record.pruned):
+            return f"{source.output} was removed to save space"
+        return self.run.stage(source.stage).damage(record, source.output)
 
     def _run(self, stage: Stage, label: str) -> StageRecord:
         folder = self.run.stage(stage.id)
@@ -155,6 +174,8 @@ class Runner:
         record.measures = {k: float(v) for k, v in result.measures.items()}
         record.notes = list(result.notes)
         record.outputs = folder.outputs(ignore=SCRATCH)
+        shown = {name: folder.path / name for name in SHOWN}
+        record.shown = {name: describe(file) for name, file in shown.items() if file.is_file()}
         record.status = "done"
         folder.write(record)
         folder.drop_aside()
@@ -173,9 +194,10 @@ class Runner:
         """The record of a stage about to work: resumed if nothing it depends on has changed."""
         inputs = input_fingerprints(stage, self.records)
         old = folder.record()
-        if old is not None and old.status == "running" and not changes(old, stage, inputs):
+        same = old is None or not changes(old, stage, inputs)
+        if old is not None and old.status == "running" and same:
             return old
-        folder.clear()
+        folder.clear(SCRATCH if same else ())
         folder.path.mkdir(parents=True, exist_ok=True)
         settings = json_form(stage.settings)
         record = StageRecord(

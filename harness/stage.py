@@ -34,6 +34,8 @@ StageKind = Literal["data", "sample", "train", "eval", "judge"]
 
 SCRATCH = ("generations.jsonl", "work")
 """Files of a stage that help it resume and are no outputs: the journal and training states."""
+SHOWN = ("work/curve.jsonl",)
+"""Files among these that plots show."""
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from groundwork.checksums import check_output
 from leaderboards.runs import read_items
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ def load_items(folder: Path | str) -> Items | None:
     path = Path(folder) / "items.jsonl"
     if not path.is_file():
         return None
+    check_output(path)
     items = _fast(path)
     return _checked(path.parent) if items is None else items
 

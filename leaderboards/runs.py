@@ -18,6 +18,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from groundwork import files
+from groundwork.checksums import check_output, is_whole
 from groundwork.errors import UserError, nearest
 from groundwork.records import first_problem
 from leaderboards.benchmark_info import LAST, ArmInfo
@@ -277,6 +278,7 @@ def _left(info: dict[str, Any], stages: Sequence[dict[str, Any]]) -> list[str]:
 
 def read_scores(path: Path) -> tuple[Score, ...]:
     """The Score records of one ``scores.json``; NaN and infinite figures are refused."""
+    check_output(path)
     rows = read_json(path, "the file of scores")
     if not isinstance(rows, list):
         raise UserError(f"scores are not a JSON list: {path}")
@@ -296,6 +298,7 @@ def read_items(folder: Path) -> list[ItemScore]:
     path = folder / "items.jsonl"
     if not path.is_file():
         return []
+    check_output(path)
     items = []
     with path.open(encoding="utf-8") as lines:
         for number, line in enumerate(lines, 1):
@@ -315,7 +318,12 @@ def read_items(folder: Path) -> list[ItemScore]:
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """The objects of a JSON-lines file; a torn last line (a killed writer) is left out."""
+    """The objects of a JSON-lines file; a torn last line (a killed writer) is left out.
+
+    Raises:
+        UserError: a line that is no JSON, or a stage's output that is not as the stage wrote it.
+    """
+    check_output(path)
     with path.open(encoding="utf-8") as lines:
         for number, line in enumerate(lines, 1):
             if not line.strip():
@@ -358,6 +366,8 @@ def _read_record(path: Path, what: str) -> dict[str, Any]:
     record = read_json(path, what)
     if not isinstance(record, dict):
         raise UserError(f"{what} is not a JSON object: {path}")
+    if not is_whole(record):
+        raise UserError(f"{path} is damaged (its checksum is another): run the experiment again")
     schema = record.get("schema", SCHEMA)
     if not isinstance(schema, int) or schema > SCHEMA:
         raise UserError(

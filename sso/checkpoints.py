@@ -9,10 +9,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from groundwork.checksums import known_sha256
 from groundwork.errors import UserError
 from sso.settings import LoraSettings, TrainingSettings
-
-_BLOCKS, _BLOCK = 64, 1 << 16
 
 
 def load_tokenizer(model: Path) -> Any:
@@ -159,16 +158,10 @@ def save_policy(
 
 
 def weights_fingerprint(model: Path) -> str:
-    """A quick identity of a checkpoint: sizes and evenly spaced blocks of its weight files."""
+    """The identity of a checkpoint: its weight files and its configuration."""
     digest = hashlib.sha256()
-    for file in sorted(model.glob("*.safetensors")):
-        size = file.stat().st_size
-        digest.update(f"{file.name} {size}".encode())
-        with file.open("rb") as stream:
-            for i in range(_BLOCKS):
-                stream.seek(max(0, size - _BLOCK) * i // (_BLOCKS - 1))
-                digest.update(stream.read(_BLOCK))
-    digest.update((model / "config.json").read_bytes())
+    for file in [*sorted(model.glob("*.safetensors")), model / "config.json"]:
+        digest.update(f"{file.name} {known_sha256(file)}\n".encode())
     return digest.hexdigest()
 
 

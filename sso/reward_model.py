@@ -91,7 +91,7 @@ def train_reward(
     run.work.mkdir(parents=True, exist_ok=True)
     state = "reward" + weights_fingerprint(model)
     mark = inputs_fingerprint(encoded, _PAIR, settings, run.seed, state)
-    resume = prepare_work(run.work, mark, references=False)
+    resume = prepare_work(run.work, mark)
     groups = [_with_score_row(group) for group in encoded.groups]
     peak = PeakMemory(cuda=torch.cuda.is_available())
     torch.manual_seed(run.seed)  # the fresh head

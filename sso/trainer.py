@@ -27,6 +27,7 @@ from groundwork.cpu_kernels import gradients_in_place
 from groundwork.memory import return_memory
 from groundwork.randomness import train_without_randomness
 from sso.batches import MicroBatch
+from sso.checkpoint_seal import seal_checkpoint
 from sso.encoding import EncodedGroup
 from sso.fast_forward import ForwardPlan
 from sso.guards import check_losses, gradient_error
@@ -291,6 +292,12 @@ class _Hooks(TrainerCallback):
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if self.trainer.references is None:
             self.trainer.make_references()
+
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.trainer.accelerator.wait_for_everyone()  # every process has written its part
+        if self.trainer.is_world_process_zero():
+            folder = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
+            seal_checkpoint(folder, self.trainer.work)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         done = self.after[min(state.global_step, len(self.after) - 1)]

@@ -18,8 +18,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from groundwork.errors import UserError
-from groundwork.files import write_atomic, write_lines
+from groundwork.files import write_atomic
 from groundwork.stage_result import StageResult
+from sso.checkpoint_seal import CURVE, NOTES, REFERENCES, newest_whole
+from sso.checkpoint_seal import notes as resume_notes
 from sso.objectives import Objective, PromptGroup, as_objective
 from sso.settings import MethodSettings, TrainingSettings
 
@@ -209,45 +211,23 @@ def training_arguments(options: TrainingSettings, steps: int, seed: int, work: P
     return arguments
 
 
-def prepare_work(work: Path, fingerprint: str, *, references: bool = True) -> str | None:
-    """The checkpoint to resume from; leftovers of other inputs and half-written ones are removed.
-
-    With ``references`` a resumed training needs those of its first start.
-    """
-    mark, checkpoints, curve = work / "inputs.json", work / "checkpoints", work / "curve.jsonl"
-    same = mark.is_file() and mark.read_text().strip() == json.dumps({"inputs": fingerprint})
-    found = _complete_checkpoints(checkpoints) if same else []
-    if not found or (references and not (work / "references.safetensors").is_file()):
-        found = []
-        shutil.rmtree(checkpoints, ignore_errors=True)
-        curve.unlink(missing_ok=True)
+def prepare_work(work: Path, fingerprint: str) -> str | None:
+    """The checkpoint to resume from; leftovers of other inputs, and what is not whole, are removed."""
+    mark = work / "inputs.json"
+    same = mark.is_file() and mark.read_bytes().strip() == _mark(fingerprint).encode()
+    found = newest_whole(work) if same else None
+    if found is None:
+        shutil.rmtree(work / "checkpoints", ignore_errors=True)
+        (work / CURVE).unlink(missing_ok=True)
         if not same:
-            (work / "references.safetensors").unlink(missing_ok=True)
-    write_atomic(mark, json.dumps({"inputs": fingerprint}))
-    if not found:
-        return None
-    step = max(found)
-    kept = [line for line in curve.read_text().splitlines() if _step_of(line) <= step]
-    write_lines(curve, kept)
-    return str(checkpoints / f"checkpoint-{step}")
+            (work / REFERENCES).unlink(missing_ok=True)
+            (work / NOTES).unlink(missing_ok=True)
+    write_atomic(mark, _mark(fingerprint))
+    return None if found is None else str(found)
 
 
-def _complete_checkpoints(folder: Path) -> list[int]:
-    """Steps of the mid-stage checkpoints that were written to their end (the state comes last)."""
-    steps = []
-    for path in folder.glob("checkpoint-*"):
-        try:
-            steps.append(int(json.loads((path / "trainer_state.json").read_text())["global_step"]))
-        except (OSError, ValueError, KeyError):
-            shutil.rmtree(path, ignore_errors=True)
-    return steps
-
-
-def _step_of(line: str) -> float:
-    try:
-        return float(json.loads(line)["step"])
-    except (ValueError, KeyError):
-        return math.inf
+def _mark(fingerprint: str) -> str:
+    return json.dumps({"inputs": fingerprint})
 
 
 def inputs_fingerprint(
@@ -300,7 +280,7 @@ def make_result(encoded: Encoded, curve: Path, peak: float, notes: tuple[str, ..
         measures["grad_norm"] = sum(norms) / len(norms)
     measures["tokens_per_second"] = tokens / sum(line["seconds"] for line in lines)
     measures["peak_memory_gb"] = peak
-    return StageResult(counts, measures, tokens, notes=notes)
+    return StageResult(counts, measures, tokens, notes=(*notes, *resume_notes(curve.parent)))
 
 
 def with_changes(result: StageResult, source: Path, out: Path) -> StageResult:

@@ -1,4 +1,4 @@
-"""``sso-bench doctor``: what this machine has and what is missing."""
+"""``sso-bench doctor``: what this machine has and what is missing; or what of a run is damaged."""
 
 from __future__ import annotations
 
@@ -8,13 +8,25 @@ import platform
 import shutil
 from importlib import metadata
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 REQUIRED = ("torch", "transformers", "lm_eval", "alpaca_eval", "fschat", "openai", "pandas")
 KEYS = ("OPENAI_API_KEY", "OPENAI_BASE_URL", "HF_TOKEN", "HF_ENDPOINT", "SSO_BENCH_CACHE")
 
 
-def doctor() -> None:
-    """Say what this machine can do: hardware, packages, keys, model, network."""
+def doctor(
+    run: Annotated[
+        Path | None,
+        typer.Argument(help="Run folder to verify, all of it, in place of the machine."),
+    ] = None,
+) -> None:
+    """Say what this machine can do: hardware, packages, keys, model, network. With RUN: verify every
+    file of a run folder."""
+    if run is not None:
+        _verify(run)
+        return
     problems: list[str] = []
     for title, lines in (
         ("machine", _machine()),
@@ -31,6 +43,27 @@ def doctor() -> None:
 
         raise UserError("\n".join(problems))
     print("everything that the quick start needs is here")
+
+
+def _verify(run: Path) -> None:
+    from groundwork.errors import UserError
+    from harness.run_check import check_run
+
+    found = check_run(run)
+    print(f"{run}: {found.stages} stages, {found.files} files, {found.bytes / 1e9:.2f} GB read")
+    for line in found.notes:
+        print(f"  {line}")
+    if found.damage:
+        lines = [f"{line}" for line in found.damage]
+        raise UserError(
+            "\n".join(
+                [
+                    f"{len(lines)} damaged in {run}; the next start of its command redoes them:",
+                    *lines,
+                ]
+            )
+        )
+    print("all of it is as it was written")
 
 
 def _machine() -> list[str]:

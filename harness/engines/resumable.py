@@ -10,11 +10,13 @@ import time
 import zlib
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
 
+from groundwork.files import digest, encode
 from groundwork.sampling_params import SamplingParams
 from harness.engines.base import Completion, ContinuationLogprob, Engine, Message, Prompt
 
@@ -186,7 +188,8 @@ class ResumableEngine:
         for index, key in enumerate(keys):
             known = self._journal.get(key)
             if known is not None:
-                accept(index, make(known))
+                with suppress(TypeError):  # fields of another release
+                    accept(index, make(known))
         if len(results) == len(keys):
             return [results[index] for index in range(len(keys))]
         finished = frozenset(results)
@@ -216,7 +219,8 @@ def _keys(requests: Sequence[list[Any]]) -> list[str]:
 
 
 class Journal:
-    """An append-only file of finished items: one JSON object per line, ``key`` and the answer."""
+    """An append-only file of finished items: one JSON object per line, ``key``, the answer and the
+    line's own checksum ``sum``."""
 
     def __init__(self, path: Path, private: bool = False) -> None:
         self.path, self.private = path, private
@@ -239,7 +243,8 @@ class Journal:
         if self._file is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._file = self.path.open("ab")
-        self._file.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
+        line["sum"] = digest(line)
+        self._file.write(encode(json.dumps(line, ensure_ascii=False)) + b"\n")
         self._file.flush()
         if time.monotonic() - self._synced > SYNC_SECONDS:
             self.sync()
@@ -266,13 +271,15 @@ class Journal:
         if whole < len(data):
             os.truncate(self.path, whole)
         rows: dict[str, dict[str, Any]] = {}
-        for line in data[:whole].splitlines():
+        for line in data[:whole].split(b"\n"):
             try:
                 row = json.loads(line)
+                if "sum" in row and row.pop("sum") != digest(row):
+                    continue
                 key = row.pop("key")
                 rows[key] = json.loads(unseal(row["sealed"], key)) if "sealed" in row else row
-            except (ValueError, KeyError, TypeError, AttributeError, zlib.error):
-                continue  # an unreadable line: its item is generated again
+            except (ValueError, KeyError, TypeError, AttributeError, RecursionError, zlib.error):
+                continue  # a damaged line: its item is generated again
         return rows
 
 

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from groundwork.checksums import check_output
 from leaderboards.benchmark_info import ScoreInfo
 from leaderboards.identity import group_names
 from leaderboards.legacy_info import score_info
@@ -259,5 +260,6 @@ def _annotations(folder: Path) -> list[Entry]:
     path = folder / "annotations.json"
     if not path.is_file():
         return []
+    check_output(path)
     rows = json.loads(path.read_text(encoding="utf-8"))
     return [row for row in rows if isinstance(row, dict)]

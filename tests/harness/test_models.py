@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from groundwork import checksums
 from groundwork.sampling_params import SamplingParams
 from harness import models
 from harness.models import ModelError, check_model_folder, model_fingerprint, resolve_model
@@ -89,17 +89,23 @@ def test_fingerprint_follows_content_not_place(
     assert len({before, changed_template, model_fingerprint(copy, cache)}) == 3
 
 
-def test_fingerprint_reads_large_files_once(copy: Path, tmp_path: Path) -> None:
+def test_fingerprint_reads_large_files_once(
+    copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     large = copy / "extra.safetensors"
     large.write_bytes(os.urandom(2 << 20))
     cache = tmp_path / "cache"
     first = model_fingerprint(copy, cache)
-    (note,) = (cache / "fingerprints").iterdir()
-    assert note.read_text() == hashlib.sha256(large.read_bytes()).hexdigest()
-    note.write_text("0" * 64)  # what is remembered is what counts, until the file changes
-    assert model_fingerprint(copy, cache) != first
+    read: list[str] = []
+    real = checksums.file_sha256
+    monkeypatch.setattr(
+        checksums, "file_sha256", lambda file: (read.append(file.name), real(file))[1]
+    )
+    assert model_fingerprint(copy, cache) == first
+    assert large.name not in read
     os.utime(large, (1, 1))
     assert model_fingerprint(copy, cache) == first
+    assert large.name in read
 
 
 def test_unreachable_hub_is_one_line_and_quick(

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from groundwork.checksums import describe
 from groundwork.errors import UserError
 from groundwork.files import digest, write_atomic, write_json
 from harness.run_folder import SCHEMA, RunFolder, StageFolder, StageRecord
@@ -68,14 +69,14 @@ def test_outputs_and_missing(tmp_path: Path) -> None:
     record = make_record(outputs=folder.outputs(ignore=["generations.jsonl"]))
     assert list(record.outputs) == ["model/w.bin"]
     folder.write(record)
-    assert folder.missing(record) is None
+    assert folder.damage(record) == ""
     (folder.path / "model" / "w.bin").write_bytes(b"12345")
-    assert "another size" in str(folder.missing(record))
+    assert "another size" in folder.damage(record)
     folder.prune("model")
     pruned = folder.record()
     assert pruned is not None
     assert pruned.pruned == ["model"]
-    assert folder.missing(pruned) is None
+    assert folder.damage(pruned) == ""
     assert pruned.output_digest("model") == record.output_digest("model")
     assert not (folder.path / "model").exists()
 
@@ -149,3 +150,82 @@ def test_a_kill_during_writes_never_leaves_a_torn_file(tmp_path: Path) -> None:
         process.kill()
         process.wait()
         assert json.loads(file.read_text())["n"] >= 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", "null", '"x"', "\x00" * 40, '{"stage": "a"}', '{"schema": "9"}', "[" * 5000],
+)
+def test_any_damage_of_a_record_is_named_and_ends_nothing(tmp_path: Path, text: str) -> None:
+    folder = StageFolder(tmp_path, "s")
+    assert folder.record_damage() == ""
+    folder.write(make_record())
+    (folder.path / "stage.json").write_text(text)
+    assert folder.record() is None
+    assert folder.record_damage() == "stage.json is damaged"
+    (folder.path / "stage.json").write_bytes(b"\xff\xfe")
+    assert folder.record() is None
+    (folder.path / "stage.json").unlink()
+    (folder.path / "out").write_text("x")
+    assert folder.record_damage() == "stage.json is missing"
+
+
+def test_a_changed_figure_in_a_record_is_damage(tmp_path: Path) -> None:
+    folder = StageFolder(tmp_path, "s")
+    folder.write(make_record(counts={"n": 3}))
+    file = folder.path / "stage.json"
+    file.write_text(file.read_text().replace('"n": 3', '"n": 4'))
+    assert folder.record() is None
+
+
+def test_a_new_start_keeps_the_journal(tmp_path: Path) -> None:
+    folder = StageFolder(tmp_path, "s")
+    folder.write(make_record(status="done"))
+    for name in ("out", "generations.jsonl"):
+        (folder.path / name).write_text("x")
+    folder.clear(["generations.jsonl"])
+    assert [p.name for p in folder.path.iterdir()] == ["generations.jsonl"]
+    assert (folder.aside / "out").exists()
+    (folder.path / "rest").write_text("x")
+    folder.clear(["generations.jsonl"])
+    assert [p.name for p in folder.path.iterdir()] == ["generations.jsonl"]
+
+
+def test_a_damaged_description_is_taken_from_its_copy(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run")
+    with run.lock():
+        run.describe({"id": "7", "config": {"model": "a"}})
+        for damage in ("", "{", '{"id": "8", "config": {"model": "b"}, "checksum": "x"}', None):
+            file = run.root / "run.json"
+            file.unlink() if damage is None else file.write_text(damage)
+            assert "taken from its copy" in run.description_damage()
+            assert run.run_id() == "7"
+            run.check_owner({"model": "a"})
+        run.stage("base").write(make_record())
+        (run.root / ".run.json").write_text("x")
+        assert "made anew" in run.description_damage()
+        run.check_owner({"model": "a"})
+        assert run.description() is None
+
+
+def test_leftovers_of_killed_writers_are_removed(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    (tmp_path / "a" / "model.partial").mkdir(parents=True)
+    (tmp_path / "a" / "model.partial" / "w").write_text("x")
+    (tmp_path / "a" / ".scores.json.k3j.tmp").write_text("x")
+    (tmp_path / "a" / "scores.json").write_text("x")
+    assert run.clean() == 2
+    assert [p.name for p in (tmp_path / "a").iterdir()] == ["scores.json"]
+
+
+def test_a_damaged_curve_is_set_aside(tmp_path: Path) -> None:
+    folder = StageFolder(tmp_path, "s")
+    (folder.path / "work").mkdir(parents=True)
+    file = folder.path / "work" / "curve.jsonl"
+    file.write_text("{}\n")
+    record = make_record(shown={"work/curve.jsonl": describe(file)})
+    assert folder.drop_damaged(record) == []
+    file.write_text("[]\n")
+    assert folder.drop_damaged(record) == ["work/curve.jsonl"]
+    assert not file.exists()
+    assert folder.record() == record

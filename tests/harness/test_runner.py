@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -156,3 +157,60 @@ def test_a_newer_record_is_not_overwritten(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="schema 99"):
         execute(tmp_path, make_plan([]))
     assert (folder / "stage.json").read_text() == '{"schema": 99}'
+
+
+@pytest.mark.parametrize("name", ["first/model/text", "first/notes", "first/stage.json"])
+def test_damage_of_any_output_is_noticed_and_redone(tmp_path: Path, name: str) -> None:
+    ran: list[str] = []
+    plan = [replace(stage, prunable=()) for stage in make_plan(ran)]
+    execute(tmp_path, plan)
+    before = (tmp_path / "second" / "out").read_bytes()
+    data = bytearray((tmp_path / name).read_bytes())
+    data[0] ^= 1
+    (tmp_path / name).write_bytes(data)
+    ran.clear()
+    reason, _ = plan_status(RunFolder(tmp_path), plan)["first"]
+    assert "is damaged" in reason
+    assert execute(tmp_path, plan).done == ["first"]
+    assert execute(tmp_path, plan).done == []
+    assert ran == ["first"]
+    assert (tmp_path / "second" / "out").read_bytes() == before
+
+
+def test_an_input_damaged_during_the_run_is_made_again_before_it_is_read(tmp_path: Path) -> None:
+    ran: list[str] = []
+    first, second = make_plan(ran)
+
+    def damaging(run: StageContext) -> StageResult:
+        (tmp_path / "first" / "model" / "text").write_text("?")
+        return StageResult()
+
+    between = Stage("between", "eval", {}, {}, damaging)
+    plan = [replace(first, prunable=()), between, second]
+    execute(tmp_path, plan)
+    assert ran == ["first", "first", "second"]
+    assert (tmp_path / "second" / "out").read_text() == "x"
+
+
+def test_damaged_results_set_aside_are_not_taken_back(tmp_path: Path) -> None:
+    ran: list[str] = []
+    attempts: list[bool] = []
+
+    def fragile(run: StageContext) -> StageResult:
+        attempts.append((run.folder / "half").exists())
+        (run.folder / "half").write_text("x")
+        if len(attempts) == 2:
+            raise KeyboardInterrupt
+        (run.folder / "out").write_text("whole")
+        return StageResult()
+
+    plan = [Stage("s", "eval", {}, {"a": 1}, fragile)]
+    execute(tmp_path, plan)
+    (tmp_path / "s" / "out").write_text("wrong")
+    with pytest.raises(KeyboardInterrupt):
+        execute(tmp_path, plan)
+    execute(tmp_path, plan)
+    assert attempts == [False, False, True]
+    assert (tmp_path / "s" / "out").read_text() == "whole"
+    assert not (tmp_path / ".replaced" / "s").exists()
+    assert ran == []

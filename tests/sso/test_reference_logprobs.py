@@ -55,3 +55,15 @@ def test_a_file_serves_exactly_its_groups(tmp_path: Path) -> None:
     assert found["b"].tolist() == [1.0] * 4
     assert load_references(file, (group("a", 2, 2),)) is None  # another length
     assert load_references(file, (*GROUPS, group("c", 1, 1))) is None
+
+
+def test_any_damage_makes_them_absent(tmp_path: Path) -> None:
+    file = tmp_path / "references.safetensors"
+    save_references({"a": torch.ones(3), "b": torch.zeros(4)}, file)
+    data = file.read_bytes()
+    assert load_references(file, GROUPS) is not None
+    for place in (0, 4, len(data) - 1):
+        file.write_bytes(data[:place] + bytes([data[place] ^ 8]) + data[place + 1 :])
+        assert load_references(file, GROUPS) is None
+    file.write_bytes(data[:-5])
+    assert load_references(file, GROUPS) is None

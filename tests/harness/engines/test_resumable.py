@@ -144,3 +144,24 @@ def test_killed_run_resumes_to_the_same_bits(
     assert len(journal.read_text().splitlines()) == killed_after
     engine = ResumableEngine(HfEngine(tiny_model_dir, batch_size=4), journal)
     assert engine.chat(PROMPTS, params, seeds=range(12)) == complete
+
+
+def test_a_changed_answer_in_the_journal_is_generated_again(tmp_path: Path) -> None:
+    file = tmp_path / "j.jsonl"
+    first = ResumableEngine(FakeEngine(), file).chat(PROMPTS, PARAMS, seeds=range(12))
+    lines = file.read_text().splitlines(keepends=True)
+    row = json.loads(lines[3])
+    lines[3] = lines[3].replace(json.dumps(row["text"]), json.dumps(row["text"] + "?"))
+    file.write_text("".join(lines))
+    inner = FakeEngine()
+    assert ResumableEngine(inner, file).chat(PROMPTS, PARAMS, seeds=range(12)) == first
+    assert inner.calls == [("chat", 1)]
+
+
+def test_lone_surrogates_and_carriage_returns_survive_the_journal(tmp_path: Path) -> None:
+    for private in (False, True):
+        path = tmp_path / f"{private}.jsonl"
+        journal = Journal(path, private)
+        journal.add("k", {"text": "a\ud800\r\nb\u2028c"})
+        journal.close()
+        assert Journal(path, private).get("k") == {"text": "a\ud800\r\nb\u2028c"}

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from groundwork.checksums import describe
 from groundwork.files import digest
 from leaderboards.report import write_report
 from leaderboards.report.items import collect
@@ -135,9 +136,9 @@ def test_the_pairs_shown_are_those_that_were_judged(tmp_path):
             for i in ("q1", "q2")
         ]
         (made / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-        outputs = {"pairs.jsonl": {"bytes": 1, "sha256": stage}}
+        outputs = {"pairs.jsonl": describe(made / "pairs.jsonl")}
         write_stage(run, made, kind="sample", outputs=outputs)
-        checksums[stage] = digest({"pairs.jsonl": stage})
+        checksums[stage] = digest({"pairs.jsonl": outputs["pairs.jsonl"]["sha256"]})
     for judged in ("pairs", "sample"):
         write_stage(run, folder, kind="judge", inputs={"pairs": checksums[judged]})
         data, _ = collect([read_run(run)])
