@@ -95,23 +95,27 @@ def _section_of_overrides(section: type[Section]) -> type[Section]:
 TrainingOverrides = _section_of_overrides(TrainingSettings)
 
 
+TRAINED = ("generator", "policy", "reward")
+"""Steps of training that may have settings of their own."""
+
+
 class StepTraining(TrainingSettings):
-    """Training of both steps, and what differs for one of them."""
+    """Training of every step, and what differs for one of them."""
 
     generator: TrainingOverrides = TrainingOverrides()  # type: ignore[valid-type]
     policy: TrainingOverrides = TrainingOverrides()  # type: ignore[valid-type]
+    reward: TrainingOverrides = TrainingOverrides()  # type: ignore[valid-type]
 
     @model_validator(mode="after")
     def _valid_together(self) -> StepTraining:
-        for step in ("generator", "policy"):
+        for step in TRAINED:
             self.of_step(step)
         return self
 
     def of_step(self, step: str) -> TrainingSettings:
-        """The settings of a training step, ``generator`` or ``policy``, its own section laid on the
-        shared ones."""
-        shared = self.model_dump(exclude={"generator", "policy"})
-        section = getattr(self, step) if step in ("generator", "policy") else None
+        """The settings of a training step, its own section laid on the shared ones."""
+        shared = self.model_dump(exclude=set(TRAINED))
+        section = getattr(self, step) if step in TRAINED else None
         own = {} if section is None else section.model_dump(exclude_unset=True)
         given = {key: value for key, value in own.items() if value is not None}
         return TrainingSettings.model_validate(merge(shared, given))
@@ -125,7 +129,7 @@ class BenchmarkSettings(Section):
     overrides: dict[str, Any] = Field(default_factory=dict)
 
 
-JUDGE_USES = ("alpaca_eval", "mt_bench", "pairs")
+JUDGE_USES = ("alpaca_eval", "mt_bench", "arena_hard", "pairs")
 
 
 class JudgeSettings(Section):
@@ -135,6 +139,7 @@ class JudgeSettings(Section):
     base_url: str | None = None
     alpaca_eval: str | None = Field(None, description="another judge for AlpacaEval: NAME[@URL]")
     mt_bench: str | None = Field(None, description="another judge for MT-Bench: NAME[@URL]")
+    arena_hard: str | None = Field(None, description="another judge for Arena-Hard: NAME[@URL]")
     pairs: str | None = Field(None, description="another judge for pair accuracy: NAME[@URL]")
     max_cost: float | None = Field(None, gt=0, description="US dollars")
     max_calls: int | None = Field(None, ge=1)
@@ -163,6 +168,15 @@ class PairAccuracySettings(Section):
     """How many pairs of an iteration the judge checks (``None``: all)."""
 
     limit: int | None = Field(None, ge=1)
+
+
+class RewardSettings(Section):
+    """What a reward model is trained on (``sso-bench reward``)."""
+
+    data: tuple[str, ...] = Field(
+        (), description="skywork, ultrafeedback, a file, or run:RUN[/ARM[/iter-N]]"
+    )
+    name: str | None = Field(None, description="name of the mix in tables; default: from its data")
 
 
 class StorageSettings(Section):
@@ -197,6 +211,7 @@ class RunConfig(Section):
     benchmarks: dict[str, BenchmarkSettings] = Field(default_factory=dict)
     judge: JudgeSettings = JudgeSettings()
     pair_accuracy: PairAccuracySettings = PairAccuracySettings()
+    reward: RewardSettings = RewardSettings()
     storage: StorageSettings = StorageSettings()
 
     @field_validator("seeds", "methods")

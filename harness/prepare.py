@@ -65,6 +65,8 @@ def prepare(config: RunConfig, out: Path | None, log: Callable[[str], None]) -> 
     if name is not None and (not problems or Path(name).exists()):  # else it might be fetched
         model = _collect(problems, lambda: resolve_model(name, log=log))
     plan = resources = None
+    if model is not None and not problems:
+        _collect(problems, lambda: _check_kind(config, model.path))
     if model is not None and data is not None:
         run_id = _collect(problems, RunFolder(out).run_id) if out is not None else None
         resources = Resources(config, model, data, log, run_id=run_id or "")
@@ -127,6 +129,24 @@ def _check_names(config: RunConfig) -> None:
             _collect(problems, partial(load_protocol, name, settings.protocol))
     if problems:
         raise UserError("\n".join(problems))
+
+
+def _check_kind(config: RunConfig, model: Path) -> None:
+    """A model that writes text for training and most benchmarks, a reward model for the others."""
+    from harness.benchmarks import get_benchmark
+    from sso.reward_model import refuse_reward_model, require_reward_model
+
+    kinds = {name: get_benchmark(name).info.measures for name in config.benchmarks}
+    scored = [name for name, kind in kinds.items() if kind == "reward"]
+    if scored and (config.methods and config.effective_iterations):
+        raise UserError(
+            f"{scored[0]} scores reward models: sso-bench reward trains one, and sso-bench eval DIR "
+            f"--benchmarks {scored[0]} scores one"
+        )
+    if scored:
+        require_reward_model(model)
+    if len(scored) < len(kinds) or (config.methods and config.effective_iterations):
+        refuse_reward_model(model)
 
 
 def _anything_left(out: Path, plan: list[Stage]) -> bool:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from harness.engines import BatchEngine
     from harness.models import ResolvedModel
     from judges import Judge, JudgeSettings
+    from sso.reward_model import Scorer
 
 
 class Resources:
@@ -79,6 +80,25 @@ class Resources:
             gc.collect()
             return_memory()
 
+    @contextmanager
+    def scorer(self, folder: Path, max_length: int | None = None) -> Iterator[Scorer]:
+        """A reward model, alone in memory, within the ``with`` only.
+
+        Raises:
+            UserError: the checkpoint is no reward model.
+        """
+        from sso.reward_model import Scorer
+
+        self.stop_served_judges()
+        self.release()
+        options = self.config.training.of_step("policy").model_copy(update={"truncation": "cut"})
+        given = {} if max_length is None else {"max_length": max_length}
+        try:
+            yield Scorer(folder, options.model_copy(update=given))
+        finally:
+            gc.collect()
+            return_memory()
+
     def judge(self, use: str = "") -> Judge:
         """The judge of a use (a benchmark's name, ``pairs``), else the default one; the ``local`` one
         reads the starting policy."""
@@ -98,6 +118,7 @@ class Resources:
                 letters=settings.letters,
                 reasoning_effort=settings.reasoning_effort,
                 prompts=self.data.find("mt_bench/judge_prompts.jsonl"),
+                five_way=self._five_way_prompt(use),
                 client=ClientSettings(concurrency=settings.concurrency),
             )
             self._judges[name, url] = self._open_judge(asked)
@@ -107,9 +128,18 @@ class Resources:
             refresh()
         return judge
 
+    def _five_way_prompt(self, use: str) -> Path | None:
+        """Arena-Hard's own judge prompt, where the run has the benchmark and the data have the prompt."""
+        wanted = use == "arena_hard" or "arena_hard" in self.config.benchmarks
+        return self.data.find("arena_hard/judge_config.yaml") if wanted else None
+
     def _open_judge(self, asked: JudgeSettings) -> Judge:
+        from harness.reward_judge import RewardJudge, reward_folder
         from harness.served_judge import ServedJudge, served_kind
         from judges import open_judge
+
+        if reward_folder(asked.name) is not None:
+            return RewardJudge(asked.name, self.scorer)
 
         if served_kind(asked.name):
             devices = self.config.engine

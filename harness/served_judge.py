@@ -103,6 +103,10 @@ class ServedJudge:
         """As ``ServerJudge.pairwise``."""
         return self._running().pairwise(comparisons)
 
+    def graded(self, comparisons: Sequence[Comparison]) -> list[tuple[Verdict, Verdict]]:
+        """As ``ServerJudge.graded``."""
+        return self._running().graded(comparisons)
+
     def calibration_note(self, benchmark: str) -> str:
         """As ``ServerJudge.calibration_note``."""
         known = VerdictStore(self._store).fact(f"calibration:{self.snapshot}") or {}

@@ -92,6 +92,10 @@ class PlanInputs:
         name, url = self.config.judge.judge_of(use)
         if name == "local":
             return f"local:{self.model.fingerprint[:16]}"
+        if name.startswith("reward:"):
+            from harness.reward_judge import reward_judge_id
+
+            return reward_judge_id(name)
         return name + (f"@{url}" if url else "")
 
 

@@ -37,6 +37,10 @@ class Judge(Protocol):
     def pairwise(self, comparisons: Sequence[Comparison]) -> list[tuple[Verdict, Verdict]]:
         """Which output is better, asked in both orders: (as given, swapped), values mapped back."""
 
+    def graded(self, comparisons: Sequence[Comparison]) -> list[tuple[Verdict, Verdict]]:
+        """How much better one output is, in five steps from 1 (output_1 much better) to 2, asked in
+        both orders: (as given, swapped), values mapped back."""
+
     @property
     def notes(self) -> list[str]:
         """What a user should know before the first request, one line each (after ``check``)."""

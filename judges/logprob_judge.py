@@ -24,6 +24,7 @@ from typing import Any, Literal
 
 from judges.base import TextEngine
 from judges.errors import JudgeError
+from judges.protocols import five_way
 from judges.records import Comparison, Rating, Verdict
 from judges.request import JudgeRequest, Message, text_digest
 from judges.settings import DEFAULT_READING, LocalReading
@@ -106,6 +107,18 @@ class LocalJudge:
                 self._verdict(c.item_id, "pairwise", _side(b), swapped=True, raw=f"{b:.6f}"),
             )
             for c, a, b in zip(comparisons, forward, backward, strict=True)
+        ]
+
+    def graded(self, comparisons: Sequence[Comparison]) -> list[tuple[Verdict, Verdict]]:
+        """The preference in five steps; no order is asked, so both are the same."""
+        margins = self._margins(comparisons)
+        steps = [five_way.graded(_preference(m, self.reading)) for m in margins]
+        return [
+            (
+                self._verdict(c.item_id, "pairwise", step, raw=f"{m:.6f}"),
+                self._verdict(c.item_id, "pairwise", step, swapped=True, raw=f"{m:.6f}"),
+            )
+            for c, m, step in zip(comparisons, margins, steps, strict=True)
         ]
 
     def ratings(self, ratings: Sequence[Rating]) -> list[Verdict]:

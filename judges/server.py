@@ -18,7 +18,7 @@ from judges.credentials import OFFICIAL_URL, find_key, public_url
 from judges.errors import JudgeError
 from judges.prices import EXPECTED_COMPLETION_TOKENS, Budget, load_prices
 from judges.prompts import prompt_book
-from judges.protocols import pairwise, rating, weighted_preference
+from judges.protocols import five_way, pairwise, rating, weighted_preference
 from judges.records import Comparison, Rating, Verdict
 from judges.reply import Reply, read_reply
 from judges.request import JudgeRequest
@@ -136,6 +136,21 @@ class ServerJudge:
             pairwise.read,
             [False, True] * len(comparisons),
             reminder=pairwise.REMINDER,
+        )
+        return list(zip(verdicts[::2], verdicts[1::2], strict=True))
+
+    def graded(self, comparisons: Sequence[Comparison]) -> list[tuple[Verdict, Verdict]]:
+        """How much better one output is, in five steps, asked in both orders."""
+        _distinct([c.item_id for c in comparisons])
+        prompt = five_way.five_way_prompt(self.settings.five_way)
+        requests = [r for c in comparisons for r in five_way.requests(c, prompt)]
+        verdicts = self._source.verdicts(
+            [c.item_id for c in comparisons for _ in (0, 1)],
+            requests,
+            "pairwise",
+            five_way.read,
+            [False, True] * len(comparisons),
+            reminder=five_way.REMINDER,
         )
         return list(zip(verdicts[::2], verdicts[1::2], strict=True))
 

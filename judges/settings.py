@@ -24,6 +24,7 @@ class JudgeSettings:
         scope: label under which the spend counts against the budget, across restarts of a run.
         prices: a price table in place of the shipped one.
         prompts: FastChat's ``judge_prompts.jsonl``; else the project's own wording.
+        five_way: Arena-Hard's ``judge_config.yaml``; else the project's own wording.
         letters: how weighted preferences are read. ``logprobs`` is AlpacaEval 2.0's way;
             ``parsed`` reads the written letter, under another protocol id; ``auto`` is ``logprobs``
             unless ``check`` finds that the judge sends none or reasons first.
@@ -43,6 +44,7 @@ class JudgeSettings:
     scope: str = ""
     prices: Path | None = None
     prompts: Path | None = None
+    five_way: Path | None = None
     letters: Letters = "auto"
     reasoning_effort: str | None = None
     reading: LocalReading = DEFAULT_READING

@@ -69,7 +69,8 @@ class BenchmarkInfo:
     that size hardly slips through. ``spread``: standard deviation of a paired difference between
     neighbouring checkpoints, for planning (accuracies: 100 times the root of the share of items that
     change; ratings: points between two ratings of one turn). ``design_effect``: 1 + the correlation
-    of items that share a question.
+    of items that share a question. ``measures``: what kind of model it is run on, one that writes
+    ``text`` or a ``reward`` model.
     """
 
     title: str
@@ -79,6 +80,7 @@ class BenchmarkInfo:
     design_effect: float = 1.0
     gated: bool = False
     kind: Kind = "benchmark"
+    measures: Literal["text", "reward"] = "text"
 
     def of_score(self, metric: str, headline: bool) -> ScoreInfo:
         """What a score of ``metric`` carries."""

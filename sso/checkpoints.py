@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from groundwork.checksums import known_sha256
 from groundwork.errors import UserError
@@ -114,8 +114,11 @@ def _saves(config: Any) -> bool:
     return True
 
 
-def add_lora(policy: Any, lora: LoraSettings) -> Any:
-    """The policy with fresh LoRA adapters (all linear layers unless targets are named)."""
+def add_lora(
+    policy: Any, lora: LoraSettings, task: Literal["CAUSAL_LM", "SEQ_CLS"] = "CAUSAL_LM"
+) -> Any:
+    """The model with fresh LoRA adapters (all linear layers unless targets are named); the head of a
+    ``SEQ_CLS`` model is trained in full."""
     from peft import LoraConfig, get_peft_model
 
     config = LoraConfig(
@@ -123,7 +126,7 @@ def add_lora(policy: Any, lora: LoraSettings) -> Any:
         lora_alpha=lora.alpha,  # type: ignore[arg-type]  # fractions work too
         lora_dropout=lora.dropout,
         target_modules=list(lora.target_modules) or "all-linear",
-        task_type="CAUSAL_LM",
+        task_type=task,
     )
     try:
         return get_peft_model(policy, config)
@@ -196,12 +199,20 @@ def _merged(policy: Any, state: dict[str, Any] | None, source: Path) -> Any:
     """The base in float32 with the adapters merged in (4-bit bases are read again unquantized)."""
     import torch
     from peft import get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
     adapter = get_peft_model_state_dict(policy, state_dict=state)
-    base = AutoModelForCausalLM.from_pretrained(
-        source, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
+    scores = str(policy.peft_config["default"].task_type).endswith("SEQ_CLS")
+    kind, extra = (
+        (AutoModelForSequenceClassification, {"num_labels": 1})
+        if scores
+        else (AutoModelForCausalLM, {})
     )
+    base = kind.from_pretrained(
+        source, dtype=torch.float32, use_safetensors=True, trust_remote_code=False, **extra
+    )
+    if scores:
+        base.config.pad_token_id = policy.config.pad_token_id
     repair_generation_config(base)
     fresh = get_peft_model(base, policy.peft_config["default"])
     set_peft_model_state_dict(fresh, {k: v.float().cpu() for k, v in adapter.items()})

@@ -125,6 +125,36 @@ def encode_groups(
     return Encoded(tuple(kept), dict(counts))
 
 
+def encode_answers(
+    name: str,
+    prompt: Sequence[Message],
+    answers: Sequence[str],
+    tokenizer: Any,
+    settings: TrainingSettings,
+) -> EncodedGroup:
+    """A prompt with several answers, each with its end of turn; a group without pairs, to be scored.
+
+    Raises:
+        UserError: an empty answer, or one that does not fit (with ``truncation: cut``: a prompt that
+            leaves no room for it).
+    """
+    chat, eot = ChatTokens(tokenizer), end_of_turn(tokenizer)
+    branch = Branch(tuple(prompt), tuple(answers))
+    ids = tuple(chat.prompt(branch.prompt))
+    room = settings.max_length - len(ids)
+    try:
+        completions = [_completion(chat, branch, text, eot) for text in answers]
+    except _DroppedError:
+        raise UserError(f"item {name}: an answer is empty, which has no score") from None
+    longest = max(map(len, completions))
+    if room < 1 or (longest > room and settings.truncation == "drop"):
+        raise UserError(
+            f"item {name}: {len(ids) + longest} tokens, more than training.max_length = "
+            f"{settings.max_length}"
+        )
+    return EncodedGroup(name, (EncodedBranch(ids, tuple(c[:room] for c in completions)),), {})
+
+
 def _encode_group(
     group: PromptGroup,
     objective: Objective,

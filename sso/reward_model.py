@@ -7,7 +7,7 @@ as the policies; the score is read at a completion's end-of-turn token.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,15 +19,16 @@ from torch import Tensor
 from groundwork.attention import switch_attention
 from groundwork.cpu_kernels import speed_up
 from groundwork.errors import UserError
+from groundwork.files import read_json
 from groundwork.memory import PeakMemory, kept_memory
 from groundwork.rope import length_limit
 from groundwork.stage_result import StageResult
 from sso.batches import MicroBatch, packed_batch, plain_batch, single_rows
-from sso.encoding import EncodedGroup, encode_groups
+from sso.encoding import EncodedGroup, encode_answers, encode_groups
 from sso.fast_forward import ForwardPlan, model_inputs
 from sso.forward_probe import probe_groups, recurrent_part
 from sso.objectives import Objective, PromptGroup
-from sso.records import PreferencePair
+from sso.records import Message, PreferencePair
 from sso.settings import MethodSettings, TrainingSettings
 from sso.step_math import MicroResult, training_order
 from sso.trainer import PreferenceTrainer, StepSettings
@@ -77,14 +78,21 @@ def train_reward(
     The result loads with ``AutoModelForSequenceClassification`` (one label, the score). Reads
     ``settings.training``. Every pair is a sample of its own.
 
-    Raises:
-        UserError: LoRA, which is not offered here, or what ``sso.training.train`` raises.
-    """
-    from sso.checkpoints import load_tokenizer, save_policy, weights_fingerprint
+    With LoRA the head is trained in full and the adapters are merged into what is written.
 
-    options = settings.training
-    if options.lora.rank:
-        raise UserError("reward models are trained in full: leave training.lora.rank at 0")
+    Raises:
+        UserError: as ``sso.training.train``.
+    """
+    from sso.checkpoints import (
+        add_lora,
+        fitted_length,
+        load_tokenizer,
+        save_policy,
+        weights_fingerprint,
+    )
+
+    length = fitted_length(model, settings.training)
+    options = settings.training.model_copy(update={"max_length": length})
     tokenizer = load_tokenizer(model)
     examples = [PromptGroup(p.id, (p.model_copy(update={"kind": "policy"}),)) for p in pairs]
     encoded = encode_groups(examples, _PAIR, tokenizer, options)
@@ -98,6 +106,10 @@ def train_reward(
     scorer = _load(model, tokenizer)
     plan = _install_scores(scorer, groups)
     speed_up(scorer)
+    if options.lora.rank:
+        forward = scorer.forward
+        scorer = add_lora(scorer, options.lora, task="SEQ_CLS")
+        scorer.forward = forward
     order = training_order(len(groups), options.epochs, options.batch_size, run.seed)
     trainer = RewardTrainer(
         model=scorer,
@@ -119,6 +131,83 @@ def train_reward(
     return make_result(encoded, run.work / "curve.jsonl", peak.gigabytes(), plan.notes)
 
 
+def require_reward_model(model: Path) -> None:
+    """Raises ``UserError`` unless the checkpoint is a reward model: one score per conversation."""
+    names, labels = _head(model)
+    if not names.endswith("ForSequenceClassification") or labels != 1:
+        said = names or "no architecture named"
+        labelled = f", {labels} labels" if names.endswith("ForSequenceClassification") else ""
+        raise UserError(
+            f"{model} is no reward model ({said}{labelled}): sso-bench reward trains one"
+        )
+
+
+def refuse_reward_model(model: Path) -> None:
+    """Raises ``UserError`` where the checkpoint gives scores and writes no text."""
+    names, _ = _head(model)
+    if names.endswith("ForSequenceClassification"):
+        raise UserError(f"{model} is a reward model ({names}), which writes no text")
+
+
+def _head(model: Path) -> tuple[str, int]:
+    """The architecture's name and the number of labels (2 where a classifier names none)."""
+    file = model / "config.json"
+    config = read_json(file) if file.is_file() else {}
+    names = config.get("architectures") or [""]
+    labels = config.get("id2label")
+    return str(names[0]), len(labels) if isinstance(labels, dict) else config.get("num_labels", 2)
+
+
+class Scorer:
+    """A loaded reward model that scores answers; as many at a time as ``micro_tokens`` allows.
+
+    Raises:
+        UserError: the checkpoint is no reward model.
+    """
+
+    def __init__(self, model: Path, settings: TrainingSettings | None = None) -> None:
+        from sso.checkpoints import fitted_length, load_tokenizer
+
+        require_reward_model(model)
+        given = settings or TrainingSettings()
+        self.settings = given.model_copy(update={"max_length": fitted_length(model, given)})
+        self.tokenizer = load_tokenizer(model)
+        self._scorer = _load(model, self.tokenizer).eval()
+        if torch.cuda.is_available():
+            self._scorer.to("cuda")
+        self._plan: ForwardPlan | None = None
+
+    def scores(
+        self,
+        items: Sequence[tuple[Sequence[Message], Sequence[str]]],
+        progress: Callable[[int], None] = lambda done: None,
+    ) -> list[tuple[float, ...]]:
+        """The score of each answer to each prompt, in order. A conversation that is too long is cut at
+        ``settings.max_length``, as training with ``truncation: cut`` does.
+
+        Raises:
+            UserError: an empty answer, or a prompt that leaves no room for one.
+        """
+        groups = [
+            _with_score_row(encode_answers(str(i), prompt, answers, self.tokenizer, self.settings))
+            for i, (prompt, answers) in enumerate(items)
+        ]
+        if not groups:
+            return []
+        if self._plan is None:
+            self._plan = _install_scores(self._scorer, groups)
+        found: dict[str, tuple[float, ...]] = {}
+        with torch.no_grad():
+            for members in self._plan.bins(groups, self.settings.micro_tokens):
+                batch = self._plan.batch(members)
+                scores = iter(self._scorer(batch).float().tolist())
+                for group in batch.groups:
+                    count = len(group.branches[0].completions)
+                    found[group.id] = tuple(next(scores) for _ in range(count))
+                progress(len(found))
+        return [found[str(i)] for i in range(len(items))]
+
+
 def score_pairs(
     model: Path, pairs: Sequence[PreferencePair], settings: TrainingSettings | None = None
 ) -> list[tuple[float, float]]:
@@ -127,30 +216,12 @@ def score_pairs(
     A pair that does not fit ``settings.max_length`` (or is empty) is an ``UserError``: a benchmark must
     not lose items.
     """
-    from sso.checkpoints import load_tokenizer
-
     options = settings or TrainingSettings()
-    tokenizer = load_tokenizer(model)
-    examples = [
-        PromptGroup(str(i), (p.model_copy(update={"kind": "policy"}),)) for i, p in enumerate(pairs)
+    scorer = Scorer(model, options.model_copy(update={"truncation": "drop"}))
+    return [
+        (chosen, rejected)
+        for chosen, rejected in scorer.scores([(p.prompt, (p.chosen, p.rejected)) for p in pairs])
     ]
-    encoded = encode_groups(examples, _PAIR, tokenizer, options)
-    if len(encoded.groups) < len(pairs):
-        raise UserError(
-            f"{len(pairs) - len(encoded.groups)} pairs cannot be scored: {encoded.counts}"
-        )
-    groups = [_with_score_row(group) for group in encoded.groups]
-    scorer = _load(model, tokenizer).eval()
-    plan = _install_scores(scorer, groups)
-    found: dict[str, tuple[float, float]] = {}
-    with torch.no_grad():
-        for members in plan.bins(groups, options.micro_tokens):
-            batch = plan.batch(members)
-            scores = scorer(batch)
-            chosen, rejected = (scores[i].tolist() for i in batch.pairs["policy"])
-            ids = [group.id for group in batch.groups]
-            found |= dict(zip(ids, zip(chosen, rejected, strict=True), strict=True))
-    return [found[str(i)] for i in range(len(pairs))]
 
 
 def _load(model: Path, tokenizer: Any) -> Any:

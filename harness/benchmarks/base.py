@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from harness.data.sources import DataSource
-from harness.engines.base import Engine
 from judges import Judge
 from leaderboards.benchmark_info import BenchmarkInfo
 from leaderboards.records import ItemScore, Score
@@ -121,11 +120,12 @@ class Benchmark(Protocol):
     def generate(
         self,
         request: EvalRequest,
-        engine: Engine,
+        engine: Any,
         folder: Path,
         progress: Callable[[int, int], None] = lambda done, total: None,
     ) -> None:
-        """Write ``folder/outputs.jsonl`` (one line per answer, in item order)."""
+        """Write ``folder/outputs.jsonl`` (one line per answer, in item order). ``engine`` is an
+        ``harness.engines.base.Engine``, or where ``info.measures`` is ``reward`` a scorer of answers."""
 
     def score(self, request: EvalRequest, folder: Path, judge: Judge | None = None) -> Outcome:
         """Score ``folder/outputs.jsonl``; pure but for the judge."""

@@ -19,6 +19,9 @@ BENCHMARKS: dict[str, str] = {
     "gsm8k": "harness.benchmarks.gsm8k",
     "mmlu": "harness.benchmarks.mmlu",
     "ifeval": "harness.benchmarks.ifeval",
+    "arena_hard": "harness.benchmarks.arena_hard",
+    "rewardbench": "harness.benchmarks.rewardbench",
+    "rewardbench2": "harness.benchmarks.rewardbench2",
 }
 """Name to package; the package holds ``BENCHMARK`` and a folder ``protocols``."""
 

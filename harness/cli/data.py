@@ -24,7 +24,7 @@ Names = Annotated[
 @data.command(name="list")
 def list_(to: Folder = None) -> None:
     """The known files: rows, size, licence, how to get them, and whether the folder has them."""
-    from harness.data.manifest import manifest
+    from harness.data.manifest import manifest, paper_models
     from harness.data.sources import DataSource
 
     folder = to or _default_folder()
@@ -46,6 +46,10 @@ def list_(to: Folder = None) -> None:
     for row in rows:
         print("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)))
     print(f"\nfolder: {folder}")
+    print("models of the paper's experiments (fetched by --model or their preset):")
+    for model in paper_models():
+        preset = f"  --preset {model['preset']}" if model["preset"] else ""
+        print(f"  {model['id']:<44}{model['role']}{preset}")
     print(
         "encrypted: GPQA comes as its authors' password-protected archive and is read in memory "
         "only.\nIts copy on the hub (Idavidrein/gpqa) is gated and not needed. "

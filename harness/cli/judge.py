@@ -70,7 +70,8 @@ def agreement(
     """Agreement with human labels, position and length bias, cost; printed and remembered."""
     import random
 
-    from judges.agreement import agreement_of, measure_agreement, remember_agreement
+    from harness.benchmarks.rewardbench.judged import judged_table
+    from judges.agreement import agreement_of, remember_agreement
     from judges.import_export.pairwise_verdicts import read_pairwise
     from judges.protocols.labelled import load_labelled
     from judges.store import VerdictStore
@@ -88,12 +89,14 @@ def agreement(
         if not pairs:
             raise UserError(f"{verdicts}: no verdict is about an item of {file}")
         both = [by_id[pair.comparison.item_id] for pair in pairs]
-        _print_lines(agreement_of(saved, pairs, both, data=file.stem).table())
+        table = agreement_of(saved, pairs, both, data=file.stem).table()
+        _print_lines([*table, *judged_table(pairs, both)])
         return
     with options.opened() as asked:
-        found = measure_agreement(asked, pairs, data=file.stem)
+        both = asked.pairwise([pair.comparison for pair in pairs])
+        found = agreement_of(asked, pairs, both, data=file.stem)
         remember_agreement(VerdictStore(verdict_store()), found)
-    _print_lines(found.table())
+    _print_lines([*found.table(), *judged_table(pairs, both)])
 
 
 @judge.command()

@@ -28,6 +28,7 @@ from harness.cli import (
     presets,
     report,
     rescore,
+    reward,
     run,
     table,
     verdicts,
@@ -36,6 +37,7 @@ from harness.cli import (
 COMMANDS: dict[str, Any] = {
     "run": run.run,
     "eval": eval_model.evaluate,
+    "reward": reward.reward,
     "plan": plan.plan,
     "table": table.table,
     "report": report.report,

@@ -78,6 +78,12 @@ def manifest(path: Path = MANIFEST) -> tuple[DataFile, ...]:
     return tuple(DataFile.model_validate(entry) for entry in content["files"])
 
 
+def paper_models() -> list[dict[str, str]]:
+    """The checkpoints of the paper's experiments: id, preset (or ""), role."""
+    content = yaml.safe_load(MANIFEST.with_name("models.yaml").read_text(encoding="utf-8"))
+    return list(content["models"])
+
+
 def manifest_revision(path: Path = MANIFEST) -> str:
     """Short hash of the pins: it changes with any repository, revision or checksum."""
     pins = [(f.path, f.repo, f.revision, f.sources, f.convert) for f in manifest(path)]

@@ -25,15 +25,25 @@ def eval_stage(inputs: PlanInputs, name: str, key: CheckpointKey, model: Source)
     request = eval_request(inputs, name)
     config = inputs.config
 
-    def work(run: StageContext) -> StageResult:
+    def answer(run: StageContext) -> int:
+        """Write the model's outputs; returns the tokens generated."""
         from harness.engines import ResumableEngine
 
+        if benchmark.info.measures == "reward":
+            length = {**request.protocol.settings, **request.overrides}.get("max_length")
+            with run.resources.scorer(run.inputs["model"], length) as scorer:
+                benchmark.generate(request, scorer, run.folder, run.progress)
+            return 0
         engine = ResumableEngine(
             run.resources.engine(run.inputs["model"]),
             run.folder / "generations.jsonl",
             private=benchmark.info.gated and inputs.data.kind != "sample",
         )
         benchmark.generate(request, engine, run.folder, run.progress)
+        return engine.tokens
+
+    def work(run: StageContext) -> StageResult:
+        tokens = answer(run)
         judge = run.resources.judge(name) if benchmark.needs_judge else None
         outcome = benchmark.score(request, run.folder, judge)
         scores = outcome.described(benchmark.info, **key.score_fields(config.model)).scores
@@ -41,7 +51,7 @@ def eval_stage(inputs: PlanInputs, name: str, key: CheckpointKey, model: Source)
         return StageResult(
             counts={"items": len(outcome.items)},
             measures={s.metric: s.value for s in scores if s.headline and s.value is not None},
-            tokens=engine.tokens,
+            tokens=tokens,
         )
 
     settings = {

@@ -10,7 +10,14 @@ import torch
 
 from groundwork.errors import UserError
 from sso.records import PreferencePair
-from sso.reward_model import reward_loss, score_pairs, train_reward
+from sso.reward_model import (
+    Scorer,
+    refuse_reward_model,
+    require_reward_model,
+    reward_loss,
+    score_pairs,
+    train_reward,
+)
 from sso.settings import LoraSettings, MethodSettings, TrainingSettings
 from sso.training import TrainingRun
 from tests.sso.training_examples import make_groups
@@ -60,13 +67,58 @@ def test_overfitting_and_scoring(tiny_model_dir: Path, tmp_path: Path) -> None:
             assert ours == pytest.approx(theirs, abs=1e-4)
 
 
-def test_what_cannot_be_scored_is_an_error(tiny_model_dir: Path) -> None:
+def test_what_cannot_be_scored_is_an_error(reward: Path) -> None:
     empty = pairs()[0].model_copy(update={"chosen": ""})
-    with pytest.raises(UserError, match="1 pairs cannot be scored"):
-        score_pairs(tiny_model_dir, [empty, pairs()[1]])
+    with pytest.raises(UserError, match="an answer is empty"):
+        score_pairs(reward, [empty, pairs()[1]])
+    with pytest.raises(UserError, match=r"more than training\.max_length = 30"):
+        score_pairs(reward, pairs(), TrainingSettings(max_length=30))
 
 
-def test_lora_is_refused(tiny_model_dir: Path, tmp_path: Path) -> None:
-    settings = MethodSettings(training=TrainingSettings(lora=LoraSettings(rank=4)))
-    with pytest.raises(UserError, match="trained in full"):
-        train_reward(tiny_model_dir, pairs(), settings, TrainingRun(tmp_path, tmp_path, seed=1))
+@pytest.fixture(scope="module")
+def reward(tiny_model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A reward model trained with LoRA and a head of its own."""
+    folder = tmp_path_factory.mktemp("reward")
+    lora = SETTINGS.model_copy(update={"lora": LoraSettings(rank=4), "learning_rate": 1e-2})
+    run = TrainingRun(folder / "model", folder / "work", seed=1)
+    report = train_reward(tiny_model_dir, pairs(), MethodSettings(training=lora), run)
+    assert report.measures["final_loss"] < 0.69
+    return run.out
+
+
+def test_lora_trains_adapters_and_head_and_writes_a_whole_model(
+    reward: Path, tiny_model_dir: Path
+) -> None:
+    from safetensors.torch import load_file
+
+    before = load_file(tiny_model_dir / "model.safetensors")
+    after = load_file(reward / "model.safetensors")
+    assert "score.weight" in after
+    moved = [
+        name for name in before if name in after and not torch.equal(before[name], after[name])
+    ]
+    assert moved
+    assert all("proj" in name for name in moved)
+    scores = score_pairs(reward, pairs())
+    assert sum(chosen > rejected for chosen, rejected in scores) >= 6
+
+
+def test_several_answers_have_the_scores_they_have_alone(reward: Path) -> None:
+    prompt = ({"role": "user", "content": "What is one?"},)
+    answers = ("One.", "A number of things, one of them.", "Two.", "One.")
+    together = Scorer(reward).scores([(prompt, answers), (prompt, answers[:1])])
+    alone = [Scorer(reward).scores([(prompt, (answer,))])[0][0] for answer in answers]
+    assert together[0] == pytest.approx(alone, abs=1e-4)
+    assert together[0][0] == pytest.approx(together[0][3], abs=1e-5)
+    assert together[1] == pytest.approx(alone[:1], abs=1e-4)
+
+
+def test_a_model_that_writes_text_is_no_reward_model_and_the_reverse(
+    reward: Path, tiny_model_dir: Path
+) -> None:
+    with pytest.raises(UserError, match=r"is no reward model \(LlamaForCausalLM\)"):
+        Scorer(tiny_model_dir)
+    with pytest.raises(UserError, match="which writes no text"):
+        refuse_reward_model(reward)
+    require_reward_model(reward)
+    refuse_reward_model(tiny_model_dir)

@@ -57,6 +57,14 @@ SCHEMAS: dict[str, tuple[int, set[str]]] = {
     "mmlu/dev.jsonl": (30, {"question", "choices", "answer", "subject"}),
     "queries/queries.jsonl": (64, {"id", "query", "source"}),
     "preference/preferences.jsonl": (64, {"prompt", "chosen", "rejected"}),
+    "preference/skywork_80k_v0.2.jsonl": (16, {"chosen", "rejected", "source"}),
+    "rewardbench/filtered.jsonl": (23, {"id", "prompt", "chosen", "rejected", "subset"}),
+    "rewardbench2/test.jsonl": (
+        14,
+        {"id", "prompt", "chosen", "rejected", "num_correct", "subset"},
+    ),
+    "arena_hard/question.jsonl": (8, {"question_id", "category", "turns"}),
+    "arena_hard/model_answer/sample-baseline.jsonl": (8, {"question_id", "model_id", "choices"}),
     "judge_canary/canary.jsonl": (12, {"id", "instruction", "output_1", "output_2", "label"}),
 }
 

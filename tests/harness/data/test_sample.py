@@ -44,7 +44,9 @@ def texts(name: str) -> list[str]:
     found = []
     for row in rows(name):
         field = next((f for f in TEXT_FIELDS if f in row), None)
-        found.append(" ".join((row[field] if field else row["turns"][0]).lower().split()))
+        first = row[field] if field else (row.get("turns") or row["chosen"])[0]
+        text = first["content"] if isinstance(first, dict) else first
+        found.append(" ".join(text.lower().split()))
     return found
 
 
@@ -101,11 +103,26 @@ def test_every_shipped_file_is_checked() -> None:
 def test_no_prompt_comes_twice_in_any_two_files() -> None:
     seen: dict[str, str] = {}
     for name in SCHEMAS:
-        if "reference_answer" in name:
+        if "reference_answer" in name or "model_answer" in name:
             continue
         for text in texts(name):
             assert text not in seen, (text, name, seen[text])
             seen[text] = name
+
+
+def test_reward_sets_have_every_subset_and_unlike_answers() -> None:
+    from harness.benchmarks.rewardbench.sections import SECTIONS
+    from harness.benchmarks.rewardbench2 import SUBSETS
+
+    one, two = rows("rewardbench/filtered.jsonl"), rows("rewardbench2/test.jsonl")
+    assert {row["subset"] for row in one} == {s for names in SECTIONS.values() for s in names}
+    assert {row["subset"] for row in two} == set(SUBSETS)
+    assert all(row["chosen"] != row["rejected"] for row in one)
+    for row in two:
+        answers = row["chosen"] + row["rejected"]
+        assert len(set(answers)) == len(answers) == row["total_completions"]
+        assert len(row["chosen"]) == row["num_correct"]
+        assert row["subset"] == "Ties" or len(answers) == 4
 
 
 @pytest.mark.parametrize("name", ["gsm8k/test.jsonl", "gsm8k/train.jsonl"])
