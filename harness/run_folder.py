@@ -37,7 +37,7 @@ REPLACED = ".replaced"
 class StageRecord:
     """Contents of ``stage.json``; the documented fields of a finished or running stage.
 
-    ``shown`` holds files that plots and the report show and no stage reads (the training's curve).
+    ``shown`` holds files that no stage reads: the training's curve, the journal of answers.
     """
 
     stage: str
@@ -148,7 +148,7 @@ class StageFolder:
         return found
 
     def drop_damaged(self, record: StageRecord) -> list[str]:
-        """Set damaged ``shown`` files aside, so that nothing shows them; their names."""
+        """Set damaged ``shown`` files aside, so that nothing uses them; their names."""
         damaged = list(folder_damage(self.path, record.shown))
         for name in damaged:
             file = self.path / name

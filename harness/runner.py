@@ -104,11 +104,11 @@ class Runner:
         return summary
 
     def _look_after(self, stage: Stage, record: StageRecord) -> None:
-        """What a finished stage still needs: earlier results go, damaged curves are not shown."""
+        """What a finished stage still needs: earlier results go, damaged curves and journals are not used."""
         folder = self.run.stage(stage.id)
         folder.drop_aside()
         for name in folder.drop_damaged(record):
-            self.reporter.say(f"{stage.id}: {name} is damaged and no longer shown")
+            self.reporter.say(f"{stage.id}: {name} is damaged: set aside")
 
     def _refuse(self, stages: Mapping[str, str]) -> None:
         if self.redo or not stages:

@@ -34,8 +34,8 @@ StageKind = Literal["data", "sample", "train", "eval", "judge"]
 
 SCRATCH = ("generations.jsonl", "work")
 """Files of a stage that help it resume and are no outputs: the journal and training states."""
-SHOWN = ("work/curve.jsonl",)
-"""Files among these that plots show."""
+SHOWN = ("generations.jsonl", "work/curve.jsonl")
+"""Files among these that a finished stage keeps: for plots, and should it have to be redone."""
 
 
 @dataclass(frozen=True)

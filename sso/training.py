@@ -91,7 +91,8 @@ def train(
     result = with_changes(result, model, run.out)
     if trainer.is_world_process_zero():
         shutil.rmtree(run.work / "checkpoints", ignore_errors=True)
-        (run.work / "references.safetensors").unlink(missing_ok=True)
+        for name in (REFERENCES, NOTES, "inputs.json"):
+            (run.work / name).unlink(missing_ok=True)
     return result
 
 
@@ -153,7 +154,7 @@ def _trainer(
             steps=[[encoded.groups[i] for i in batch] for batch in order],
             how=StepSettings(objective, settings.loss, options.micro_tokens, plan, options.dropout),
             work=run.work,
-            references=load_references(run.work / "references.safetensors", encoded.groups),
+            references=load_references(run.work / REFERENCES, encoded.groups),
             progress=run.progress,
         )
     except (ValueError, ImportError, RuntimeError) as error:

@@ -1,0 +1,197 @@
+"""Damages a run's files one at a time and starts the same command again: is it noticed and mended?
+
+    python -m benchmarking.chaos.damage --damages 300 --work DIR
+
+Two runs are attacked: a finished one, and one that was killed in the middle of its last training.
+Each damage is one file and one kind of harm. After it ``doctor`` and then the command run. *Silent*:
+a result differs from the undamaged run's, or the file stays damaged and neither has named it.
+*Stuck*: the command does not end with exit code 0 in two starts. *Traceback*: any.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import shutil
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from benchmarking.chaos.experiment import arguments, call, results, tiny_model
+from benchmarking.chaos.forked import forked, warm
+from benchmarking.chaos.kill_points import die_at_file_operation
+
+Harm = Callable[[Path, random.Random], None]
+MADE_ANEW = ("tables/", "run.lock", ".run.json")
+"""Written at every start, read by none."""
+
+
+def flip(file: Path, chance: random.Random) -> None:
+    """One bit, with the file's times set back."""
+    data, state = bytearray(file.read_bytes()), file.stat()
+    if data:
+        data[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
+    file.write_bytes(data or b"x")
+    os.utime(file, ns=(state.st_atime_ns, state.st_mtime_ns))
+
+
+def zero(file: Path, chance: random.Random) -> None:
+    """A third of the file is zero bytes, as after a lost page."""
+    data = bytearray(file.read_bytes() or b"x")
+    start, size = chance.randrange(len(data)), max(1, len(data) // 3)
+    data[start : start + size] = bytes(len(data[start : start + size]))
+    file.write_bytes(data)
+
+
+def cut(file: Path, chance: random.Random) -> None:
+    """The file ends somewhere before its end."""
+    data = file.read_bytes()
+    file.write_bytes(data[: chance.randrange(len(data))] if data else b"x")
+
+
+def empty(file: Path, chance: random.Random) -> None:
+    """Nothing is left but the name."""
+    file.write_bytes(b"" if file.stat().st_size else b"x")
+
+
+def remove(file: Path, chance: random.Random) -> None:
+    """The file is gone."""
+    file.unlink()
+
+
+def garbage(file: Path, chance: random.Random) -> None:
+    """Other bytes of the same number."""
+    file.write_bytes(chance.randbytes(max(1, file.stat().st_size)))
+
+
+def lengthen(file: Path, chance: random.Random) -> None:
+    """The last line stands twice."""
+    lines = file.read_bytes().splitlines(keepends=True) or [b"x"]
+    file.write_bytes(b"".join([*lines, lines[-1]]))
+
+
+def digit(file: Path, chance: random.Random) -> None:
+    """One digit is another one: still valid JSON, another figure."""
+    data = bytearray(file.read_bytes())
+    places = [i for i, byte in enumerate(data) if 0x30 <= byte <= 0x39]
+    if not places:
+        flip(file, chance)
+        return
+    place = chance.choice(places)
+    data[place] = 0x30 + (data[place] - 0x30 + 1) % 10
+    file.write_bytes(data)
+
+
+HARMS: tuple[Harm, ...] = (flip, zero, cut, empty, remove, garbage, lengthen, digit)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of one damage."""
+
+    place: str
+    harm: str
+    state: str
+    detail: str = ""
+
+
+def attack(
+    template: Path, place: str, harm: Harm, chance: random.Random, expected: dict[str, bytes]
+) -> Result:
+    """Damage a fresh copy (in the same place: paths are part of nothing) and start twice at most."""
+    run = template.with_name("run")
+    shutil.rmtree(run, ignore_errors=True)
+    shutil.copytree(template, run)
+    file, model = run / place, template.with_name("model")
+    before = file.read_bytes()
+    harm(file, chance)
+    after = file.read_bytes() if file.is_file() else None
+    if before == after:
+        return Result(place, harm.__name__, "no change")
+    doctor = call(["doctor", str(run)])
+    first = call(arguments(model, run))
+    second = first if first.code == 0 else call(arguments(model, run))
+    said = doctor.err + doctor.out + first.err + first.out
+    detail = " | ".join((first.err.strip().splitlines() or [""])[-3:])[:300]
+    if "Traceback" in said + second.err:
+        return Result(place, harm.__name__, "traceback", detail)
+    if second.code != 0:
+        return Result(place, harm.__name__, "stuck", detail)
+    found = results(run)
+    if found != expected:
+        wrong = [n for n in expected | found if expected.get(n) != found.get(n)]
+        return Result(place, harm.__name__, "silent", f"differs: {wrong[:3]} {detail}")
+    left = (file.read_bytes() if file.is_file() else None) == after
+    named = Path(place).name in doctor.err + first.out + first.err or any(
+        part.startswith("checkpoint-") and part in said for part in Path(place).parts
+    )
+    if left and not named and not place.startswith(MADE_ANEW):
+        return Result(place, harm.__name__, "silent", "stays damaged, named by nobody")
+    return Result(place, harm.__name__, "mended" if named else "made anew")
+
+
+def templates(work: Path) -> dict[str, Path]:
+    """A finished run, and one killed in its last training; both on the same model."""
+    model = tiny_model(work / "model")
+    run = work / "run"
+    made = {}
+    for name, last in (("finished", None), ("killed", "policy/work/checkpoints/checkpoint-3")):
+        shutil.rmtree(run, ignore_errors=True)
+
+        def start(last: str | None = last) -> int:
+            if last is not None:
+                die_at_file_operation(lambda path: last in path, 2)
+            return call(arguments(model, run)).code
+
+        code = forked(start)
+        assert (code == 0) == (last is None), (name, code)
+        shutil.rmtree(work / name, ignore_errors=True)
+        shutil.copytree(run, work / name)
+        made[name] = work / name
+    return made
+
+
+def main() -> None:
+    """Attack, print the counts as JSON, write every result to ``DIR/damage.json``."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--damages", type=int, default=300)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--work", type=Path, required=True)
+    options = parser.parse_args()
+    work = options.work.resolve()
+    work.mkdir(parents=True, exist_ok=True)
+    os.environ["SSO_BENCH_CACHE"] = str(work / "cache")
+    warm()
+    made = forked(lambda: {k: str(v) for k, v in templates(work).items()}, 600)
+    expected = results(Path(made["finished"]))
+    chance, found = random.Random(options.seed), []
+    began = time.monotonic()
+    for number in range(options.damages):
+        template = Path(made["killed" if number % 3 == 2 else "finished"])
+        files = sorted(p for p in template.rglob("*") if p.is_file())
+        place = (
+            files[number // 3 * (2 if number % 3 < 2 else 1) % len(files)]
+            if number < len(files)
+            else chance.choice(files)
+        )
+        name, harm = place.relative_to(template).as_posix(), HARMS[number % len(HARMS)]
+        seed = random.Random(number)
+        outcome = forked(
+            lambda t=template, n=name, h=harm, s=seed: asdict(attack(t, n, h, s, expected))
+        )
+        result = Result(**outcome) if outcome else Result(name, harm.__name__, "killed or hung")
+        found.append(result)
+        if result.state not in ("mended", "made anew", "no change"):
+            print(json.dumps(asdict(result)), flush=True)
+    states = Counter(result.state for result in found)
+    (work / "damage.json").write_text(json.dumps([asdict(r) for r in found], indent=1))
+    seconds = round(time.monotonic() - began)
+    print(json.dumps({"damages": len(found), **states, "seconds": seconds}))
+
+
+if __name__ == "__main__":
+    main()
