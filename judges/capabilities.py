@@ -103,7 +103,11 @@ class Capabilities:
 
 def from_json(value: Mapping[str, Any] | None) -> Capabilities:
     """The record of the store; one that takes everything where there is none."""
-    return Capabilities(**value) if value else Capabilities()
+    if not isinstance(value, Mapping):
+        return Capabilities()
+    usual = asdict(Capabilities())
+    known = {k: v for k, v in value.items() if k in usual and type(v) is type(usual[k])}
+    return Capabilities(**known)
 
 
 def discover(

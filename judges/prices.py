@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from groundwork.errors import did_you_mean
 from judges.errors import BudgetError, JudgeError
@@ -69,8 +69,17 @@ def load_prices(path: Path | None = None) -> PriceTable:
         models = {str(name): _price(row, batch) for name, row in content["models"].items()}
     except OSError as error:
         raise JudgeError(f"{path}: {error.strerror}") from None
-    except (yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError) as error:
-        raise JudgeError(f"{path}: no price table ({str(error).splitlines()[0]})") from None
+    except (
+        yaml.YAMLError,
+        AttributeError,
+        KeyError,
+        TypeError,
+        ValueError,
+        RecursionError,
+    ) as error:
+        raise JudgeError(
+            f"{path}: no price table ({(str(error) or '-').splitlines()[0]})"
+        ) from None
     return PriceTable(path, models)
 
 
@@ -82,12 +91,24 @@ def _price(row: Mapping[str, Any], batch: float) -> Price:
     return price
 
 
+class Ledger(Protocol):
+    """What all processes of a run have spent and set aside."""
+
+    def reserve(
+        self, cost: float, max_calls: int | None, max_cost: float | None
+    ) -> tuple[int, float] | None:
+        """Set a cost aside: calls and dollars spent so far; ``None`` where the budget is used up."""
+
+    def unreserve(self, cost: float) -> None:
+        """Give a reservation up."""
+
+
 class Budget:
     """Dollars and calls that may still be spent, counting what is in flight.
 
     ``reserve`` takes the most that a request can cost before it is sent; ``settle`` replaces that by
     the true cost. ``spent``: calls and dollars already booked under the same scope (a run that was
-    killed and is resumed).
+    killed and is resumed). With a ``ledger`` the bound holds for all processes that share it.
     """
 
     def __init__(
@@ -97,11 +118,15 @@ class Budget:
         max_cost: float | None = None,
         max_calls: int | None = None,
         spent: tuple[int, float] = (0, 0.0),
+        ledger: Ledger | None = None,
     ) -> None:
+        if max_cost is not None and not 0 <= max_cost < math.inf:
+            raise JudgeError(f"a judging budget of {max_cost} dollars is no amount")
         self.price = price
         self.max_cost = max_cost
         self.max_calls = max_calls
         self.calls, self.cost = spent
+        self.ledger = ledger if (max_cost, max_calls) != (None, None) else None
         self.reserved_calls = 0
         self.reserved_cost = 0.0
 
@@ -116,6 +141,14 @@ class Budget:
     def reserve(self, request: JudgeRequest, *, batch: bool = False) -> float | None:
         """Set the request's upper bound aside; ``None`` when the budget does not cover it now."""
         bound = self.upper_bound(request, batch=batch)
+        if self.ledger is not None:
+            spent = self.ledger.reserve(bound, self.max_calls, self.max_cost)
+            if spent is None:
+                return None
+            self.calls, self.cost = spent
+            self.reserved_calls += 1
+            self.reserved_cost += bound
+            return bound
         calls = self.calls + self.reserved_calls
         if self.max_calls is not None and calls + 1 > self.max_calls:
             return None
@@ -127,6 +160,8 @@ class Budget:
 
     def settle(self, bound: float, cost: float | None) -> None:
         """Replace a reservation by its cost; ``None``: nothing was answered, nothing is charged."""
+        if self.ledger is not None:
+            self.ledger.unreserve(bound)
         self.reserved_calls -= 1
         self.reserved_cost = max(0.0, self.reserved_cost - bound)
         if cost is not None:

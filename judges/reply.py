@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from groundwork.printable import one_line, whole_characters
 from groundwork.reasoning import split_reasoning
 from judges.records import VerdictState
 
@@ -18,6 +19,8 @@ REFUSAL = re.compile(
 )
 """Openings of a reply that declines. Only consulted for a reply without a verdict."""
 MOST_TOKENS = 10**8
+LABEL = 200
+"""Characters of a name or reason that a server gives."""
 ROUNDING = 1e-3
 """A log-probability this little above 0 is a rounding error of the server."""
 LEAST = -1e6
@@ -79,21 +82,22 @@ def read_reply(body: Mapping[str, Any], *, imported: bool = False) -> Reply:
     if not isinstance(choices, Sequence) or isinstance(choices, str) or not choices:
         error = body.get("error")
         reason = error.get("message") if isinstance(error, Mapping) else error
-        raise ValueError(f"the server says: {reason}" if reason else "the reply holds no choices")
+        told = isinstance(reason, str) and reason
+        raise ValueError(f"the server says: {reason}" if told else "the reply holds no choices")
     choice = _mapping(choices[0])
     message = _mapping(choice.get("message"))
     usage = _mapping(body.get("usage"))
     details = _mapping(usage.get("completion_tokens_details"))
     counts = [_count(usage.get(name)) for name in ("prompt_tokens", "completion_tokens")]
     text, malformed = _text(message.get("content"))
-    split = split_reasoning(text)
+    split = split_reasoning(whole_characters(text))
     apart = any(message.get(name) for name in ("reasoning_content", "reasoning"))
     return Reply(
         text=split.answer,
-        finish_reason=str(choice.get("finish_reason") or ""),
-        refusal=str(message.get("refusal") or ""),
+        finish_reason=_label(choice.get("finish_reason")),
+        refusal=_label(message.get("refusal")),
         top_logprobs=_alternatives(choice.get("logprobs")),
-        model=str(body.get("model") or ""),
+        model=_label(body.get("model")),
         prompt_tokens=counts[0] or 0,
         completion_tokens=counts[1] or 0,
         reasoned=bool(split.reasoning or apart or _count(details.get("reasoning_tokens"))),
@@ -122,6 +126,11 @@ def unread_state(reply: Reply, *, length_matters: bool = True) -> VerdictState:
 
 def _mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
+
+
+def _label(value: Any) -> str:
+    """A short text in one line; empty for anything else."""
+    return one_line(value, LABEL) if isinstance(value, str) else ""
 
 
 def _text(content: Any) -> tuple[str, bool]:
@@ -168,7 +177,8 @@ def _alternatives(logprobs: Any) -> tuple[Alternatives, ...]:
 
 def _alternative(token: Any, logprob: Any) -> tuple[str, float]:
     """A token and its log-probability; null, NaN and values above 0 are probability 0."""
+    name = token if isinstance(token, str) else ""
     usable = isinstance(logprob, int | float) and not isinstance(logprob, bool)
     if not usable or not LEAST <= logprob <= ROUNDING:
-        return str(token), -math.inf
-    return str(token), min(float(logprob), 0.0)
+        return name, -math.inf
+    return name, min(float(logprob), 0.0)

@@ -24,7 +24,7 @@ from judges.reply import Reply, read_reply
 from judges.request import JudgeRequest
 from judges.retired import retirement, shutdown_notice
 from judges.settings import JudgeSettings, Letters
-from judges.store import VerdictStore
+from judges.store import ScopeLedger, VerdictStore
 from judges.verdict_source import VerdictSource
 
 
@@ -340,6 +340,7 @@ def _budget(
         max_cost=settings.max_cost,
         max_calls=settings.max_calls,
         spent=store.spent(settings.scope) if settings.scope else (0, 0.0),
+        ledger=ScopeLedger(store, settings.scope) if settings.scope else None,
     )
     return budget, notes
 

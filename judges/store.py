@@ -22,8 +22,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from judges import ledger, unreadable
 from judges.errors import JudgeError
 from judges.request import JudgeRequest
+from judges.unreadable import Unreadable
 
 VERSION = 1
 SCHEMA = """
@@ -124,7 +126,9 @@ class VerdictStore:
             )
             self._prepare()
         except (OSError, sqlite3.Error) as error:
-            raise JudgeError(f"{self.path}: no usable verdict store ({error})") from None
+            raise JudgeError(
+                f"{self.path}: no usable verdict store ({error}){_advice(error)}"
+            ) from None
 
     def _prepare(self) -> None:
         self._db.execute("PRAGMA journal_mode=WAL")
@@ -134,7 +138,7 @@ class VerdictStore:
         if found not in (0, VERSION):
             raise JudgeError(f"{self.path}: verdict store of version {found}, expected {VERSION}")
         with self._write() as db:
-            for statement in SCHEMA.split(";"):
+            for statement in (SCHEMA + unreadable.SCHEMA + ledger.SCHEMA).split(";"):
                 db.execute(statement)
             db.execute(f"PRAGMA user_version={VERSION}")
 
@@ -156,7 +160,7 @@ class VerdictStore:
         try:
             yield
         except sqlite3.Error as error:
-            raise JudgeError(f"{self.path}: verdict store: {error}") from None
+            raise JudgeError(f"{self.path}: verdict store: {error}{_advice(error)}") from None
 
     def close(self) -> None:
         """Close the file; claims of this process are given up."""
@@ -164,14 +168,18 @@ class VerdictStore:
             self._copying.join()
         with self._lock:
             with self._write() as db:
-                db.execute("DELETE FROM claims WHERE owner = ?", (self.owner,))
+                for table in ("claims", "reservations"):
+                    db.execute(f"DELETE FROM {table} WHERE owner = ?", (self.owner,))
             self._db.close()
 
     # Replies
 
     def get(self, keys: Sequence[str], *, whole: bool = False) -> dict[str, StoredReply]:
-        """The stored replies among these keys; request and tags are left empty unless ``whole``."""
-        columns = _COLUMNS if whole else _COLUMNS.replace("request, reply, tags", "'', reply, ''")
+        """The stored replies among these keys; request and tags are left empty unless ``whole``.
+
+        A damaged one is set aside (``unreadable``): it counts as not there, and is asked for again.
+        """
+        columns = COLUMNS if whole else COLUMNS.replace("request, reply, tags", "'', reply, ''")
         found: dict[str, StoredReply] = {}
         for start in range(0, len(keys), LOOKUP_CHUNK):
             chunk = list(keys[start : start + LOOKUP_CHUNK])
@@ -180,17 +188,27 @@ class VerdictStore:
                 rows = self._db.execute(
                     f"SELECT {columns} FROM replies WHERE key IN ({marks})", chunk
                 ).fetchall()
-            found.update((row[0], _from_row(row)) for row in rows)
+            for row in rows:
+                try:
+                    found[row[0]] = from_row(row)
+                except BROKEN as error:
+                    self.set_reply_aside(row[0], f"damaged in the store: {error}")
         return found
 
     def put(self, rows: Iterable[StoredReply]) -> None:
         """Commit replies and end their claims. A reply that is already there is kept."""
         rows = list(rows)
         with self._write() as db:
-            db.executemany(
-                f"INSERT OR IGNORE INTO replies ({_COLUMNS}) VALUES ({','.join('?' * 14)})",
-                [_to_row(row) for row in rows],
-            )
+            for row in rows:
+                paid = row.origin in ("api", "batch") and row.scope != ""
+                if paid:
+                    ledger.spent(db, row.scope)
+                new = db.execute(
+                    f"INSERT OR IGNORE INTO replies ({COLUMNS}) VALUES ({','.join('?' * 14)})",
+                    _to_row(row),
+                ).rowcount
+                if paid:
+                    ledger.book(db, row.scope, new, row.cost_usd)
             db.executemany("DELETE FROM claims WHERE key = ?", [(row.key,) for row in rows])
         self._uncopied += len(rows)
         busy = self._copying is not None and self._copying.is_alive()
@@ -212,11 +230,14 @@ class VerdictStore:
             values += [len(protocol), protocol]  # type: ignore[list-item]
         reader = sqlite3.connect(self.path, timeout=60)
         try:
-            for row in reader.execute(
-                f"SELECT {_COLUMNS} FROM replies WHERE {' AND '.join(where)} ORDER BY created, key",
-                values,
-            ):
-                yield _from_row(row)
+            with self._naming_the_file():
+                for row in reader.execute(
+                    f"SELECT {COLUMNS} FROM replies WHERE {' AND '.join(where)}"
+                    " ORDER BY created, key",
+                    values,
+                ):
+                    with suppress(*BROKEN):
+                        yield from_row(row)
         finally:
             reader.close()
 
@@ -225,15 +246,69 @@ class VerdictStore:
         with self._write() as db:
             db.executemany("DELETE FROM replies WHERE key = ?", [(key,) for key in keys])
 
-    def spent(self, scope: str) -> tuple[int, float]:
-        """Calls and dollars of all replies paid for under a scope, by any process."""
-        with self._lock:
-            calls, cost = self._db.execute(
-                "SELECT count(*), total(cost_usd) FROM replies"
-                " WHERE scope = ? AND origin IN ('api', 'batch')",
-                (scope,),
+    def put_unreadable(self, row: Unreadable) -> None:
+        """Keep a reply that could not be read, and book what it may have cost."""
+        with self._write() as db:
+            if row.scope:
+                ledger.spent(db, row.scope)
+                ledger.book(db, row.scope, 1, row.cost_usd)
+            unreadable.insert(db, row)
+
+    def unreadable(self) -> list[Unreadable]:
+        """The replies that could not be read, oldest first."""
+        with self._lock, self._naming_the_file():
+            return unreadable.select(self._db)
+
+    def set_reply_aside(self, key: str, reason: str) -> None:
+        """Move a stored reply that is of no use to ``unreadable``; its cost stays booked."""
+        with self._write() as db:
+            row = db.execute(
+                "SELECT judge, scope, cost_usd, reply FROM replies WHERE key = ?", (key,)
             ).fetchone()
-        return int(calls), float(cost)
+            if row is None:
+                return
+            raw = row[3] if isinstance(row[3], bytes) else str(row[3]).encode()
+            with suppress(zlib.error):
+                raw = zlib.decompress(raw)
+            db.execute("DELETE FROM replies WHERE key = ?", (key,))
+            cost = float(row[2]) if isinstance(row[2], float) and 0 <= row[2] < 1e9 else 0.0
+            kept = Unreadable(key, str(row[0]), str(row[1]), reason, raw, cost_usd=cost)
+            unreadable.insert(db, kept)
+
+    def mend(self, costs: Sequence[str], facts: Sequence[str]) -> None:
+        """Count nothing for replies whose cost is no amount, and forget facts that can't be read."""
+        with self._write() as db:
+            db.executemany(
+                "UPDATE replies SET cost_usd = 0, prompt_tokens = 0, completion_tokens = 0"
+                " WHERE key = ?",
+                [(key,) for key in costs],
+            )
+            db.executemany("DELETE FROM facts WHERE name = ?", [(name,) for name in facts])
+
+    def spent(self, scope: str) -> tuple[int, float]:
+        """Calls and dollars paid for under a scope, by any process."""
+        with self._write() as db:
+            return ledger.spent(db, scope)
+
+    def reserve(
+        self, scope: str, cost: float, max_calls: int | None, max_cost: float | None
+    ) -> tuple[int, float] | None:
+        """Set a request's highest cost aside, where the budget covers it beside all that living
+        processes have set aside: what was spent so far; else ``None``."""
+        with self._write() as db:
+            calls, dollars = ledger.spent(db, scope)
+            held = ledger.reserved(db, scope, self.owner, _alive)
+            if max_calls is not None and calls + held[0] + 1 > max_calls:
+                return None
+            if max_cost is not None and not dollars + held[1] + cost <= max_cost:
+                return None
+            ledger.set_aside(db, scope, self.owner, 1, cost)
+            return calls, dollars
+
+    def unreserve(self, scope: str, cost: float) -> None:
+        """Give a reservation up: its request was answered (and booked), or never will be."""
+        with self._write() as db:
+            ledger.set_aside(db, scope, self.owner, -1, -cost)
 
     def stats(self) -> list[dict[str, Any]]:
         """One row per judge, served snapshot, protocol and origin: replies, tokens, dollars."""
@@ -286,7 +361,10 @@ class VerdictStore:
         """A stored fact (a judge's served snapshot, canary verdicts), else ``None``."""
         with self._lock:
             row = self._db.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
-        return None if row is None else json.loads(row[0])
+        try:
+            return None if row is None else json.loads(row[0])
+        except (ValueError, TypeError, RecursionError):
+            return None  # damaged: found out again
 
     def set_fact(self, name: str, value: Any) -> None:
         """Store a fact, replacing what was there."""
@@ -294,10 +372,35 @@ class VerdictStore:
             db.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, json.dumps(value)))
 
 
-_COLUMNS = (
+@dataclass(frozen=True)
+class ScopeLedger:
+    """A store's spending and reservations under one scope."""
+
+    store: VerdictStore
+    scope: str
+
+    def reserve(
+        self, cost: float, max_calls: int | None, max_cost: float | None
+    ) -> tuple[int, float] | None:
+        """As ``VerdictStore.reserve``."""
+        return self.store.reserve(self.scope, cost, max_calls, max_cost)
+
+    def unreserve(self, cost: float) -> None:
+        """As ``VerdictStore.unreserve``."""
+        self.store.unreserve(self.scope, cost)
+
+
+BROKEN = (zlib.error, ValueError, TypeError, AttributeError, RecursionError)
+"""What reading a damaged row raises."""
+COLUMNS = (
     "key, judge, served, protocol, attempt, origin, scope, created, cost_usd, prompt_tokens,"
     " completion_tokens, request, reply, tags"
 )
+
+
+def _advice(error: Exception) -> str:
+    damaged = any(word in str(error) for word in ("malformed", "not a database", "corrupt"))
+    return "; sso-bench verdicts verify --mend saves what can be read" if damaged else ""
 
 
 def _copy_log(path: Path) -> None:
@@ -335,7 +438,8 @@ def _to_row(row: StoredReply) -> tuple[Any, ...]:
     )
 
 
-def _from_row(row: tuple[Any, ...]) -> StoredReply:
+def from_row(row: tuple[Any, ...]) -> StoredReply:
+    """A row of ``replies`` (``COLUMNS``). Raises one of ``BROKEN`` where it is damaged."""
     key, judge, served, protocol, attempt, origin, scope, created, cost, prompt, completion = row[
         :11
     ]

@@ -247,7 +247,10 @@ def _parse(answer: Answer, read: Reader) -> _Parsed:
     outcome = answer.outcome
     if isinstance(outcome, Failure):
         return _Parsed(Reading("error"), outcome.error, answer.cached)
-    reply = read_reply(outcome.reply, imported=outcome.imported)
+    try:
+        reply = read_reply(outcome.reply, imported=outcome.imported)
+    except ValueError as error:  # of a release that kept such replies as verdicts
+        return _Parsed(Reading("error"), f"{error} (sso-bench verdicts verify)", answer.cached)
     return _Parsed(
         read(reply),
         reply.text,

@@ -197,9 +197,21 @@ def read_run(path: Path) -> Run:
     done = {name: record for name, record in records.items() if _is_done(record)}
     unfinished = [name for name in scored if name not in done or _is_outdated(name, records)]
     evaluations = [_evaluation(path, name, info, done) for name in scored if name not in unfinished]
-    stages = sorted(done.values(), key=lambda stage: str(stage.get("started", "")))
+    stages = _in_order(info, done.values())
     left = [name for name in _left(info, stages) if name not in unfinished]
     return Run(path, info, tuple(evaluations), tuple(stages), (*unfinished, *left))
+
+
+def _in_order(info: Mapping[str, Any], stages: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The stages as the run plans them (one that was redone started last); others by their start."""
+    planned = info.get("stages")
+    names = [str(name) for name in planned] if isinstance(planned, list) else []
+    place = {name: i for i, name in enumerate(names)}
+
+    def key(stage: Mapping[str, Any]) -> tuple[int, str]:
+        return place.get(str(stage.get("stage")), len(place)), str(stage.get("started", ""))
+
+    return sorted(stages, key=key)
 
 
 def _is_done(record: Mapping[str, Any]) -> bool:

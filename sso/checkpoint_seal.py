@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,7 +22,6 @@ from groundwork.files import read_json, write_json
 SEAL = "checksums.json"
 CURVE = "curve.jsonl"
 REFERENCES = "references.safetensors"
-NOTES = "resumed.json"
 
 
 def seal_checkpoint(folder: Path, work: Path) -> None:
@@ -46,7 +46,7 @@ def seal_checkpoint(folder: Path, work: Path) -> None:
 def newest_whole(work: Path) -> Path | None:
     """The newest whole checkpoint below ``work / "checkpoints"``, with the curve cut to its step.
 
-    Those that are not whole are removed; the first that was sealed and is damaged is a note.
+    Those that are not whole are removed; a damaged one is a warning.
     """
     found: list[tuple[int, Path, Mapping[str, Any]]] = []
     for folder in (work / "checkpoints").glob("checkpoint-*"):
@@ -54,7 +54,9 @@ def newest_whole(work: Path) -> Path | None:
         what = _damage(folder, work, seal) if seal is not None else ""
         if seal is None or what:
             if what or (folder / SEAL).exists():
-                note(work, f"{folder.name} was damaged ({what or SEAL}): not resumed from")
+                logging.getLogger(__name__).warning(
+                    "%s was damaged (%s): not resumed from", folder, what or SEAL
+                )
             shutil.rmtree(folder, ignore_errors=True)
         else:
             found.append((int(seal["step"]), folder, seal))
@@ -69,20 +71,6 @@ def checkpoint_damage(folder: Path, work: Path) -> str:
     """Why a mid-stage checkpoint can't be resumed from; empty where it can."""
     seal = _seal(folder)
     return "half written, or its seal is damaged" if seal is None else _damage(folder, work, seal)
-
-
-def note(work: Path, text: str) -> None:
-    """Keep a note for the training's result."""
-    write_json(work / NOTES, [*(n for n in notes(work) if n != text), text])
-
-
-def notes(work: Path) -> tuple[str, ...]:
-    """What was noted while this training was resumed."""
-    try:
-        kept = read_json(work / NOTES)
-    except UserError:
-        return ()
-    return tuple(str(text) for text in kept) if isinstance(kept, list) else ()
 
 
 def _seal(folder: Path) -> dict[str, Any] | None:

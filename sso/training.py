@@ -20,8 +20,7 @@ from typing import TYPE_CHECKING, Any
 from groundwork.errors import UserError
 from groundwork.files import write_atomic
 from groundwork.stage_result import StageResult
-from sso.checkpoint_seal import CURVE, NOTES, REFERENCES, newest_whole
-from sso.checkpoint_seal import notes as resume_notes
+from sso.checkpoint_seal import CURVE, REFERENCES, newest_whole
 from sso.objectives import Objective, PromptGroup, as_objective
 from sso.settings import MethodSettings, TrainingSettings
 
@@ -91,7 +90,7 @@ def train(
     result = with_changes(result, model, run.out)
     if trainer.is_world_process_zero():
         shutil.rmtree(run.work / "checkpoints", ignore_errors=True)
-        for name in (REFERENCES, NOTES, "inputs.json"):
+        for name in (REFERENCES, "inputs.json"):
             (run.work / name).unlink(missing_ok=True)
     return result
 
@@ -222,7 +221,6 @@ def prepare_work(work: Path, fingerprint: str) -> str | None:
         (work / CURVE).unlink(missing_ok=True)
         if not same:
             (work / REFERENCES).unlink(missing_ok=True)
-            (work / NOTES).unlink(missing_ok=True)
     write_atomic(mark, _mark(fingerprint))
     return None if found is None else str(found)
 
@@ -281,7 +279,7 @@ def make_result(encoded: Encoded, curve: Path, peak: float, notes: tuple[str, ..
         measures["grad_norm"] = sum(norms) / len(norms)
     measures["tokens_per_second"] = tokens / sum(line["seconds"] for line in lines)
     measures["peak_memory_gb"] = peak
-    return StageResult(counts, measures, tokens, notes=(*notes, *resume_notes(curve.parent)))
+    return StageResult(counts, measures, tokens, notes=notes)
 
 
 def with_changes(result: StageResult, source: Path, out: Path) -> StageResult:

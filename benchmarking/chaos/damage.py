@@ -125,7 +125,8 @@ def attack(
     if found != expected:
         wrong = [n for n in expected | found if expected.get(n) != found.get(n)]
         return Result(place, harm.__name__, "silent", f"differs: {wrong[:3]} {detail}")
-    left = (file.read_bytes() if file.is_file() else None) == after
+    kept = (template.with_name("finished") / place).is_file()  # others go when their stage is done
+    left = kept and (file.read_bytes() if file.is_file() else None) == after
     named = Path(place).name in doctor.err + first.out + first.err or any(
         part.startswith("checkpoint-") and part in said for part in Path(place).parts
     )

@@ -94,6 +94,32 @@ def import_(
     _report("read", file, done)
 
 
+@verdicts.command()
+def verify(
+    store: Store = None,
+    mend: Annotated[
+        bool,
+        typer.Option("--mend", help="Set poisoned replies aside, save what a damaged file holds."),
+    ] = False,
+) -> None:
+    """Read the whole store: are all replies readable, each the one to its request, each cost an
+    amount?"""
+    from harness.resources import verdict_store
+    from judges.verify import check_store, mend_store
+
+    path = store or verdict_store()
+    found = mend_store(path) if mend else check_store(path)
+    print(f"{path}: {found.rows} replies read, {found.kept} unreadable ones kept raw")
+    for line in found.lines():
+        print(f"  {line}")
+    if found.whole:
+        print("all of it is as it was written")
+    elif mend:
+        print("mended: what was set aside is asked again when it is needed")
+    else:
+        raise UserError(f"{path} is damaged: sso-bench verdicts verify --mend mends it")
+
+
 def _open(store: Path | None, *, must_exist: bool = False) -> VerdictStore:
     from harness.resources import verdict_store
     from judges.store import VerdictStore

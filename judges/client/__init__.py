@@ -8,12 +8,13 @@ before anything else is done with it: whatever happens to the process later, it 
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any
 
+from groundwork.printable import one_line
 from judges.client.connection import Connection, NoReplyError
 from judges.client.limiter import AdaptiveLimiter
+from judges.client.parsing import parse_object
 from judges.client.queue import Queue
 from judges.client.records import (
     Answer,
@@ -24,7 +25,7 @@ from judges.client.records import (
     Server,
 )
 from judges.client.retry import Sender
-from judges.credentials import scrub
+from judges.credentials import scrub, url_secrets
 from judges.prices import Budget
 from judges.request import JudgeRequest
 from judges.store import VerdictStore
@@ -99,15 +100,15 @@ class Client:
         async with Connection(self.server, min(self.settings.timeout_s, LISTING_S)) as connection:
             try:
                 reply = await connection.get("/models")
-                rows = json.loads(reply.body)["data"] if reply.status == 200 else []
-                named = [row for row in rows if row["id"] == self.server.model]
-            except (NoReplyError, FatalServerError, ValueError, LookupError, TypeError):
+                rows = parse_object(reply.body).get("data") if reply.status == 200 else []
+            except (NoReplyError, FatalServerError, ValueError):
                 return {}  # not every server lists its models; the first request tells the rest
-        return dict(named[0]) if named else {}
+        listed = [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+        return next((row for row in listed if row.get("id") == self.server.model), {})
 
     def scrub(self, text: str) -> str:
-        """One line without the key."""
-        return " ".join(scrub(text, self.server.api_key).split())[:500]
+        """One printable line without the key and without secrets of the address."""
+        return one_line(scrub(text, self.server.api_key, *url_secrets(self.server.base_url)))
 
 
 def run_async(work: Callable[[], Any]) -> Any:

@@ -12,12 +12,14 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from judges.client.parsing import parse_object
 from judges.client.records import Answer, Failure, FatalServerError
 from judges.client.retry import RETRIED
 from judges.errors import JudgeError
 from judges.reply import read_reply
 from judges.request import JudgeRequest
 from judges.store import StoredReply
+from judges.unreadable import Unreadable
 
 if TYPE_CHECKING:
     from judges.client import Client
@@ -54,6 +56,7 @@ class BatchClient:
             api_key=self.client.server.api_key,
             base_url=self.client.server.base_url,
             max_retries=0,
+            http_client=openai.DefaultAsyncHttpxClient(follow_redirects=False),
         ) as api:
             for batch, held in list(self._open().items()):
                 await self._collect(api, batch, {k: wanted[k] for k in held if k in wanted}, held)
@@ -166,28 +169,17 @@ class BatchClient:
         self.store.set_fact(self._fact(), {k: v for k, v in self._open().items() if k != name})
 
     def _keep(self, text: str, requests: dict[str, JudgeRequest]) -> None:
-        price, rows = self.client.budget.price, []
-        for line in text.splitlines():
-            row = json.loads(line)
-            key, response = row.get("custom_id"), row.get("response") or {}
-            if key not in requests or response.get("status_code") != 200:
+        rows: list[StoredReply] = []
+        for line in text.split("\n"):
+            try:
+                answer = parse_object(line)
+            except ValueError:
+                continue  # no line of ours: its request counts as not answered
+            key, response = answer.get("custom_id"), answer.get("response")
+            if not isinstance(key, str) or key not in requests or not isinstance(response, dict):
                 continue
-            body = response["body"]
-            reply = read_reply(body)
-            tokens = (reply.prompt_tokens, reply.completion_tokens)
-            rows.append(
-                StoredReply.of(
-                    requests[key],
-                    self.client.judge,
-                    body,
-                    served=reply.model,
-                    origin="batch",
-                    scope=self.client.scope,
-                    cost_usd=price.cost(*tokens, batch=True) if price else 0.0,
-                    prompt_tokens=tokens[0],
-                    completion_tokens=tokens[1],
-                )
-            )
+            if response.get("status_code") == 200:
+                rows += self._stored(requests[key], key, response.get("body"))
         known = self.store.get([row.key for row in rows])
         new = [row for row in rows if row.key not in known]
         self.store.put(new)
@@ -196,6 +188,37 @@ class BatchClient:
         for row in new:
             stats.served[row.served] = stats.served.get(row.served, 0) + 1
             self.client.budget.book(row.cost_usd)
+
+    def _stored(self, request: JudgeRequest, key: str, body: Any) -> list[StoredReply]:
+        """A reply as it is kept; one that can't be read is kept raw and booked."""
+        client = self.client
+        try:
+            reply = read_reply(body if isinstance(body, dict) else {})
+        except ValueError as error:
+            raw = json.dumps(body).encode()
+            bound = client.budget.upper_bound(request, batch=True)
+            reason = client.scrub(f"unreadable reply: {error}")
+            row = Unreadable(key, client.judge, client.scope, reason, raw, cost_usd=bound)
+            self.store.put_unreadable(row)
+            client.budget.book(bound)
+            return []
+        price, tokens = client.budget.price, (reply.prompt_tokens, reply.completion_tokens)
+        cost = price.cost(*tokens, batch=True) if price else 0.0
+        if not reply.usage_known:
+            cost = client.budget.upper_bound(request, batch=True)
+        return [
+            StoredReply.of(
+                request,
+                client.judge,
+                body,
+                served=reply.model,
+                origin="batch",
+                scope=client.scope,
+                cost_usd=cost,
+                prompt_tokens=tokens[0],
+                completion_tokens=tokens[1],
+            )
+        ]
 
     async def _patiently(self, call: Callable[[], Awaitable[Any]]) -> Any:
         """A call about batches, tried again after errors that may pass."""

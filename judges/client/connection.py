@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import zlib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urljoin, urlsplit
@@ -20,6 +22,9 @@ from judges.credentials import NO_KEY, OFFICIAL_URL, public_url
 
 MOST_BYTES = 8 << 20
 """Of one reply. A long explained verdict with log-probabilities has less than 1 MB."""
+MOST_HELD = 48 << 20
+"""Of all replies that are being received at one time."""
+READ_BUFFER = 1 << 15
 REDIRECTS = 5
 
 
@@ -44,6 +49,7 @@ class Connection:
         self._server = server
         self._timeout_s = timeout_s
         self._session: Any = None
+        self._held = 0
 
     async def __aenter__(self) -> Connection:
         import aiohttp
@@ -53,6 +59,8 @@ class Connection:
             timeout=aiohttp.ClientTimeout(total=self._timeout_s),
             connector=aiohttp.TCPConnector(limit=0),
             proxy=_proxy(self._url),
+            auto_decompress=False,  # a compressed reply is unpacked here, up to the bound
+            read_bufsize=READ_BUFFER,
         )
         return self
 
@@ -76,8 +84,6 @@ class Connection:
     async def _request(
         self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]
     ) -> HttpReply:
-        import aiohttp
-
         base, _, query = self._url.partition("?")
         url = f"{base.rstrip('/')}{path}" + (f"?{query}" if query else "")
         try:
@@ -85,17 +91,41 @@ class Connection:
                 async with self._session.request(
                     method, url, data=body, headers=headers, allow_redirects=False
                 ) as response:
-                    reply = HttpReply(response.status, response.headers, await _bounded(response))
+                    body_bytes = await self._bounded(response)
+                    reply = HttpReply(response.status, response.headers, body_bytes)
                 if not 300 <= reply.status < 400:
                     return reply
                 url = _same_host(url, reply)
+        except (NoReplyError, FatalServerError):
+            raise
         except TimeoutError:
             raise NoReplyError(f"no whole reply within {self._timeout_s:g} s") from None
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise NoReplyError(str(error) or type(error).__name__) from None
         except asyncio.IncompleteReadError:
             raise NoReplyError("the connection was cut") from None
+        except Exception as error:
+            # Whatever the HTTP stack raises on what a server may send: no reply came.
+            raise NoReplyError(str(error)[:300] or type(error).__name__) from None
         raise FatalServerError(f"{public_url(url)}: more than {REDIRECTS} redirects")
+
+    async def _bounded(self, response: Any) -> bytes:
+        """The body, unpacked, up to ``MOST_BYTES``; all replies together up to ``MOST_HELD``."""
+        parts: list[bytes] = []
+        size = 0
+        try:
+            async for part in response.content.iter_any():
+                parts.append(part)
+                size += len(part)
+                self._held += len(part)
+                if size > MOST_BYTES:
+                    raise NoReplyError(f"the reply is longer than {MOST_BYTES >> 20} MB")
+                if self._held > MOST_HELD and size > MOST_BYTES // 16:
+                    raise NoReplyError("long replies to too many requests at one time")
+            return _unpacked(b"".join(parts), response.headers.get("Content-Encoding", ""))
+        except NoReplyError:
+            response.close()
+            raise
+        finally:
+            self._held -= size
 
 
 def _proxy(url: str) -> str | None:
@@ -106,7 +136,11 @@ def _proxy(url: str) -> str | None:
 
 
 def _headers(key: str) -> dict[str, str]:
-    headers = {"Accept": "application/json", "User-Agent": "sso-bench"}
+    headers = {
+        "Accept": "application/json",
+        "Accept-Encoding": "gzip, deflate",
+        "User-Agent": "sso-bench",
+    }
     if key:
         headers["Authorization"] = f"Bearer {key}"
     for name, variable in (("Organization", "OPENAI_ORG_ID"), ("Project", "OPENAI_PROJECT_ID")):
@@ -115,16 +149,27 @@ def _headers(key: str) -> dict[str, str]:
     return headers
 
 
-async def _bounded(response: Any) -> bytes:
-    """The body, up to ``MOST_BYTES``."""
-    parts, size = [], 0
-    async for part in response.content.iter_any():
-        parts.append(part)
-        size += len(part)
-        if size > MOST_BYTES:
-            response.close()
-            raise NoReplyError(f"the reply is longer than {MOST_BYTES >> 20} MB")
-    return b"".join(parts)
+def _unpacked(data: bytes, encoding: str) -> bytes:
+    """A body as it was before it was compressed (gzip, deflate).
+
+    Raises:
+        NoReplyError: it is longer than ``MOST_BYTES``, damaged, or packed in another way.
+    """
+    name = encoding.strip().lower()
+    if not data or name in ("", "identity"):
+        return data
+    if name not in ("gzip", "x-gzip", "deflate"):
+        raise NoReplyError("the reply is packed in a way that was not asked for")
+    windows = (47,) if name != "deflate" else (zlib.MAX_WBITS, -zlib.MAX_WBITS)
+    for bits in windows:
+        unpacker = zlib.decompressobj(bits)
+        with suppress(zlib.error):
+            whole = unpacker.decompress(data, MOST_BYTES + 1)
+            if len(whole) > MOST_BYTES:
+                raise NoReplyError(f"the reply is longer than {MOST_BYTES >> 20} MB")
+            if unpacker.eof:
+                return whole
+    raise NoReplyError("the packed reply is damaged")
 
 
 def _same_host(url: str, reply: HttpReply) -> str:

@@ -77,8 +77,8 @@ class Job:
 
     ``bound`` is the cost set aside for it, ``claimed_at`` when it was last claimed (monotonic
     seconds), ``refusals`` how often it was refused for load, ``unreadable`` how many replies were no
-    chat completions. ``sending``: a try is under way, which
-    may be charged.
+    chat completions, ``odd`` how many refused it in a way that refuses all requests, though others were
+    answered. ``sending``: a try is under way, which may be charged.
     """
 
     request: JudgeRequest
@@ -88,6 +88,7 @@ class Job:
     claimed_at: float = 0.0
     refusals: int = 0
     unreadable: int = 0
+    odd: int = 0
     sending: bool = False
 
 

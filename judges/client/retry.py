@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 import time
 from datetime import UTC, datetime
@@ -11,9 +10,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from judges.client.connection import Connection, HttpReply, NoReplyError
+from judges.client.parsing import parse_object
 from judges.client.records import Failure, FatalServerError, Job
 from judges.reply import Reply, read_reply
 from judges.store import StoredReply
+from judges.unreadable import Unreadable
 
 if TYPE_CHECKING:
     from tenacity import RetryCallState
@@ -27,6 +28,7 @@ FRESH_S = 20.0
 """Age at which a claim is renewed before its request is sent, so that it holds for a whole try."""
 MOST_UNREADABLE = 3
 """Unreadable replies to one request after which it is given up: each may cost money."""
+LONGEST_PAUSE_S = 86_400.0
 MOST_GIVEN_UP = 5
 """Requests given up with none answered in between after which the server counts as gone."""
 
@@ -43,7 +45,12 @@ class RetryableError(Exception):
 
 
 class UnreadableError(RetryableError):
-    """A whole reply that is no chat completion; it may have been charged all the same."""
+    """A whole reply that is no chat completion; it may have been charged all the same. It is kept
+    raw."""
+
+    def __init__(self, message: str, raw: bytes) -> None:
+        super().__init__(message)
+        self.raw = raw
 
 
 class TakenOverError(Exception):
@@ -94,7 +101,7 @@ class Sender:
         except RetryableError as error:
             if isinstance(error, UnreadableError):
                 job.unreadable += 1
-                self.client.budget.book(job.bound)
+                self._keep_unreadable(job, error)
             if error.load:
                 job.refusals += 1
                 self.client.stats.refused += 1
@@ -118,6 +125,15 @@ class Sender:
         self.client.store.put([row])
         return row
 
+    def _keep_unreadable(self, job: Job, error: UnreadableError) -> None:
+        """Book what an unreadable reply may have cost, and keep it; its request can be asked again."""
+        client = self.client
+        row = Unreadable(
+            job.key, client.judge, client.scope, str(error), error.raw, cost_usd=job.bound
+        )
+        client.store.put_unreadable(row)
+        client.budget.book(job.bound)
+
     async def _post(self, job: Job) -> HttpReply:
         """Send the request, if it is still ours to send."""
         client = self.client
@@ -135,6 +151,9 @@ class Sender:
         except NoReplyError as error:
             raise RetryableError(client.scrub(str(error))) from None
         except FatalServerError as error:
+            if client.proven:  # one odd answer of a server that has answered others
+                job.odd += 1
+                raise RetryableError(client.scrub(str(error))) from None
             raise self._fatal(client.scrub(str(error))) from None
         finally:
             job.sending = False
@@ -155,9 +174,12 @@ class Sender:
             if (pause or 0.0) > self.settings.patience_s:
                 raise self._fatal(f"the server asks to wait {pause:.0f} s: {line}")
             raise RetryableError(line, load=code in LOAD, retry_after=pause)
+        if code in FATAL and client.proven and not quota_used_up:
+            job.odd += 1
+            raise RetryableError(line)
         about_parameter = code == 403 and "logprob" in message
         hopeless = code in FATAL and not client.proven and not about_parameter
-        if quota_used_up or code == 401 or hopeless:
+        if quota_used_up or hopeless:
             raise self._fatal(f"{_advice(code, client.server.model)}{line}")
         if "content_filter" in f"{name} {line}":
             body = {
@@ -178,7 +200,7 @@ class Sender:
     def _enough(self, job: Job, state: RetryCallState) -> bool:
         tries = state.attempt_number - job.refusals
         waited = state.seconds_since_start or 0.0
-        if self.stopped or job.unreadable >= MOST_UNREADABLE:
+        if self.stopped or max(job.unreadable, job.odd) >= MOST_UNREADABLE:
             return True
         return tries >= self.settings.attempts or waited > self.settings.patience_s
 
@@ -227,12 +249,11 @@ class Sender:
 def _parsed(client: Client, reply: HttpReply) -> tuple[dict[str, Any], Reply]:
     """A reply's JSON and its parts."""
     try:
-        body = json.loads(reply.body, parse_constant=lambda name: None)  # NaN, Infinity
-        if not isinstance(body, dict):
-            raise ValueError("not a JSON object")
+        body = parse_object(reply.body)
         return body, read_reply(body)
-    except (ValueError, RecursionError) as error:
-        raise UnreadableError(client.scrub(f"unreadable reply: {error}")) from None
+    except ValueError as error:
+        message = client.scrub(f"unreadable reply: {error}")
+        raise UnreadableError(message, reply.body) from None
 
 
 def _last_error(state: RetryCallState) -> RetryableError:
@@ -242,32 +263,35 @@ def _last_error(state: RetryCallState) -> RetryableError:
 
 
 def retry_after_seconds(headers: Any) -> float | None:
-    """Seconds a server asks to wait: ``retry-after-ms``, else ``Retry-After`` (number or date)."""
+    """Seconds a server asks to wait: ``retry-after-ms``, else ``Retry-After`` (number or date).
+    More than ``LONGEST_PAUSE_S`` is no answer that anyone means."""
     for name, unit in (("retry-after-ms", 1000), ("retry-after", 1)):
         try:
             seconds = float(headers.get(name)) / unit
         except (TypeError, ValueError):
             continue
-        return seconds if 0 <= seconds < float("inf") else None
+        return seconds if 0 <= seconds <= LONGEST_PAUSE_S else None
     try:
         when = parsedate_to_datetime(headers.get("retry-after") or "")
-        return max(0.0, (when - datetime.now(UTC)).total_seconds())
-    except (ValueError, TypeError, OverflowError):
+        seconds = max(0.0, (when - datetime.now(UTC)).total_seconds())
+    except (ValueError, TypeError, OverflowError, LookupError, AttributeError):
         return None
+    return seconds if seconds <= LONGEST_PAUSE_S else None
 
 
 def error_of(reply: HttpReply) -> tuple[str, str]:
     """Message and code of an error body (OpenAI's form, or FastAPI's ``detail``)."""
     text = reply.body.decode("utf-8", "replace")
     try:
-        body = json.loads(text)
-    except (ValueError, RecursionError):
+        body: Any = parse_object(text)
+    except ValueError:
         return text[:300] or "no reason given", ""
-    error = body.get("error", body) if isinstance(body, dict) else body
+    error = body.get("error", body)
     if not isinstance(error, dict):
         return str(error)[:500], ""
     message = error.get("message") or error.get("detail") or error
-    return str(message)[:500], str(error.get("code") or "")
+    code = error.get("code")
+    return str(message)[:500], str(code)[:100] if isinstance(code, str | int) else ""
 
 
 def _advice(code: int, model: str) -> str:

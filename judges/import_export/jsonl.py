@@ -10,6 +10,7 @@ from typing import Any
 from groundwork.files import numbered_json_lines, write_json_lines
 from judges.errors import JudgeError
 from judges.import_export.files import Exchanged, field
+from judges.reply import MOST_TOKENS
 from judges.request import JudgeRequest
 from judges.store import StoredReply, VerdictStore
 
@@ -62,17 +63,36 @@ def _row(row: dict[str, Any], place: str) -> StoredReply:
         field(row, name, place, str)
     request = field(row, "request", place, dict)
     field(row, "reply", place, dict)
+    _check_amounts(row, place)
     if unknown := [name for name in row if name not in NAMES]:
         raise JudgeError(f"{place}: unknown field {unknown[0]!r}")
     asked = JudgeRequest(
         field(request, "messages", place, list),
         field(request, "params", place, dict),
         row["protocol"],
-        int(row.get("attempt", 0)),
+        row.get("attempt", 0),
     )
     if asked.key(row["judge"]) != row["key"]:
         raise JudgeError(f"{place}: the key is not that of the request")
     return StoredReply(**{"attempt": 0, **row, "origin": _origin(str(row.get("origin", "")))})
+
+
+def _check_amounts(row: dict[str, Any], place: str) -> None:
+    """Counts are whole numbers from 0, cost and time finite ones."""
+    for name in ("attempt", "prompt_tokens", "completion_tokens", "cost_usd", "created"):
+        value = row.get(name, 0)
+        whole = name not in ("cost_usd", "created")
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, int if whole else int | float)
+            or not 0 <= value <= MOST_TOKENS * 100
+        ):
+            raise JudgeError(f"{place}: {name} is {value!r}, no amount")
+    for name in ("scope", "origin"):
+        if not isinstance(row.get(name, ""), str):
+            raise JudgeError(f"{place}: {name} is no text")
+    if not isinstance(row.get("tags") or {}, dict):
+        raise JudgeError(f"{place}: tags are no object")
 
 
 def _origin(origin: str) -> str:

@@ -14,8 +14,9 @@ from judges.records import Rating
 from judges.reply import Reading, Reply, unread_state
 from judges.request import JudgeRequest
 
-SCORE = re.compile(r"\[\[(\d+\.?\d*)\]\]")
-SCORE_BACKUP = re.compile(r"\[(\d+\.?\d*)\]")
+SCORE = re.compile(r"\[\[(\d+(?:\.\d*)?)\]\]")
+SCORE_BACKUP = re.compile(r"\[(\d+(?:\.\d*)?)\]")
+"""FastChat's patterns, in a form that takes linear time on any text."""
 NEED_REFERENCE = ("math", "reasoning", "coding")
 PARAMS = {"temperature": 0, "max_tokens": 2048}
 REMINDER = 'Give only the rating now, in the form "[[rating]]", for example "[[5]]".'

@@ -160,3 +160,11 @@ def test_results_that_are_set_aside_do_not_count(tmp_path):
     assert load_runs([run])["benchmark"].tolist() == ["gsm8k"]
     (line,) = curves_figure([read_run(run)]).axes[0].get_lines()
     assert line.get_ydata() == [1.0]
+
+
+def test_stages_stand_in_the_order_of_the_plan_though_one_was_redone(tmp_path):
+    names = ["sso/iter-1/sample", "sso/iter-1/pairs"]
+    run = start_run(tmp_path, stages=names)
+    for hour, name in enumerate(reversed(names)):
+        write_stage(run, run / name, kind="sample", started=f"2026-01-01T0{hour}:00:00")
+    assert [stage["stage"] for stage in read_run(run).stages] == names

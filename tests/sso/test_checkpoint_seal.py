@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sso.checkpoint_seal import CURVE, SEAL, newest_whole, note, notes, seal_checkpoint
+from sso.checkpoint_seal import CURVE, SEAL, newest_whole, seal_checkpoint
 
 
 def add(work: Path, step: int) -> Path:
@@ -28,7 +28,6 @@ def test_the_newest_is_taken_and_the_curve_cut_to_it(tmp_path: Path) -> None:
         stream.write('{"step": 11}\n')
     assert newest_whole(tmp_path) == folders[1]
     assert (tmp_path / CURVE).read_text() == '{"step": 2}\n{"step": 10}\n'
-    assert notes(tmp_path) == ()
 
 
 @pytest.mark.parametrize("seal", ["", "[]", "{}", '{"step": 99}'])
@@ -40,15 +39,8 @@ def test_a_checkpoint_without_a_whole_seal_is_not_used(tmp_path: Path, seal: str
     assert (tmp_path / CURVE).read_text() == '{"step": 1}\n'
 
 
-def test_nothing_whole_is_none(tmp_path: Path) -> None:
+def test_nothing_whole_is_none(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert newest_whole(tmp_path) is None
     (add(tmp_path, 1) / "state" / "weights").unlink()
     assert newest_whole(tmp_path) is None
-    assert "state/weights is missing" in notes(tmp_path)[0]
-
-
-def test_notes_are_kept_once_each(tmp_path: Path) -> None:
-    note(tmp_path, "a")
-    note(tmp_path, "b")
-    note(tmp_path, "a")
-    assert notes(tmp_path) == ("b", "a")
+    assert "state/weights is missing" in caplog.text
