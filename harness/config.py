@@ -19,6 +19,7 @@ from pydantic.fields import FieldInfo
 from groundwork.errors import UserError
 from groundwork.records import Section
 from harness.engines.settings import EngineSettings
+from judges.settings import PairPrompt
 from sso.settings import (
     LossSettings,
     MethodSettings,
@@ -168,6 +169,10 @@ class PairAccuracySettings(Section):
     """How many pairs of an iteration the judge checks (``None``: all)."""
 
     limit: int | None = Field(None, ge=1)
+    prompt: PairPrompt = Field(
+        "pair-v2",
+        description="one-letter: AlpacaEval's prompt, one token per call, as the paper measures",
+    )
 
 
 class RewardSettings(Section):

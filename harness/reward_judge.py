@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from groundwork.errors import UserError
 from judges import Comparison, Rating, Verdict
 from judges.protocols.five_way import graded
+from judges.settings import PairPrompt
 
 if TYPE_CHECKING:
     from sso.reward_model import Scorer
@@ -64,7 +65,9 @@ class RewardJudge:
             for c, m in zip(comparisons, self._margins(comparisons), strict=True)
         ]
 
-    def pairwise(self, comparisons: Sequence[Comparison]) -> list[tuple[Verdict, Verdict]]:
+    def pairwise(
+        self, comparisons: Sequence[Comparison], *, prompt: PairPrompt = "pair-v2"
+    ) -> list[tuple[Verdict, Verdict]]:
         """1 or 2 for the higher score, 1.5 for equal ones; the same in both orders."""
         margins = self._margins(comparisons)
         sides = [1.5 if margin == 0 else 1.0 + (margin > 0) for margin in margins]

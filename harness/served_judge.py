@@ -25,6 +25,7 @@ from harness.engines import EngineSettings
 from harness.models import ResolvedModel, resolve_model
 from judges import Comparison, JudgeSettings, Rating, Verdict
 from judges.server import ServerJudge
+from judges.settings import PairPrompt
 from judges.store import VerdictStore
 
 STARTING_S = 900.0
@@ -99,9 +100,11 @@ class ServedJudge:
         """As ``ServerJudge.ratings``."""
         return self._running().ratings(ratings)
 
-    def pairwise(self, comparisons: Sequence[Comparison]) -> list[tuple[Verdict, Verdict]]:
+    def pairwise(
+        self, comparisons: Sequence[Comparison], *, prompt: PairPrompt = "pair-v2"
+    ) -> list[tuple[Verdict, Verdict]]:
         """As ``ServerJudge.pairwise``."""
-        return self._running().pairwise(comparisons)
+        return self._running().pairwise(comparisons, prompt=prompt)
 
     def graded(self, comparisons: Sequence[Comparison]) -> list[tuple[Verdict, Verdict]]:
         """As ``ServerJudge.graded``."""

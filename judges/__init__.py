@@ -59,6 +59,10 @@ def open_judge(
             raise JudgeError("the local judge needs an engine to read")
         opened = VerdictStore(store)
         return LocalJudge(engine, opened, reading=settings.reading, progress=progress)
+    if settings.name.startswith("saved:"):
+        from judges.saved_judge import SavedJudge
+
+        return SavedJudge(settings.name, VerdictStore(store))
     from judges.server import ServerJudge
 
     return ServerJudge(settings, VerdictStore(store), progress=progress)

@@ -43,6 +43,8 @@ class Agreement:
     macro_precision, macro_recall, macro_f1: means over the classes (1, 2, tie) that occur in the
         majority labels or decisions, as scikit-learn's ``average="macro"``.
     kappa: Cohen's, between decisions and majority labels.
+    right_by_order: share of the single verdicts that name the labelled side, outputs as given and
+        swapped; a tie or an unusable verdict does not (LLMBar's accuracies, whose mean it prints).
     """
 
     judge: str
@@ -68,6 +70,7 @@ class Agreement:
     macro_recall: float | None = None
     macro_f1: float | None = None
     kappa: float | None = None
+    right_by_order: tuple[float, float] | None = None
 
     def table(self) -> list[tuple[str, str]]:
         """Label and figure of each line of the table that is printed."""
@@ -82,6 +85,7 @@ class Agreement:
             ("equals the majority label", majority),
             ("macro precision, recall, F1", " / ".join(map(_share, macro))),
             ("Cohen's kappa", "-" if self.kappa is None else f"{self.kappa:.3f}"),
+            ("right in each order, mean", _orders(self.right_by_order)),
             ("same, both naming a side", f"{_share(self.decided_accuracy)} of {self.decided_n}"),
             ("agrees with one person", humans),
             ("two people agree", between),
@@ -171,8 +175,25 @@ def agreement_of(
         longer_preferred_by_humans=_longer([(p, p.majority) for p in pairs]),
         self_consistency=None if repeats is None else _consistency(verdicts, repeats),
         cost_per_1000=_cost_per_1000(judge, flat),
+        right_by_order=_right_by_order(pairs, verdicts),
         **_macro([(majority, made) for _, made, majority in usable]),
     )
+
+
+def _right_by_order(
+    pairs: Sequence[LabelledPair], verdicts: Sequence[tuple[Verdict, Verdict]]
+) -> tuple[float, float] | None:
+    sided = [(p.majority, b) for p, b in zip(pairs, verdicts, strict=True) if p.majority in (1, 2)]
+    if not sided:
+        return None
+    first, second = (sum(b[k].value == label for label, b in sided) / len(sided) for k in (0, 1))
+    return first, second
+
+
+def _orders(shares: tuple[float, float] | None) -> str:
+    if shares is None:
+        return "-"
+    return f"{_share(shares[0])} / {_share(shares[1])}, {_share(sum(shares) / 2)}"
 
 
 def decision(verdicts: tuple[Verdict, Verdict]) -> int | None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from judges.records import Comparison, Rating, Verdict
+from judges.settings import PairPrompt
 
 
 class Judge(Protocol):
@@ -34,8 +35,11 @@ class Judge(Protocol):
     def ratings(self, ratings: Sequence[Rating]) -> list[Verdict]:
         """MT-Bench single-answer rating, 1..10."""
 
-    def pairwise(self, comparisons: Sequence[Comparison]) -> list[tuple[Verdict, Verdict]]:
-        """Which output is better, asked in both orders: (as given, swapped), values mapped back."""
+    def pairwise(
+        self, comparisons: Sequence[Comparison], *, prompt: PairPrompt = "pair-v2"
+    ) -> list[tuple[Verdict, Verdict]]:
+        """Which output is better, asked in both orders: (as given, swapped), values mapped back.
+        A judge that is not asked in words takes no notice of ``prompt``."""
 
     def graded(self, comparisons: Sequence[Comparison]) -> list[tuple[Verdict, Verdict]]:
         """How much better one output is, in five steps from 1 (output_1 much better) to 2, asked in

@@ -27,7 +27,7 @@ from judges.errors import JudgeError
 from judges.protocols import five_way
 from judges.records import Comparison, Rating, Verdict
 from judges.request import JudgeRequest, Message, text_digest
-from judges.settings import DEFAULT_READING, LocalReading
+from judges.settings import DEFAULT_READING, LocalReading, PairPrompt
 from judges.store import StoredReply, VerdictStore
 
 GOOD = "You are an expert who answers correctly, helpfully and completely, and does just what is asked."
@@ -95,7 +95,9 @@ class LocalJudge:
             for c, margin in zip(comparisons, self._margins(comparisons), strict=True)
         ]
 
-    def pairwise(self, comparisons: Sequence[Comparison]) -> list[tuple[Verdict, Verdict]]:
+    def pairwise(
+        self, comparisons: Sequence[Comparison], *, prompt: PairPrompt = "pair-v2"
+    ) -> list[tuple[Verdict, Verdict]]:
         """1 or 2 in both orders (1.5 for equal scores); one reading serves both but for letters."""
         if self.reading == "letters":
             forward, backward = self._letter_margins(comparisons)

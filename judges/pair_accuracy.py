@@ -10,6 +10,7 @@ from typing import Literal
 from judges.base import Judge
 from judges.errors import JudgeError
 from judges.records import Comparison, Verdict
+from judges.settings import PairPrompt
 
 PairResult = Literal["agreed", "disagreed", "flip", "tie", "unparsed"]
 TIE = 1.5
@@ -66,13 +67,19 @@ class PairAccuracy:
         return self.unparsed / len(self.items) if self.items else 0.0
 
 
-def pair_accuracy(judge: Judge, pairs: Sequence[Comparison], labels: Sequence[int]) -> PairAccuracy:
+def pair_accuracy(
+    judge: Judge,
+    pairs: Sequence[Comparison],
+    labels: Sequence[int],
+    prompt: PairPrompt = "pair-v2",
+) -> PairAccuracy:
     """Ask a judge about each pair in both orders and compare with the labels.
 
     Args:
         judge: who is asked (``judge.pairwise``).
         pairs: the pairs; ``item_id`` must be distinct.
         labels: 1 or 2 per pair, the output that counts as the better one.
+        prompt: how the judge is asked.
 
     Raises:
         JudgeError: lengths differ, a label is neither 1 nor 2, an item id occurs twice.
@@ -86,7 +93,9 @@ def pair_accuracy(judge: Judge, pairs: Sequence[Comparison], labels: Sequence[in
         if pair.item_id in seen:
             raise JudgeError(f"pair {pair.item_id} occurs twice")
         seen.add(pair.item_id)
-    verdicts = judge.pairwise(pairs)
+    verdicts = (
+        judge.pairwise(pairs) if prompt == "pair-v2" else judge.pairwise(pairs, prompt=prompt)
+    )
     items = tuple(
         PairOutcome(pair.item_id, label, pair_result(both, label), both)
         for pair, label, both in zip(pairs, labels, verdicts, strict=True)

@@ -18,12 +18,12 @@ from judges.credentials import OFFICIAL_URL, find_key, public_url
 from judges.errors import JudgeError
 from judges.prices import EXPECTED_COMPLETION_TOKENS, Budget, load_prices
 from judges.prompts import prompt_book
-from judges.protocols import five_way, pairwise, rating, weighted_preference
+from judges.protocols import five_way, one_letter, pairwise, rating, weighted_preference
 from judges.records import Comparison, Rating, Verdict
 from judges.reply import Reply, read_reply
 from judges.request import JudgeRequest
 from judges.retired import retirement, shutdown_notice
-from judges.settings import JudgeSettings, Letters
+from judges.settings import JudgeSettings, Letters, PairPrompt
 from judges.store import ScopeLedger, VerdictStore
 from judges.verdict_source import VerdictSource
 
@@ -125,9 +125,13 @@ class ServerJudge:
             reminder=rating.REMINDER,
         )
 
-    def pairwise(self, comparisons: Sequence[Comparison]) -> list[tuple[Verdict, Verdict]]:
+    def pairwise(
+        self, comparisons: Sequence[Comparison], *, prompt: PairPrompt = "pair-v2"
+    ) -> list[tuple[Verdict, Verdict]]:
         """Which output is better, asked in both orders; values are about the outputs as given."""
         _distinct([c.item_id for c in comparisons])
+        if prompt == "one-letter":
+            return self._one_letter(comparisons)
         requests = [r for c in comparisons for r in pairwise.requests(c, self._book)]
         verdicts = self._source.verdicts(
             [c.item_id for c in comparisons for _ in (0, 1)],
@@ -137,6 +141,18 @@ class ServerJudge:
             [False, True] * len(comparisons),
             reminder=pairwise.REMINDER,
         )
+        return list(zip(verdicts[::2], verdicts[1::2], strict=True))
+
+    def _one_letter(self, comparisons: Sequence[Comparison]) -> list[tuple[Verdict, Verdict]]:
+        letters = self.letters
+        verdicts = self._source.verdicts(
+            [c.item_id for c in comparisons for _ in (0, 1)],
+            [r for c in comparisons for r in one_letter.requests(c, letters)],
+            "pairwise",
+            lambda reply: one_letter.read(reply, letters),
+            [False, True] * len(comparisons),
+        )
+        self._need_letters(verdicts)
         return list(zip(verdicts[::2], verdicts[1::2], strict=True))
 
     def graded(self, comparisons: Sequence[Comparison]) -> list[tuple[Verdict, Verdict]]:

@@ -9,6 +9,8 @@ from typing import Literal
 from judges.client.records import ClientSettings
 
 Letters = Literal["auto", "logprobs", "parsed"]
+PairPrompt = Literal["pair-v2", "one-letter"]
+"""How pairs are asked about: with an explanation and a mark, or by AlpacaEval's one letter."""
 LocalReading = Literal["contrast", "letters", "likelihood"]
 DEFAULT_READING: LocalReading = "contrast"
 

@@ -35,16 +35,21 @@ BENCHMARKS: dict[str, BenchmarkInfo] = {
         8.0,
         kind="pairs",
     ),
-    "arena_hard": BenchmarkInfo("Arena-Hard", (InfoColumn("arena_hard", "AH", 120),)),
+    "arena_hard": BenchmarkInfo(
+        "Arena-Hard",
+        (InfoColumn("arena_hard", "AH", 120, item_metrics=("preference",)),),
+        minimum_effect=4.0,
+    ),
     "rewardbench": BenchmarkInfo(
         "RewardBench",
         (
-            InfoColumn("average", "Average", 200, "average"),
+            InfoColumn("average", "Average", 200, "average", item_metrics=("correct",)),
             InfoColumn("chat", "Chat", 201, "chat"),
             InfoColumn("chat_hard", "Chat Hard", 202, "chat_hard"),
             InfoColumn("safety", "Safety", 203, "safety"),
             InfoColumn("reasoning", "Reasoning", 204, "reasoning"),
         ),
+        minimum_effect=2.0,
     ),
 }
 

@@ -1,6 +1,7 @@
 """The method's own quantities of each checkpoint, as rows of the frame beside its scores.
 
-Average probability of a token of y+ and of y- under the policy, the on-policyness gap (average
+Average probability of a token of y+ and of y- under the policy, the paper's average probability (mean over
+both sides of exp(avg logp)), the on-policyness gap (average
 log-probability of y+ minus that of the plain answer, with its error over pairs), KL to the reference
 after training, and the pairs kept. They come from the records of the finished stages.
 """
@@ -29,6 +30,7 @@ def _info(column: str, label: str, order: int) -> ScoreInfo:
 INFO = {
     "p_plus": (_info("p_plus", "P(y+)", 130), "percent"),
     "p_minus": (_info("p_minus", "P(y-)", 131), "percent"),
+    "p_avg": (_info("p_avg", "Avg. prob.", 135), "percent"),
     "gap": (_info("gap", "Gap", 132), "nats"),
     "kl": (_info("kl", "KL", 133), "nats"),
     "pairs": (_info("pairs", "Pairs", 134), "pairs"),
@@ -84,6 +86,8 @@ def _of_pairs(run: Run, name: str, measures: Measures, counts: Measures) -> Figu
     if probabilities := probabilities_of(measures):
         found["p_plus"] = (probabilities["chosen"], None)
         found["p_minus"] = (probabilities["rejected"], None)
+    if (average := average_probability(run, name)) is not None:
+        found["p_avg"] = average
     if gaps := gaps_of(measures):
         found["gap"] = (gaps["chosen"], gap_errors(run, name).get("chosen"))
     if isinstance(counts.get("pairs"), int):
@@ -96,6 +100,24 @@ def probabilities_of(measures: Measures) -> dict[str, float] | None:
     logps = {side: measures.get(f"{side}_logp") for side in SIDES}
     known = {side: 100 * math.exp(v) for side, v in logps.items() if isinstance(v, int | float)}
     return known if len(known) == len(SIDES) else None
+
+
+def average_probability(run: Run, stage: str) -> tuple[float, float | None] | None:
+    """Mean over y+ and y- of exp(avg logp(y given x)), percent, and its standard error over pairs.
+
+    Source: arXiv 2410.17131, second version, figure 3. From the stage's ``quality.jsonl``.
+    """
+    file = run.path / stage / "quality.jsonl"
+    values = []
+    for row in read_lines(file) if file.is_file() else []:
+        logps = [row.get(f"{side}_logp") for side in SIDES]
+        known = [float(v) for v in logps if isinstance(v, int | float)]
+        if len(known) == len(SIDES):
+            values.append(50 * sum(map(math.exp, known)))
+    if not values:
+        return None
+    error = stdev(values) / math.sqrt(len(values)) if len(values) > 1 else None
+    return sum(values) / len(values), error
 
 
 def gaps_of(measures: Measures) -> dict[str, float] | None:

@@ -8,11 +8,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
-from groundwork.errors import UserError
+from groundwork.errors import UserError, did_you_mean
 from harness.cli.options import Judging, Preset, Set, expanded, split_names
 
 if TYPE_CHECKING:
@@ -94,6 +94,11 @@ def agreement(
         return
     with options.opened() as asked:
         both = asked.pairwise([pair.comparison for pair in pairs])
+        if asked.name.startswith("saved:"):  # what was not imported is no failure of the judge
+            judged = [(p, b) for p, b in zip(pairs, both, strict=True) if b[0].request_key]
+            if not judged:
+                raise UserError(f"{asked.name} has no verdict about a pair of {file}")
+            pairs, both = [p for p, _ in judged], [b for _, b in judged]
         found = agreement_of(asked, pairs, both, data=file.stem)
         remember_agreement(VerdictStore(verdict_store()), found)
     _print_lines([*found.table(), *judged_table(pairs, both)])
@@ -203,12 +208,19 @@ def pairs(
         Path, typer.Argument(help="Run folder, or JSONL with prompt, chosen and rejected.")
     ],
     options: JudgeOptions,
+    prompt: Annotated[
+        str, typer.Option("--prompt", help="pair-v2, or one-letter (the paper's pair accuracy).")
+    ] = "pair-v2",
 ) -> None:
     """Ask a judge, in both orders, whether the chosen side of preference pairs is better."""
     from harness.errors import DataError
     from harness.stages.pair_accuracy import comparison, draw_pairs
     from judges import pair_accuracy
+    from judges.settings import PairPrompt
 
+    if prompt not in get_args(PairPrompt):
+        raise UserError(f"no --prompt {prompt!r} ({did_you_mean(prompt, get_args(PairPrompt))})")
+    way: PairPrompt = prompt  # type: ignore[assignment]
     files = sorted(source.rglob("pairs.jsonl")) if source.is_dir() else [source]
     if not files:
         raise DataError(f"{source} holds no pairs.jsonl")
@@ -217,7 +229,7 @@ def pairs(
     samples = [draw_pairs(_rows(file), options.limit, 0) for file in files]
     with options.opened() as asked:
         for file, rows in zip(files, samples, strict=True):
-            result = pair_accuracy(asked, [comparison(r) for r in rows], [1] * len(rows))
+            result = pair_accuracy(asked, [comparison(r) for r in rows], [1] * len(rows), way)
             name = file.relative_to(source).as_posix() if source.is_dir() else file.name
             value = (
                 "no usable verdict" if result.accuracy is None else f"{100 * result.accuracy:.1f} %"

@@ -33,12 +33,14 @@ def plot(
     """Write the figures of runs: scores, categories, lengths, on-policyness, training, cost."""
     from groundwork.errors import UserError, did_you_mean
     from leaderboards import load_runs, plots
+    from leaderboards.identity import arms_of_runs
     from leaderboards.runs import read_runs
 
     if form not in FORMATS:
         raise UserError(f"no plot format {form!r} ({did_you_mean(form, FORMATS)})")
     folder = out or runs[0] / "plots"
     read, frame = read_runs(runs), load_runs(runs)
+    arms = arms_of_runs(read)
     for name, draw in {
         "scores": lambda: plots.iterations_figure(frame),
         "length": lambda: plots.length_figure(frame),
@@ -46,6 +48,10 @@ def plot(
         "subjects": lambda: plots.subjects_figure(frame),
         "on-policyness": lambda: plots.policyness_figure(frame, read),
         "probability": lambda: plots.probability_figure(frame, read),
+        "accuracy-probability": lambda: plots.pair_quality_figure(frame, arms),
+        "accuracy-probability-by-iteration": lambda: plots.pair_quality_figure(
+            frame, arms, "iteration"
+        ),
         "pair-lengths": lambda: plots.lengths_figure(read),
         "training": lambda: plots.curves_figure(read),
         "cost": lambda: plots.cost_figure(frame, read),

@@ -13,13 +13,15 @@ if TYPE_CHECKING:
     from judges.import_export.files import Exchanged
     from judges.store import VerdictStore
 
-FORMATS = ("jsonl", "alpaca_eval", "fastchat")
+FORMATS = ("jsonl", "alpaca_eval", "fastchat", "pairwise")
 verdicts = typer.Typer(help="The store of verdicts: export, import, stats.", no_args_is_help=True)
 
 Store = Annotated[
     Path | None, typer.Option("--store", help="SQLite file (default: the user's cache).")
 ]
-Format = Annotated[str, typer.Option("--format", "-f", help="jsonl, alpaca_eval or fastchat.")]
+Format = Annotated[
+    str, typer.Option("--format", "-f", help="jsonl, alpaca_eval, fastchat, or pairwise (import).")
+]
 JudgeName = Annotated[str | None, typer.Option("--judge", help="Name of the judge.")]
 Prompts = Annotated[
     Path | None, typer.Option("--prompts", help="FastChat's judge_prompts.jsonl (for fastchat).")
@@ -52,7 +54,9 @@ def export(
     from judges.import_export import Judgments, export_alpaca_eval, export_fastchat, export_jsonl
     from judges.prompts import prompt_book
 
-    if _known(form) != "jsonl" and judge is None:
+    if _known(form) == "pairwise":
+        raise JudgeError("--format pairwise is for import: export them as jsonl")
+    if form != "jsonl" and judge is None:
         raise JudgeError(
             f"--format {form} needs --judge NAME (sso-bench verdicts stats lists them)"
         )
@@ -76,12 +80,20 @@ def import_(
 ) -> None:
     """Read verdicts made elsewhere, so that no judge is called again."""
     from judges import JudgeError
-    from judges.import_export import import_alpaca_eval, import_fastchat, import_jsonl
+    from judges.import_export import (
+        import_alpaca_eval,
+        import_fastchat,
+        import_jsonl,
+        import_pairwise,
+    )
     from judges.prompts import prompt_book
 
     target = _open(store)
     if _known(form) == "jsonl":
         done = import_jsonl(target, file)
+    elif form == "pairwise":
+        done, names = import_pairwise(target, file, judge=judge)
+        print("judges: " + ", ".join(f"saved:{name}" for name in names))
     elif form == "alpaca_eval":
         done = import_alpaca_eval(target, file, judge=judge)
     elif prompts is None:

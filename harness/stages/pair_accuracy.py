@@ -27,6 +27,7 @@ INFO = BenchmarkInfo(
 def pair_accuracy_stage(inputs: PlanInputs, key: CheckpointKey, pairs: Source) -> Stage:
     """Accuracy of one iteration's pairs, on a seeded sample of ``pair_accuracy.limit`` of them."""
     config = inputs.config
+    prompt = config.pair_accuracy.prompt
 
     def work(run: StageContext) -> StageResult:
         from judges import pair_accuracy
@@ -34,7 +35,8 @@ def pair_accuracy_stage(inputs: PlanInputs, key: CheckpointKey, pairs: Source) -
         rows = read_json_lines(run.inputs["pairs"])
         sample = draw_pairs(rows, config.pair_accuracy.limit, key.seed)
         judge = run.resources.judge("pairs")
-        result = pair_accuracy(judge, [comparison(row) for row in sample], [1] * len(sample))
+        compared = [comparison(row) for row in sample]
+        result = pair_accuracy(judge, compared, [1] * len(sample), config.pair_accuracy.prompt)
         marks = pair_marks(inputs.data.kind, judge.comparable, len(sample), len(rows))
         score = accuracy_score(result, marks, config.judge.withhold_above)
         score = score.model_copy(update=key.score_fields(config.model))
@@ -59,6 +61,7 @@ def pair_accuracy_stage(inputs: PlanInputs, key: CheckpointKey, pairs: Source) -
         settings={
             "judge": inputs.judge_id("pairs"),
             "limit": config.pair_accuracy.limit,
+            **({} if prompt == "pair-v2" else {"prompt": prompt}),
             "v": PROTOCOL_VERSION,
         },
         work=work,

@@ -11,6 +11,7 @@ from judges.import_export.alpaca_eval import (
 )
 from judges.import_export.fastchat import Judgments, export_fastchat, import_fastchat
 from judges.import_export.jsonl import export_jsonl, import_jsonl
+from judges.import_export.pairwise_verdicts import import_pairwise
 
 __all__ = [
     "ExpectedAnnotations",
@@ -21,4 +22,5 @@ __all__ = [
     "import_alpaca_eval",
     "import_fastchat",
     "import_jsonl",
+    "import_pairwise",
 ]

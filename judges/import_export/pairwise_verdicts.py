@@ -1,4 +1,5 @@
-"""Saved pairwise verdicts of any judge, read for their agreement with labels; nobody is asked.
+"""Saved pairwise verdicts of any judge, read for their agreement with labels, or imported into the store
+(``judges.saved_judge`` answers from it); nobody is asked.
 
 One JSON object per line (or a list): ``id``, and the verdicts in both orders as ``winner_ab`` and
 ``winner_ba``, already about the outputs as given: 1, 2, 0 or "tie"; anything else is no verdict.
@@ -13,8 +14,10 @@ from typing import Any
 
 from groundwork.files import numbered_rows
 from judges.errors import JudgeError
-from judges.import_export.files import field
-from judges.records import Verdict
+from judges.import_export.files import Exchanged, field
+from judges.records import Comparison, Verdict
+from judges.saved_judge import saved_reply
+from judges.store import StoredReply, VerdictStore
 
 VALUES = {"1": 1.0, "2": 2.0, "0": 1.5, "tie": 1.5}
 
@@ -69,3 +72,45 @@ def _verdict(row: dict[str, Any], name: str, item: str, judge: str, place: str) 
         swapped=name == "winner_ba",
         raw=str(row.get(name.replace("winner", "completion"), "")),
     )
+
+
+def import_pairwise(
+    store: VerdictStore, path: Path, *, judge: str | None = None
+) -> tuple[Exchanged, list[str]]:
+    """Read verdicts into the store, under ``judge`` or each row's own (``JUDGE/STRATEGY``); also returns
+    the judges' names. A row needs the texts: ``instruction`` (or ``input``), ``output_1``, ``output_2``.
+
+    Raises:
+        JudgeError: a row lacks a field, names no judge, or repeats another's comparison. Nothing is
+            stored then.
+    """
+    stored: list[StoredReply] = []
+    left_out: dict[str, int] = {}
+    seen: dict[tuple[str, ...], int] = {}
+    names: dict[str, int] = {}
+    for number, row in numbered_rows(path):
+        place = f"{path}:{number}"
+        text = "instruction" if "instruction" in row else "input"
+        item = Comparison(
+            item_id=str(row.get("id", number)),
+            instruction=field(row, text, place, str),
+            output_1=field(row, "output_1", place, str),
+            output_2=field(row, "output_2", place, str),
+        )
+        name = judge or "/".join(str(row[n]) for n in ("judge", "strategy") if row.get(n))
+        if not name:
+            raise JudgeError(f"{place}: the row names no judge: give one with --judge")
+        names.setdefault(name, number)
+        key = (name, item.instruction, item.output_1, item.output_2)
+        if key in seen:
+            raise JudgeError(f"{place}: the same comparison as in line {seen[key]}")
+        seen[key] = number
+        for order in ("winner_ab", "winner_ba"):
+            verdict = _verdict(row, order, item.item_id, name, place)
+            if verdict.value is None:
+                left_out["without a verdict"] = left_out.get("without a verdict", 0) + 1
+            stored.append(saved_reply(name, item, verdict))
+    if not stored:
+        raise JudgeError(f"{path}: no verdict")
+    store.put(stored)
+    return Exchanged(len(stored), left_out), list(names)

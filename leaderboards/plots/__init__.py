@@ -6,6 +6,7 @@ save(iterations_figure(load_runs(["runs/first"])), Path("scores.pdf"))
 from __future__ import annotations
 
 from leaderboards.plots.categories import radar_figure, subjects_figure
+from leaderboards.plots.pair_quality import pair_quality_figure
 from leaderboards.plots.scores import history_figure, iterations_figure, length_figure
 from leaderboards.plots.style import save, svg
 from leaderboards.plots.training import (
@@ -23,6 +24,7 @@ __all__ = [
     "iterations_figure",
     "length_figure",
     "lengths_figure",
+    "pair_quality_figure",
     "policyness_figure",
     "probability_figure",
     "radar_figure",

@@ -11,7 +11,7 @@ from sso.arms import ARMS
 STATED = {**{name: get_benchmark(name).info for name in BENCHMARKS}, "pair_accuracy": INFO}
 
 
-@pytest.mark.parametrize("name", STATED)
+@pytest.mark.parametrize("name", [name for name in STATED if name in legacy_info.BENCHMARKS])
 def test_an_older_score_is_shown_as_a_new_one(name):
     stated, kept = STATED[name], legacy_info.BENCHMARKS[name]
     for metric in {column.metric or "any" for column in stated.columns}:

@@ -45,6 +45,8 @@ def test_quantities_by_hand(run):
     found = {row["metric"]: (row["value"], row["stderr"]) for row in method_rows(read_run(run))}
     assert found["p_plus"] == (pytest.approx(30.0), None)
     assert found["p_minus"] == (pytest.approx(20.0), None)
+    sides = [50 * (math.exp(x) + math.exp(-2.0)) for x in (-1.0, -1.5, -2.0)]
+    assert found["p_avg"][0] == pytest.approx(sum(sides) / 3)
     # standard deviation 0.5 over the root of 3 pairs
     assert found["gap"] == (pytest.approx(math.log(0.5)), pytest.approx(0.5 / math.sqrt(3)))
     assert (found["kl"], found["pairs"]) == ((0.25, None), (6.0, None))
@@ -52,7 +54,7 @@ def test_quantities_by_hand(run):
 
 def test_they_stand_beside_the_scores_without_rank_sign_or_note(run):
     table = iteration_table(load_runs([run]))
-    assert table.columns == ("MATH", "GSM8K", "P(y+)", "P(y-)", "Gap", "KL", "Pairs")
+    assert table.columns == ("MATH", "GSM8K", "P(y+)", "P(y-)", "Gap", "KL", "Pairs", "Avg. prob.")
     gap = cell(table, "tiny", ("SSO", "Iter1"), "gap")
     assert (gap.text, gap.error_text, gap.rank, gap.notes) == ("-0.693", "0.289", 0, ())
     assert cell(table, "tiny", ("base", ""), "gap").text == "-"

@@ -75,7 +75,7 @@ class ArenaHard:
     name = NAME
     info = BenchmarkInfo(
         "Arena-Hard",
-        (InfoColumn("arena_hard", "AH", 120, "win_rate", item_metrics=("preference",)),),
+        (InfoColumn("arena_hard", "AH", 120, item_metrics=("preference",)),),
         minimum_effect=4.0,
         spread=40.0,
     )
