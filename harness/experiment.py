@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from groundwork.addresses import without_secrets, without_secrets_in
 from groundwork.files import digest
 from harness.config import RunConfig
 from harness.prepare import Prepared, judge_uses, prepare
@@ -59,6 +60,7 @@ def _differences(preset: Any, config: Any, key: str = "") -> list[str]:
             found += _differences(preset.get(name), config[name], f"{key}.{name}" if key else name)
         return found
     value = "-".join(map(str, config)) if isinstance(config, list) else str(config)
+    value = without_secrets(value)
     leaf = key if key.startswith("benchmarks.") else key.rpartition(".")[2]
     return [re.sub(r"[^\w.=+-]+", "_", f"{leaf.removeprefix('benchmarks.')}={value}")]
 
@@ -102,7 +104,7 @@ def describe_run(folder: RunFolder, prepared: Prepared) -> None:
             "id": prepared.resources.run_id,
             "name": folder.root.name,
             "created": old.get("created", now()),
-            "config": json.loads(config.model_dump_json()),
+            "config": without_secrets_in(json.loads(config.model_dump_json())),
             "versions": package_versions(),
             "git": git_state(),
             "model": config.model,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from groundwork.addresses import without_secrets_in
 from groundwork.files import json_form
 from harness.run_folder import RunFolder, StageRecord
 from harness.stage import CheckpointKey, PlanInputs, Source, Stage
@@ -158,11 +159,16 @@ def input_fingerprints(stage: Stage, records: Mapping[str, StageRecord]) -> dict
     }
 
 
+def recorded_settings(stage: Stage) -> Any:
+    """The stage's settings as its record holds them: in JSON's types, without secrets of addresses."""
+    return without_secrets_in(json_form(stage.settings))
+
+
 def changes(record: StageRecord, stage: Stage, inputs: Mapping[str, str]) -> str:
     """Differences between a record and the stage as it would run now (``""``: none)."""
     changed = [f"input {name}" for name in inputs if record.inputs.get(name) != inputs[name]]
     changed += [f"input {name}" for name in record.inputs if name not in inputs]
-    changed += _setting_changes(record.settings, json_form(stage.settings))
+    changed += _setting_changes(record.settings, recorded_settings(stage))
     if record.seed != stage.seed:
         changed.append(f"seed {record.seed} -> {stage.seed}")
     return ", ".join(changed[:4]) + (", ..." if len(changed) > 4 else "")

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
+
+from groundwork.addresses import without_secrets
+from groundwork.printable import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -48,6 +52,13 @@ class Pace:
         return (total - self._done) / self.rate if self.rate else None
 
 
+def terminal() -> Console:
+    """A console on standard output itself: what is said through it is made printable by ``say``."""
+    from rich.console import Console
+
+    return Console(file=getattr(sys.stdout, "raw", None))
+
+
 class Reporter:
     """Tells which stage works, how far it is, how fast, and when it should be done.
 
@@ -62,6 +73,7 @@ class Reporter:
     def say(self, text: str) -> None:
         """One line of news."""
         if not self.quiet:
+            text = printable(without_secrets(text))
             self.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     @contextlib.contextmanager

@@ -10,13 +10,14 @@ from pathlib import Path
 
 from groundwork.checksums import describe
 from groundwork.errors import UserError
-from groundwork.files import digest, json_form
+from groundwork.files import digest
 from groundwork.memory import PeakMemory
 from harness.plan import (
     CHANGED,
     changes,
     input_fingerprints,
     reason_to_run,
+    recorded_settings,
     replaces,
     would_be_redone,
 )
@@ -199,7 +200,7 @@ class Runner:
             return old
         folder.clear(SCRATCH if same else ())
         folder.path.mkdir(parents=True, exist_ok=True)
-        settings = json_form(stage.settings)
+        settings = recorded_settings(stage)
         record = StageRecord(
             stage=stage.id,
             kind=stage.kind,

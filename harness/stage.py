@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from groundwork.addresses import public_address
 from groundwork.stage_result import StageResult
 from harness.config import RunConfig
 from harness.data.sources import DataSource
@@ -96,7 +97,7 @@ class PlanInputs:
             from harness.reward_judge import reward_judge_id
 
             return reward_judge_id(name)
-        return name + (f"@{url}" if url else "")
+        return name + (f"@{public_address(url)}" if url else "")
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from urllib.parse import unquote_plus, urlsplit, urlunsplit
+from urllib.parse import urlsplit, urlunsplit
 
 from judges.errors import JudgeError
 
@@ -56,21 +56,6 @@ def scrub(text: str, *secrets: str) -> str:
                 text = re.sub(re.escape(secret[:4]) + r"[\w*-]*\*+[\w*-]*", "***", text)
     text = re.sub(r"(?i)(bearer\s+)[^\s\"']+", r"\1***", text)
     return re.sub(r"\bsk-[A-Za-z0-9_*-]{8,}", "***", text)
-
-
-def url_secrets(url: str | None) -> list[str]:
-    """What of an address is nobody's business: user, password, and the values of its query, as
-    written and decoded; the longest first."""
-    if not url:
-        return []
-    rest = url.partition("://")[2]
-    place, _, query = rest.partition("?")
-    account = place.partition("/")[0].rpartition("@")[0] or place.rpartition("@")[0]
-    parts = [account, *account.split(":"), query]
-    for pair in re.split("[&;]", query.partition("#")[0]):
-        parts.append(pair.partition("=")[2])
-    found = {part for part in parts if len(part) > 2}
-    return sorted(found | {unquote_plus(part) for part in found}, key=len, reverse=True)
 
 
 def public_url(url: str) -> str:

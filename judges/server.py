@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -46,6 +47,8 @@ class ServerJudge:
         base_url = settings.base_url or os.environ.get("OPENAI_BASE_URL") or None
         self._book = prompt_book(settings.prompts)
         self._url = public_url(base_url or OFFICIAL_URL)
+        if not re.match(r"https?://[^/]+", self._url):
+            raise JudgeError(f"the judge's address {self._url!r} is no http or https address")
         official = self._url == OFFICIAL_URL
         self.budget, self._price_notes = _budget(settings, store, official)
         self.notes: list[str] = [*self._price_notes]

@@ -18,7 +18,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from groundwork.addresses import public_address, scrubbed
 from groundwork.errors import UserError
+from groundwork.printable import one_line
 from leaderboards.gate.baseline import baseline_text
 from leaderboards.runs import read_runs
 from leaderboards.score_frame import frame_of
@@ -103,20 +105,23 @@ class History:
         if found is None:
             listed = ", ".join(sorted(name or "runs of no branch" for name in known))
             raise UserError(
-                f"no run of branch {branch!r} in {_shown(self.url)}; "
+                f"no run of branch {branch!r} in {public_address(self.url)}; "
                 f"it has {listed or 'no runs yet'} (history add --branch names one)"
             )
         return json.loads(found)
 
     @contextmanager
     def _readable_errors(self) -> Iterator[None]:
-        from sqlalchemy.exc import DatabaseError
+        from sqlalchemy.exc import DBAPIError
 
         try:
             yield
-        except DatabaseError as error:
-            reason = str(error.orig).strip().splitlines()[0] if error.orig else str(error)
-            raise HistoryError(f"the history can't be used: {_shown(self.url)}: {reason}") from None
+        except DBAPIError as error:
+            reason = (str(error.orig or error).strip() or type(error).__name__).splitlines()[0]
+            line = one_line(scrubbed(reason, self.url))
+            raise HistoryError(
+                f"the history can't be used: {public_address(self.url)}: {line}"
+            ) from None
 
 
 class HistoryError(UserError):
@@ -142,12 +147,16 @@ def add(
     except HistoryError as error:
         with History(UNSENT) as local:
             for record, scores in records:
-                local.put({**record, "target": _shown(str(url))}, scores)
+                local.put({**record, "target": public_address(str(url))}, scores)
         return Added(
             names, str(UNSENT), f"{error}; kept in {UNSENT} and sent with the next add", False
         )
     sent = f" and {waiting} kept from before" if waiting else ""
-    return Added(names, _shown(str(url)), f"added {', '.join(names)}{sent} to {_shown(str(url))}")
+    return Added(
+        names,
+        public_address(str(url)),
+        f"added {', '.join(names)}{sent} to {public_address(str(url))}",
+    )
 
 
 def _send_unsent(history: History) -> int:
@@ -155,7 +164,7 @@ def _send_unsent(history: History) -> int:
         return 0
     with History(UNSENT) as local:
         waiting = list(local.records())
-        mine = [pair for pair in waiting if pair[0]["target"] == _shown(history.url)]
+        mine = [pair for pair in waiting if pair[0]["target"] == public_address(history.url)]
         for record, scores in mine:
             history.put({**record, "target": None}, scores)
     if len(mine) == len(waiting):
@@ -217,20 +226,11 @@ def _engine(url: str) -> Any:
     try:
         return create_engine(url, connect_args=options)
     except (ArgumentError, NoSuchModuleError):
-        raise UserError(f"not a database URL or file: {_shown(url)}") from None
+        raise UserError(f"not a database URL or file: {public_address(url)}") from None
     except ModuleNotFoundError as error:
         raise UserError(
             f"the driver {error.name} is missing; install it with: pip install 'sso-bench[postgres]'"
         ) from None
-
-
-def _shown(url: str) -> str:
-    """The URL without its password."""
-    scheme, mark, rest = url.partition("://")
-    if not mark or "@" not in rest:
-        return url
-    account, _, place = rest.rpartition("@")
-    return f"{scheme}://{account.partition(':')[0]}@{place}"
 
 
 def _tables() -> tuple[Any, Any]:

@@ -17,14 +17,12 @@ def evaluate(
     quiet: Quiet = False,
 ) -> None:
     """Score one model on the benchmarks of a preset, or on those named."""
-    from rich.console import Console
-
     from harness.experiment import run_experiment
-    from harness.progress import Reporter
+    from harness.progress import Reporter, terminal
     from leaderboards import render_table
 
     config = configured(evaluation, judging, model=model, iterations=0, methods=[])
     folder = evaluation.folder(config, prefix="eval-")
-    run_experiment(config, folder, Reporter(Console(), quiet), redo=evaluation.redo)
+    run_experiment(config, folder, Reporter(terminal(), quiet), redo=evaluation.redo)
     print(render_table([folder], format="terminal"))
     print(f"Run folder: {folder}")

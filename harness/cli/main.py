@@ -6,16 +6,20 @@ tell, 130 interrupted.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import shlex
 import signal
 import sys
+from collections.abc import Iterator
 from typing import Annotated, Any, NoReturn
 
 import typer
 
+from groundwork.addresses import without_secrets
 from groundwork.errors import UserError
+from groundwork.printable import PrintableStream, printable
 from harness.cli import (
     check,
     compare,
@@ -33,6 +37,7 @@ from harness.cli import (
     table,
     verdicts,
 )
+from harness.cli.process_list import hide_secrets
 
 COMMANDS: dict[str, Any] = {
     "run": run.run,
@@ -66,6 +71,12 @@ _SURROUNDINGS = (
 def main() -> None:
     """Entry point of the ``sso-bench`` command."""
     _quiet_libraries()
+    hide_secrets(sys.argv[1:])
+    with printable_streams():
+        _run()
+
+
+def _run() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     try:
@@ -126,7 +137,7 @@ def _options(
 
 
 def _fail(message: str, code: int) -> NoReturn:
-    lines = message.splitlines() or ["unknown error"]
+    lines = printable(without_secrets(message)).splitlines() or ["unknown error"]
     print(f"sso-bench: {lines[0]}", file=sys.stderr)
     for line in lines[1:]:
         print(f"           {line}" if code == 2 else line, file=sys.stderr)
@@ -144,7 +155,20 @@ def _interrupt(signum: int, frame: object) -> None:
 
 
 def _command_line() -> str:
-    return shlex.join(["sso-bench", *sys.argv[1:]])
+    return shlex.join(["sso-bench", *map(without_secrets, sys.argv[1:])])
+
+
+@contextlib.contextmanager
+def printable_streams() -> Iterator[None]:
+    """Standard output and error that pass no control characters on: what a model, a judge or a file
+    holds is printed by many commands."""
+    streams = sys.stdout, sys.stderr
+    sys.stdout = PrintableStream(streams[0])  # type: ignore[assignment]
+    sys.stderr = PrintableStream(streams[1], bars=True)  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = streams
 
 
 def _quiet_libraries() -> None:

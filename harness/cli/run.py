@@ -8,11 +8,9 @@ from harness.cli.options import Evaluation, Judging, Quiet, Training, configured
 @expanded
 def run(training: Training, evaluation: Evaluation, judging: Judging, quiet: Quiet = False) -> None:
     """Train and evaluate every arm, iteration by iteration; the same line resumes it."""
-    from rich.console import Console
-
     from harness.config import ConfigError
     from harness.experiment import run_experiment
-    from harness.progress import Reporter
+    from harness.progress import Reporter, terminal
     from leaderboards import render_table
 
     config = configured(evaluation, judging, training)
@@ -21,7 +19,7 @@ def run(training: Training, evaluation: Evaluation, judging: Judging, quiet: Qui
     if not config.methods:
         raise ConfigError("no methods given: name at least one arm, as in --methods sso")
     folder = evaluation.folder(config)
-    summary = run_experiment(config, folder, Reporter(Console(), quiet), redo=evaluation.redo)
+    summary = run_experiment(config, folder, Reporter(terminal(), quiet), redo=evaluation.redo)
     print(render_table([folder], format="terminal"))
     print(
         f"{len(summary.done)} stages run in {summary.seconds:.0f} s, {len(summary.skipped)} were "

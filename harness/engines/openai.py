@@ -14,6 +14,7 @@ from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, as_c
 from pathlib import Path
 from typing import Any, TypeVar
 
+from groundwork.addresses import public_address
 from groundwork.sampling_params import SamplingParams
 from harness.engines.base import Completion, ContinuationLogprob, Message, Prompt
 from harness.engines.chat_tokenizer import Codec, cut_at_stop
@@ -232,7 +233,7 @@ class OpenAIEngine:
         found = answer.choices[0].logprobs
         if found is None or not found.token_logprobs or found.text_offset is None:
             raise EngineError(
-                f"server {self._client.base_url} gives no log-probabilities of prompts (echo with "
+                f"{self._where()} gives no log-probabilities of prompts (echo with "
                 "logprobs): use the hf or vllm engine"
             )
         total, tokens, greedy = 0.0, 0, True
@@ -278,7 +279,7 @@ class OpenAIEngine:
             ) from None
 
     def _where(self) -> str:
-        return f"server {self._client.base_url}"
+        return f"server {public_address(str(self._client.base_url))}"
 
     def _context(self) -> int:
         """The context that the server states (vLLM does), else a cautious guess."""

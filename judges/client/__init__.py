@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any
 
+from groundwork.addresses import scrubbed
 from groundwork.printable import one_line
 from judges.client.connection import Connection, NoReplyError
 from judges.client.limiter import AdaptiveLimiter
@@ -25,7 +26,7 @@ from judges.client.records import (
     Server,
 )
 from judges.client.retry import Sender
-from judges.credentials import scrub, url_secrets
+from judges.credentials import scrub
 from judges.prices import Budget
 from judges.request import JudgeRequest
 from judges.store import VerdictStore
@@ -108,7 +109,7 @@ class Client:
 
     def scrub(self, text: str) -> str:
         """One printable line without the key and without secrets of the address."""
-        return one_line(scrub(text, self.server.api_key, *url_secrets(self.server.base_url)))
+        return one_line(scrubbed(scrub(text, self.server.api_key), self.server.base_url))
 
 
 def run_async(work: Callable[[], Any]) -> Any:

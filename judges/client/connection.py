@@ -7,6 +7,7 @@ size, their total time and their redirects have to be bounded here.
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import os
 import zlib
@@ -14,7 +15,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
 from urllib.request import getproxies, proxy_bypass
 
 from judges.client.records import FatalServerError, Server
@@ -45,7 +46,7 @@ class Connection:
     """The connections to one server; an asynchronous context manager."""
 
     def __init__(self, server: Server, timeout_s: float) -> None:
-        self._url = (server.base_url or OFFICIAL_URL).rstrip("/")
+        self._url, self._account = _without_account((server.base_url or OFFICIAL_URL).rstrip("/"))
         self._server = server
         self._timeout_s = timeout_s
         self._session: Any = None
@@ -55,7 +56,7 @@ class Connection:
         import aiohttp
 
         self._session = aiohttp.ClientSession(
-            headers=_headers(self._server.api_key),
+            headers=_headers(self._server.api_key) | self._account,
             timeout=aiohttp.ClientTimeout(total=self._timeout_s),
             connector=aiohttp.TCPConnector(limit=0),
             proxy=_proxy(self._url),
@@ -126,6 +127,16 @@ class Connection:
             raise
         finally:
             self._held -= size
+
+
+def _without_account(url: str) -> tuple[str, dict[str, str]]:
+    """The address without user and password, and the header that takes them in place of a key."""
+    parts = urlsplit(url)
+    account, mark, place = parts.netloc.rpartition("@")
+    if not mark:
+        return url, {}
+    packed = base64.b64encode(unquote(account).encode()).decode()
+    return urlunsplit(parts._replace(netloc=place)), {"Authorization": f"Basic {packed}"}
 
 
 def _proxy(url: str) -> str | None:
