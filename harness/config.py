@@ -21,6 +21,7 @@ from groundwork.records import Section
 from harness.engines.settings import EngineSettings
 from judges.settings import PairPrompt
 from sso.settings import (
+    LaunchSettings,
     LossSettings,
     MethodSettings,
     PrincipleSettings,
@@ -213,6 +214,7 @@ class RunConfig(Section):
         None, description="a run (or principles.jsonl) whose written principles are taken"
     )
     training: StepTraining = StepTraining()
+    launch: LaunchSettings = LaunchSettings()
     benchmarks: dict[str, BenchmarkSettings] = Field(default_factory=dict)
     judge: JudgeSettings = JudgeSettings()
     pair_accuracy: PairAccuracySettings = PairAccuracySettings()

@@ -16,12 +16,15 @@ from harness.progress import Reporter
 from harness.run_folder import SCHEMA, RunFolder, now
 from harness.runner import Runner, RunSummary, package_versions
 from sso.arms import get_arm
+from sso.settings import SPEED_ONLY
 
 IN_NAME = ("preset", "model", "data", "mode", "seeds")
 """Keys that the default folder's name shows in its own way."""
 EXTENDING = (
     *("iterations", "methods", "storage", "engine.batch_size", "engine.loaded_models"),
-    *("judge.max_cost", "judge.max_calls", "judge.concurrency", "training.checkpoint_every"),
+    *("engine.data_parallel", "engine.tensor_parallel", "engine.gpu_memory", "launch"),
+    *("judge.max_cost", "judge.max_calls", "judge.concurrency"),
+    *(f"training.{step}{k}" for step in ("", "generator.", "policy.") for k in sorted(SPEED_ONLY)),
 )
 """Keys that add to a run or only move its speed: the folder stays the same."""
 LONGEST_NAME = 60

@@ -20,6 +20,7 @@ from harness.stages.evaluate import eval_stage
 from harness.stages.pair_accuracy import pair_accuracy_stage
 from harness.stages.write_principles import principles_stage
 from sso.arms import Arm, get_arm
+from sso.settings import SPEED_ONLY
 
 CHANGED = "redone, changed: "
 DAMAGED = "redone, "
@@ -168,10 +169,23 @@ def changes(record: StageRecord, stage: Stage, inputs: Mapping[str, str]) -> str
     """Differences between a record and the stage as it would run now (``""``: none)."""
     changed = [f"input {name}" for name in inputs if record.inputs.get(name) != inputs[name]]
     changed += [f"input {name}" for name in record.inputs if name not in inputs]
-    changed += _setting_changes(record.settings, recorded_settings(stage))
+    settings = recorded_settings(stage)
+    changed += _setting_changes(_as_of_now(record.settings, settings), settings)
     if record.seed != stage.seed:
         changed.append(f"seed {record.seed} -> {stage.seed}")
     return ", ".join(changed[:4]) + (", ..." if len(changed) > 4 else "")
+
+
+def _as_of_now(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """A record's settings as this version records them: without what moves only speed, and with what
+    ``auto`` stands for now where an older version wrote ``auto``."""
+    found = dict(old)
+    training, engine, now = found.get("training"), found.get("engine"), new.get("engine")
+    if isinstance(training, dict):
+        found["training"] = {k: v for k, v in training.items() if k not in SPEED_ONLY}
+    if isinstance(engine, dict) and isinstance(now, dict):
+        found["engine"] = {k: now.get(k) if v == "auto" else v for k, v in engine.items()}
+    return found
 
 
 def _setting_changes(old: Any, new: Any, key: str = "") -> list[str]:

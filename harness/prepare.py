@@ -49,7 +49,7 @@ def prepare(config: RunConfig, out: Path | None, log: Callable[[str], None]) -> 
         UserError: with every problem found, one per line.
     """
     from harness.data import open_source
-    from harness.engines import check_engine
+    from harness.engines import check_engine, engine_notes
     from harness.models import resolve_model
     from harness.resources import Resources
     from harness.stages.write_principles import check_principles_from
@@ -76,6 +76,8 @@ def prepare(config: RunConfig, out: Path | None, log: Callable[[str], None]) -> 
             _collect(problems, lambda: check_engine(config.engine))
             if config.writer.model is not None:
                 _collect(problems, lambda: check_engine(config.writer))
+            for note in engine_notes(config.engine):
+                log(note)
             _collect(problems, lambda: _check_judge(resources, config, log))
         if out is not None and not problems:
             _collect(problems, lambda: _check_disk(config, model, out))

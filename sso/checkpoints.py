@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import json
+import math
+import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from groundwork.checksums import known_sha256
 from groundwork.errors import UserError
+from sso.lora import adapters_of, has_lora, merge_adapters
 from sso.settings import LoraSettings, TrainingSettings
+
+_LOAD_ON_FIRST = {"ACCELERATE_USE_FSDP": "true", "FSDP_CPU_RAM_EFFICIENT_LOADING": "true"}
 
 
 def load_tokenizer(model: Path) -> Any:
@@ -21,11 +28,12 @@ def load_tokenizer(model: Path) -> Any:
     return AutoTokenizer.from_pretrained(model, trust_remote_code=False)
 
 
-def load_policy(model: Path, settings: TrainingSettings) -> Any:
+def load_policy(model: Path, settings: TrainingSettings, *, first_only: bool = False) -> Any:
     """The causal model in ``model`` ready to train; safetensors only.
 
     Full fine-tuning keeps float32 weights (bf16 is autocast over them); a LoRA base is
-    loaded in the training precision, QLoRA's in 4 bits.
+    loaded in the training precision, QLoRA's in 4 bits. With ``first_only`` the first of several
+    processes reads the weights; the others get theirs when the model is sharded.
     """
     import torch
     from transformers import AutoModelForCausalLM
@@ -39,12 +47,28 @@ def load_policy(model: Path, settings: TrainingSettings) -> Any:
     }
     if lora.quantize_4bit:
         options["quantization_config"] = _four_bits(lora)
+        options["device_map"] = {"": int(os.environ.get("LOCAL_RANK", "0"))}
+    efficient = first_only and not lora.quantize_4bit
     try:
-        policy = AutoModelForCausalLM.from_pretrained(model, **options)
+        with _environment(_LOAD_ON_FIRST if efficient else {}):
+            policy = AutoModelForCausalLM.from_pretrained(model, **options)
     except OSError as error:
         raise UserError(f"{model}: no safetensors checkpoint to train: {error}") from error
     policy.config.use_cache = False
     return policy
+
+
+@contextlib.contextmanager
+def _environment(values: dict[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name)
+            if value is not None:
+                os.environ[name] = value
 
 
 def learned_positions(model: Path) -> int | None:
@@ -114,50 +138,52 @@ def _saves(config: Any) -> bool:
     return True
 
 
-def add_lora(
-    policy: Any, lora: LoraSettings, task: Literal["CAUSAL_LM", "SEQ_CLS"] = "CAUSAL_LM"
-) -> Any:
-    """The model with fresh LoRA adapters (all linear layers unless targets are named); the head of a
-    ``SEQ_CLS`` model is trained in full."""
-    from peft import LoraConfig, get_peft_model
-
-    config = LoraConfig(
-        r=lora.rank,
-        lora_alpha=lora.alpha,  # type: ignore[arg-type]  # fractions work too
-        lora_dropout=lora.dropout,
-        target_modules=list(lora.target_modules) or "all-linear",
-        task_type=task,
-    )
-    try:
-        return get_peft_model(policy, config)
-    except ValueError as error:
-        raise UserError(f"lora.target_modules: {error}") from error
-
-
 def save_policy(
-    policy: Any, state: dict[str, Any] | None, tokenizer: Any, source: Path, out: Path, dtype: Any
+    policy: Any, state: dict[str, Any], tokenizer: Any, source: Path, out: Path, dtype: Any
 ) -> None:
     """Write weights, configuration, generation settings, tokenizer and template to ``out``.
 
-    Written beside and renamed, so that ``out`` is complete or absent. LoRA adapters are merged into a
-    fresh copy of the base, so that every engine can load the result. ``state`` is the gathered
-    state dict of a sharded policy.
+    Written beside and renamed, so that ``out`` is complete or absent. ``state`` is the gathered
+    state dict of the policy, of a policy with LoRA the adapters' alone: they are merged into the weights
+    of ``source``, so that every engine can load the result.
     """
     partial = out.with_name(out.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
-    if hasattr(policy, "peft_config"):
-        policy, state = _merged(policy, state, source), None
-    cast = {k: v.to(dtype) for k, v in (state or policy.state_dict()).items() if _is_float(v)}
-    whole = {**(state or policy.state_dict()), **cast}
-    policy.config.use_cache = True
-    previous, policy.config.dtype = policy.config.dtype, dtype
-    attention, policy.config._attn_implementation = policy.config._attn_implementation, "sdpa"
-    policy.save_pretrained(partial, state_dict=whole)
-    policy.config.dtype, policy.config._attn_implementation = previous, attention
-    policy.config.use_cache = False
+    config, before = policy.config, {}
+    given = {
+        "use_cache": True,
+        "dtype": dtype,
+        "_attn_implementation": "sdpa",
+        "architectures": [type(policy).__name__.removeprefix("FSDP")],
+    }
+    for name, value in given.items():
+        before[name] = getattr(config, name, None)
+        setattr(config, name, value)
+    if has_lora(policy):
+        partial.mkdir(parents=True)
+        merge_adapters(source, partial, adapters_of(policy, source), state, dtype)
+        config.save_pretrained(partial)
+        if getattr(policy, "generation_config", None) is not None:
+            policy.generation_config.save_pretrained(partial)
+    else:
+        whole = {k: v.to(dtype) if _is_float(v) else v for k, v in state.items()}
+        policy.save_pretrained(partial, state_dict=whole)
+    for name, value in before.items():
+        setattr(config, name, value)
     tokenizer.save_pretrained(partial)
     shutil.rmtree(out, ignore_errors=True)
     partial.rename(out)
+
+
+def count_weights(model: Path) -> int:
+    """Number of weights, from the safetensors headers (tied weights counted once)."""
+    total = 0
+    for file in sorted(model.glob("*.safetensors")):
+        with file.open("rb") as handle:
+            size = int.from_bytes(handle.read(8), "little")
+            header: dict[str, Any] = json.loads(handle.read(size))
+        total += sum(math.prod(t["shape"]) for n, t in header.items() if n != "__metadata__")
+    return total
 
 
 def weights_fingerprint(model: Path) -> str:
@@ -195,30 +221,6 @@ def _tensors(model: Path) -> dict[str, Callable[[], Any]]:
     return found
 
 
-def _merged(policy: Any, state: dict[str, Any] | None, source: Path) -> Any:
-    """The base in float32 with the adapters merged in (4-bit bases are read again unquantized)."""
-    import torch
-    from peft import get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
-    from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
-
-    adapter = get_peft_model_state_dict(policy, state_dict=state)
-    scores = str(policy.peft_config["default"].task_type).endswith("SEQ_CLS")
-    kind, extra = (
-        (AutoModelForSequenceClassification, {"num_labels": 1})
-        if scores
-        else (AutoModelForCausalLM, {})
-    )
-    base = kind.from_pretrained(
-        source, dtype=torch.float32, use_safetensors=True, trust_remote_code=False, **extra
-    )
-    if scores:
-        base.config.pad_token_id = policy.config.pad_token_id
-    repair_generation_config(base)
-    fresh = get_peft_model(base, policy.peft_config["default"])
-    set_peft_model_state_dict(fresh, {k: v.float().cpu() for k, v in adapter.items()})
-    return fresh.merge_and_unload()
-
-
 def _four_bits(lora: LoraSettings) -> Any:
     import importlib.util
 
@@ -232,7 +234,10 @@ def _four_bits(lora: LoraSettings) -> Any:
     if importlib.util.find_spec("bitsandbytes") is None:
         raise UserError("lora.quantize_4bit needs bitsandbytes: pip install 'sso-bench[qlora]'")
     return BitsAndBytesConfig(
-        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.bfloat16
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_compute_dtype=torch.bfloat16,
+        bnb_4bit_quant_storage=torch.bfloat16,  # bytes that FSDP can shard
     )
 
 

@@ -29,7 +29,7 @@ class ForwardPlan:
     ``rows_together`` False runs every sequence by itself, without padding. Sequences longer than
     ``length_limit`` (rotary angles that follow the length, ``groundwork.rope``) always run so. ``notes``
     say why the plan is not the fast one, for the log and the report; ``chunk_bytes`` is how large the
-    logits get that exist at once.
+    logits get that exist at once; ``lean_layers``: ``groundwork.cpu_kernels.speed_up`` is right for the model.
     """
 
     shared_prefix: bool = True
@@ -38,6 +38,7 @@ class ForwardPlan:
     length_limit: int | None = None
     notes: tuple[str, ...] = ()
     chunk_bytes: int = CHUNK_BYTES
+    lean_layers: bool = False
 
     def packs(self, group: EncodedGroup) -> bool:
         """Whether the group runs packed behind its prompts."""
@@ -89,19 +90,19 @@ def completion_logprobs(model: Any, batch: MicroBatch, plan: ForwardPlan) -> Ten
         backbone, head = backbone_and_head(model)
         inputs = model_inputs(backbone, batch, device)
         hidden = backbone(**inputs).last_hidden_state.flatten(0, 1)[rows]
-        if plan.chunk_bytes == LEAN_CHUNK_BYTES and hidden.requires_grad:
+        lean = plan.chunk_bytes == LEAN_CHUNK_BYTES and device.type == "cpu"
+        if lean and hidden.requires_grad:
             # the output layer's backward pass is over, the layers' is to come
             hidden.register_hook(lambda grad: return_memory())
         bias = getattr(head, "bias", None)
         return token_logprobs(hidden, head.weight, targets, bias, plan.chunk_bytes)
-    base = base_model(model)
     # the class's forward: the instance's own may have been replaced by ``install_forward``
-    forward = type(base).forward
-    inputs = model_inputs(base, batch, device)
+    forward = type(model).forward
+    inputs = model_inputs(model, batch, device)
     if batch.input_ids.shape[0] == 1 and "logits_to_keep" in signature(forward).parameters:
-        logits = forward(base, **inputs, logits_to_keep=rows).logits.flatten(0, 1)
+        logits = forward(model, **inputs, logits_to_keep=rows).logits.flatten(0, 1)
     else:
-        logits = forward(base, **inputs).logits.flatten(0, 1)[rows]
+        logits = forward(model, **inputs).logits.flatten(0, 1)[rows]
     return whole_logprobs(logits, targets)
 
 
@@ -122,15 +123,9 @@ def model_inputs(module: Any, batch: MicroBatch, device: Any) -> dict[str, Any]:
     return {name: value for name, value in inputs.items() if name in taken}
 
 
-def base_model(model: Any) -> Any:
-    """The causal model itself, without adapters round it."""
-    return model.get_base_model() if hasattr(model, "peft_config") else model
-
-
 def backbone_and_head(model: Any) -> tuple[Any, Any]:
     """The stack of layers (its output already normed) and the output layer of a causal model."""
-    base = base_model(model)
-    return getattr(base, base.base_model_prefix), base.get_output_embeddings()
+    return getattr(model, model.base_model_prefix), model.get_output_embeddings()
 
 
 def device_of(model: Any) -> torch.device:

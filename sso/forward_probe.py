@@ -22,7 +22,8 @@ from groundwork.cpu_kernels import gradients_in_place, slow_down, speed_up
 from groundwork.rope import length_limit
 from sso.batches import MicroBatch, packed_batch, plain_batch
 from sso.encoding import EncodedBranch, EncodedGroup, EncodedPair
-from sso.fast_forward import ForwardPlan, base_model, completion_logprobs, device_of
+from sso.fast_forward import ForwardPlan, completion_logprobs, device_of
+from sso.lora import has_lora
 
 _log = logging.getLogger(__name__)
 
@@ -92,19 +93,24 @@ def measure_untouched(
     return Yardstick(short, long, logps, long_logps, rounding, gradient)
 
 
-def probe_forward_plan(model: Any, yardstick: Yardstick, *, bf16: bool = False) -> ForwardPlan:
+def probe_forward_plan(
+    model: Any, yardstick: Yardstick, *, bf16: bool = False, sharded: bool = False
+) -> ForwardPlan:
     """Put the replacements into ``model`` that compute what it computed, and say how to drive it.
 
-    ``model`` is the one that ``yardstick`` was taken from, adapters added or not.
+    ``model`` is the one that ``yardstick`` was taken from, adapters added or not. Where it will be
+    ``sharded``, layers stay as they are: the leaner ones read weights outside their own modules.
     """
     notes: list[str] = []
     plan = ForwardPlan(False, False, length_limit=length_limit(model.config))
-    base = base_model(model)
     check = _Check(model, yardstick, bf16)
-    if speed_up(base) and (why := check.plain(plan, gradients=True)):
-        slow_down(base)
-        if not check.plain(plan, gradients=True):
-            notes.append(f"the model's own layers instead of the leaner ones: {why}")
+    if not sharded and speed_up(model):
+        if why := check.plain(plan, gradients=True):
+            slow_down(model)
+            if not check.plain(plan, gradients=True):
+                notes.append(f"the model's own layers instead of the leaner ones: {why}")
+        else:
+            plan = replace(plan, lean_layers=True)
     if why := check.plain(plan):
         plan = replace(plan, rows_together=False)
         notes.append(f"one sequence at a time instead of rows side by side: {why}")
@@ -112,7 +118,7 @@ def probe_forward_plan(model: Any, yardstick: Yardstick, *, bf16: bool = False) 
         notes.append(f"the model's own output layer instead of the chunked one: {why}")
     else:
         plan = replace(plan, chunked_head=True)
-    if why := _share_prefixes(base, check, replace(plan, shared_prefix=True)):
+    if why := _share_prefixes(model, check, replace(plan, shared_prefix=True)):
         notes.append(f"plain batches instead of shared prefixes: {why}")
     else:
         plan = replace(plan, shared_prefix=True)
@@ -122,20 +128,28 @@ def probe_forward_plan(model: Any, yardstick: Yardstick, *, bf16: bool = False) 
             "angles depend on the length"
         )
     for note in notes:
-        _log.warning("%s: %s", type(base).__name__, note)
+        _log.warning("%s: %s", type(model).__name__, note)
     return replace(plan, notes=tuple(notes))
 
 
-def _share_prefixes(base: Any, check: _Check, plan: ForwardPlan) -> str:
+def follow_plan(model: Any, plan: ForwardPlan) -> None:
+    """Put the replacements into ``model`` that a plan found by another process needs."""
+    if plan.lean_layers:
+        speed_up(model)
+    if plan.shared_prefix:
+        switch_attention(model)
+
+
+def _share_prefixes(model: Any, check: _Check, plan: ForwardPlan) -> str:
     """Switch the attention where packed sequences then give the same; else why not, nothing changed."""
-    if state := recurrent_part(base):
+    if state := recurrent_part(model):
         return f"it has {state}"
     try:
-        before = switch_attention(base)
+        before = switch_attention(model)
     except ValueError as error:
         return str(error)
     if why := check.packed(plan):
-        switch_attention(base, before)
+        switch_attention(model, before)
     return why
 
 
@@ -171,7 +185,7 @@ class _Check:
                 expected = torch.cat([yard.logps, yard.long_logps])
                 if why := self._difference(found, expected):
                     return why
-            if gradients and yard.gradient and not hasattr(self.model, "peft_config"):
+            if gradients and yard.gradient and not has_lora(self.model):
                 return _gradient_difference(
                     _gradient(self.model, batch(yard.short), plan), yard.gradient
                 )

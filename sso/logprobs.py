@@ -21,6 +21,9 @@ CHUNK_BYTES = 128 * 2**20
 LEAN_CHUNK_BYTES = 16 * 2**20
 """The same where memory matters more than speed (gradient checkpointing)."""
 
+GPU_ROWS = 1024
+"""Rows of a chunk at least, on a GPU: shorter products leave most of it idle."""
+
 
 class _ChunkedLogprobs(torch.autograd.Function):
     """log softmax(hidden @ weight.T + bias)[target] per row, chunk by chunk in both directions.
@@ -59,7 +62,9 @@ class _ChunkedLogprobs(torch.autograd.Function):
         need_hidden, need_weight, need_bias = ctx.needs_input_grad[:3]
         d_hidden = torch.empty_like(hidden) if need_hidden else None
         d_weight: Tensor | None = None
-        d_bias = torch.zeros_like(bias) if bias is not None and need_bias else None
+        d_bias = (
+            torch.zeros_like(bias, dtype=torch.float32) if bias is not None and need_bias else None
+        )
         for at in range(0, hidden.shape[0], ctx.rows):
             part = slice(at, at + ctx.rows)
             # a kept chunk is used up: a second backward pass is torch's version error, never wrong
@@ -74,9 +79,16 @@ class _ChunkedLogprobs(torch.autograd.Function):
                 ctx.into.addmm_(d_logits.t(), hidden[part])
             elif need_weight:
                 increment = d_logits.t() @ hidden[part]
+                if hidden.shape[0] > ctx.rows:
+                    # sums of many chunks in float32: bfloat16 would lose a percent of them
+                    increment = increment.float()
                 d_weight = increment if d_weight is None else d_weight.add_(increment)
             if d_bias is not None:
-                d_bias += d_logits.sum(0)
+                d_bias += d_logits.sum(0, dtype=torch.float32)
+        if d_weight is not None:
+            d_weight = d_weight.to(weight.dtype)
+        if bias is not None and d_bias is not None:
+            d_bias = d_bias.to(bias.dtype)
         return d_hidden, d_weight, d_bias, None, None
 
 
@@ -93,7 +105,8 @@ def token_logprobs(
     chunk_bytes: int = CHUNK_BYTES,
 ) -> Tensor:
     """Log-probability of each target: hidden (N, d), weight (V, d), targets (N,) -> (N,) float32."""
-    rows = max(1, chunk_bytes // (4 * weight.shape[0]))
+    least = GPU_ROWS if hidden.is_cuda else 1
+    rows = max(least, chunk_bytes // (4 * weight.shape[0]))
     # equal chunks: a short last one would run the matrix products at a fraction of their speed
     chunks = -(-hidden.shape[0] // rows)
     rows = -(-hidden.shape[0] // max(1, chunks))

@@ -83,13 +83,8 @@ def train_reward(
     Raises:
         UserError: as ``sso.training.train``.
     """
-    from sso.checkpoints import (
-        add_lora,
-        fitted_length,
-        load_tokenizer,
-        save_policy,
-        weights_fingerprint,
-    )
+    from sso.checkpoints import fitted_length, load_tokenizer, save_policy, weights_fingerprint
+    from sso.lora import adapter_state, add_lora
 
     length = fitted_length(model, settings.training)
     options = settings.training.model_copy(update={"max_length": length})
@@ -107,13 +102,11 @@ def train_reward(
     plan = _install_scores(scorer, groups)
     speed_up(scorer)
     if options.lora.rank:
-        forward = scorer.forward
-        scorer = add_lora(scorer, options.lora, task="SEQ_CLS")
-        scorer.forward = forward
+        scorer = add_lora(scorer, options.lora, run.seed, whole="score")
     order = training_order(len(groups), options.epochs, options.batch_size, run.seed)
     trainer = RewardTrainer(
         model=scorer,
-        args=training_arguments(options, len(order), run.seed, run.work),
+        args=training_arguments(options, len(order), run),
         steps=[[groups[i] for i in batch] for batch in order],
         how=StepSettings(_PAIR, settings.loss, options.micro_tokens, plan),
         work=run.work,
@@ -123,6 +116,8 @@ def train_reward(
     with kept_memory():
         trainer.train(resume_from_checkpoint=resume)
     state_dict = trainer.accelerator.get_state_dict(trainer.model_wrapped)
+    if options.lora.rank:
+        state_dict = adapter_state(trainer.accelerator.unwrap_model(trainer.model_wrapped))
     if trainer.is_world_process_zero():
         scorer = trainer.accelerator.unwrap_model(trainer.model_wrapped)
         dtype = torch.bfloat16 if options.precision == "bf16" else torch.float32

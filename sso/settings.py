@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from groundwork.records import Section
 from groundwork.sampling_params import SamplingParams
@@ -100,12 +100,56 @@ class TrainingSettings(Section):
     dropout: bool = Field(
         False, description="train with the dropout and router jitter of the model's configuration"
     )
+    saved_precision: Literal["same", "fp32"] = Field(
+        "same",
+        description="of the checkpoint that a training leaves; fp32 keeps changes that bf16 rounds away",
+    )
     max_grad_norm: float = Field(1.0, gt=0)
     checkpoint_every: int = Field(
         0, ge=0, description="optimizer steps between mid-stage checkpoints; 0 = none"
     )
     report_to: tuple[str, ...] = ("tensorboard",)
     lora: LoraSettings = LoraSettings()
+
+
+SPEED_ONLY = frozenset({"micro_tokens", "gradient_checkpointing", "checkpoint_every", "report_to"})
+"""Keys of ``TrainingSettings`` that move speed, memory or logging and no result: in no fingerprint."""
+
+
+class LaunchSettings(Section):
+    """How trainings are started; nothing here changes what they compute."""
+
+    devices: Literal["auto"] | int = Field(
+        "auto", description="training processes per node; auto: one per GPU, one on a CPU"
+    )
+    strategy: Literal["auto", "ddp", "fsdp"] = Field(
+        "auto", description="full copies (ddp) or shards (fsdp); auto: ddp where the copies fit"
+    )
+    cpu_offload: bool = Field(
+        False, description="fsdp keeps weights and optimizer in the memory of the CPU"
+    )
+    nodes: int = Field(1, ge=1, description="machines that train together")
+    own_process: bool = Field(
+        True, description="false: one process, this one, for debuggers; its memory stays taken"
+    )
+    command: str = Field(
+        "",
+        description="starts all processes, with {devices}, {nodes} and {program}; default: torchrun",
+    )
+
+    @field_validator("devices")
+    @classmethod
+    def _some(cls, value: Any) -> Any:
+        if value != "auto" and value < 1:
+            raise ValueError("auto, or at least 1")
+        return value
+
+    @field_validator("command")
+    @classmethod
+    def _holds_the_program(cls, value: str) -> str:
+        if value and "{program}" not in value:
+            raise ValueError("needs {program} where the training's own command goes")
+        return value
 
 
 class MethodSettings(Section):

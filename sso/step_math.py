@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from sso.batches import MicroBatch
-from sso.encoding import EncodedGroup
 from sso.logprobs import completion_sums
 from sso.losses import PairLogps, objective_loss
 from sso.objectives import Objective
@@ -102,15 +101,3 @@ def training_order(n: int, epochs: float, batch_size: int, seed: int) -> list[li
         left -= len(order)
         batches += [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
     return batches
-
-
-def share_of_rank(
-    bins: Sequence[list[EncodedGroup]], rank: int, world: int
-) -> list[tuple[list[EncodedGroup], float]]:
-    """This rank's bins with weight 1, filled up with bins of weight 0.
-
-    All ranks get the same number, because sharded models meet in every forward pass.
-    """
-    count = -(-len(bins) // world)
-    mine = [(bin_, 1.0) for bin_ in bins[rank::world]]
-    return mine + [(bins[-1], 0.0)] * (count - len(mine))

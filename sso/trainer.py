@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -32,11 +33,16 @@ from sso.encoding import EncodedGroup
 from sso.fast_forward import ForwardPlan
 from sso.guards import check_losses, gradient_error
 from sso.objectives import Objective
+from sso.rank_shares import rounds, smallest
 from sso.reference_logprobs import References, compute_references, save_references
 from sso.settings import LossSettings
-from sso.step_math import MicroResult, measures_of, micro_result, share_of_rank
+from sso.step_math import MicroResult, measures_of, micro_result
+from sso.training_state import load_state, save_state
 
 Progress = Callable[[int, int], None]
+
+KEPT_CHECKPOINTS = 2
+"""Mid-stage checkpoints on disk: the newest may be torn."""
 
 LAYERS_BETWEEN = 10
 """Layers after which free memory is handed back, where memory is short."""
@@ -103,26 +109,39 @@ class PreferenceTrainer(Trainer):
         self._training_mode(model)
         groups: list[EncodedGroup] = inputs["groups"]
         world = self.accelerator.num_processes
-        bins = self.how.plan.bins(groups, self.how.micro_tokens)
-        share = share_of_rank(bins, self.accelerator.process_index, world)
+        share = self._share(groups)
         # other processes wait for gradients by hooks, which these go past
         in_place = gradients_in_place if world == 1 else contextlib.nullcontext
         sums: Counter[str] = Counter()
         loss_sum = torch.zeros((), device=self.args.device)
-        for i, (members, weight) in enumerate(share):
+        for i, members in enumerate(share):
             last = i == len(share) - 1
             self.accelerator.gradient_state._set_sync_gradients(last)
             with contextlib.nullcontext() if last else self.accelerator.no_sync(model), in_place():
                 self._give_back(begins=i == 0)
+                if not members:
+                    self._backward(self._idle_pass(model, groups).sum() * 0)
+                    continue
                 losses, micro_sums = self._forward(model, members)
                 self._give_back()
                 # ranks average their gradients: times world makes that a sum
-                self._backward(losses.sum() * (weight * world / len(groups)))
-            if weight:
-                sums.update(micro_sums)
-                loss_sum += losses.detach().sum()
+                self._backward(losses.sum() * (world / len(groups)))
+            sums.update(micro_sums)
+            loss_sum += losses.detach().sum()
         self._sums = self._over_ranks(sums)
         return loss_sum * world / len(groups)
+
+    def _share(self, groups: Sequence[EncodedGroup]) -> list[list[EncodedGroup]]:
+        """This process's bins, one per round."""
+        settled = rounds(
+            groups, self.how.plan, self.how.micro_tokens, self.accelerator.num_processes
+        )
+        return [bins[self.accelerator.process_index] for bins in settled]
+
+    def _idle_pass(self, model: Any, groups: Sequence[EncodedGroup]) -> Tensor:
+        """The forward pass of a few tokens, for a process without a bin: the others meet it there."""
+        output: Tensor = model(self.how.plan.batch([smallest(groups)]))
+        return output
 
     def _training_mode(self, model: Any) -> None:
         """Without the randomness of the configuration, unless the settings ask for it."""
@@ -174,7 +193,7 @@ class PreferenceTrainer(Trainer):
         self.accelerator.backward(loss, **options)
 
     def _over_ranks(self, sums: Counter[str]) -> Counter[str]:
-        """Sums over all processes (every rank has the same names: at least one bin each)."""
+        """Sums over all processes."""
         if self.accelerator.num_processes == 1:
             return sums
         gathered: list[Any] = [None] * self.accelerator.num_processes
@@ -230,9 +249,8 @@ class PreferenceTrainer(Trainer):
     def make_references(self) -> None:
         """Score all groups with the weights as they are, shared among the ranks, and write them."""
         groups = {group.id: group for step in self.steps for group in step}
-        bins = self.how.plan.bins(list(groups.values()), self.how.micro_tokens)
         world = self.accelerator.num_processes
-        share = share_of_rank(bins, self.args.process_index, world)
+        every = list(groups.values())
         model = self.model_wrapped
         model.eval()
 
@@ -241,11 +259,14 @@ class PreferenceTrainer(Trainer):
                 return model(batch)
 
         total = len(groups) + sum(map(len, self.steps))
-        found = compute_references(
-            score,
-            [self.how.plan.batch(members) for members, _ in share],
-            lambda done: self.progress(done, total),
-        )
+        found: dict[str, Tensor] = {}
+        for members in self._share(every):
+            if members:
+                found |= compute_references(score, [self.how.plan.batch(members)])
+            else:
+                with torch.no_grad():
+                    self._idle_pass(model, every)
+            self.progress(min(len(found) * world, len(groups)), total)
         if world > 1:
             parts: list[Any] = [None] * world
             torch.distributed.all_gather_object(parts, found)
@@ -253,6 +274,36 @@ class PreferenceTrainer(Trainer):
         if self.is_world_process_zero():
             save_references(found, self.work / "references.safetensors")
         self.references = found
+
+    # -- mid-stage checkpoints ------------------------------------------------------------------
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        """Sharded state first, the trainer's state last: a folder that has it is complete."""
+        folder = Path(str(self.args.output_dir)) / f"checkpoint-{self.state.global_step}"
+        save_state(folder, self.model_wrapped, self._plain_optimizer())
+        self._save_rng_state(str(folder))
+        self.accelerator.wait_for_everyone()
+        if self.is_world_process_zero():
+            assert self.lr_scheduler is not None
+            torch.save(self.lr_scheduler.state_dict(), folder / "scheduler.pt")
+            self.state.save_to_json(str(folder / "trainer_state.json"))
+            others = sorted(folder.parent.glob("checkpoint-*"), key=lambda p: int(p.name[11:]))
+            for old in others[:-KEPT_CHECKPOINTS]:
+                shutil.rmtree(old, ignore_errors=True)
+        self.accelerator.wait_for_everyone()
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        """Nothing yet: weights come with the optimizer, once the model is wrapped."""
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        if checkpoint is None:
+            return
+        load_state(Path(checkpoint), self.model_wrapped, self._plain_optimizer())
+        assert self.lr_scheduler is not None
+        self.lr_scheduler.load_state_dict(torch.load(Path(checkpoint) / "scheduler.pt"))
+
+    def _plain_optimizer(self) -> Any:
+        return getattr(self.optimizer, "optimizer", self.optimizer)
 
 
 def _warmed(rate: Callable[[int], float], warmup: int, step: int) -> float:

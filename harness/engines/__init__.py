@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 from harness.engines.base import Completion, ContinuationLogprob, Engine, Message, Prompt
 from harness.engines.errors import ContextTooLong, EngineError
@@ -28,6 +29,8 @@ __all__ = [
     "Prompt",
     "ResumableEngine",
     "check_engine",
+    "engine_identity",
+    "engine_notes",
     "open_engine",
 ]
 
@@ -61,7 +64,33 @@ def check_engine(settings: EngineSettings) -> None:
         )
 
 
-def _automatic(device: str) -> str:
+def engine_identity(settings: EngineSettings) -> dict[str, str]:
+    """The engine and the precision that ``auto`` stands for here: what a text depends on."""
+    import torch
+
+    kind, dtype = settings.kind, settings.dtype
+    if kind == "auto":
+        kind = _automatic(settings.device)
+    if dtype == "auto" and kind in ("hf", "vllm"):
+        cpu = settings.device.startswith("cpu") or not torch.cuda.is_available()
+        dtype = "fp32" if cpu else "bf16"
+    return {"kind": kind, "dtype": {"float32": "fp32", "bfloat16": "bf16"}.get(dtype, dtype)}
+
+
+def engine_notes(settings: EngineSettings) -> tuple[str, ...]:
+    """What a user should know of the engine that ``auto`` stands for here."""
+    import torch
+
+    gpu = torch.cuda.is_available() and not settings.device.startswith("cpu")
+    if settings.kind != "auto" or not gpu or _automatic(settings.device) == "vllm":
+        return ()
+    return (
+        "engine: vllm is not installed here, so hf writes, several times slower: "
+        "pip install 'sso-bench[vllm]', or --engine hf to mean it",
+    )
+
+
+def _automatic(device: str) -> Literal["hf", "vllm"]:
     import importlib.util
 
     import torch

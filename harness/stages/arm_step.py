@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from groundwork.files import file_sha256
 from groundwork.records import read_records
 from harness.config import RunConfig
+from harness.engines import engine_identity
 from harness.stage import CheckpointKey, PlanInputs, Source, Stage, StageContext, StageResult
 from harness.stages.write_principles import read_principles
 from sso.arms import Arm, Step, StepContext
+from sso.launch import launch
 from sso.records import Principle, Query
+from sso.settings import SPEED_ONLY
 
 if TYPE_CHECKING:
     from harness.engines import ResumableEngine
@@ -47,6 +51,7 @@ def arm_step_stage(
                 engine=lambda folder: _journaled(run, folder),
                 principles=_principles(run.inputs.get("principles")),
                 progress=run.progress,
+                train=partial(launch, how=config.launch),
             )
         )
 
@@ -78,10 +83,13 @@ def _settings(step: Step, config: RunConfig) -> dict[str, object]:
     sections = config.method_of(step.name).model_dump(include=set(step.settings))
     training = sections.get("training")
     if isinstance(training, dict):
-        for key in ("checkpoint_every", "report_to"):
+        for key in SPEED_ONLY:
             training.pop(key, None)
+        # defaults, as in records from before these were settings
         if not training["dropout"]:
-            del training["dropout"]  # its default, as in records from before it was a setting
+            del training["dropout"]
+        if training["saved_precision"] == "same":
+            del training["saved_precision"]
     principles = sections.get("principles")
     if isinstance(principles, dict) and principles["system_role"] == "auto":
         del principles["system_role"]  # likewise
@@ -90,7 +98,7 @@ def _settings(step: Step, config: RunConfig) -> dict[str, object]:
     if "principles" in step.settings and file is not None:
         found["principles_file"] = file_sha256(Path(file))
     if step.kind == "sample":
-        found["engine"] = {"kind": config.engine.kind, "dtype": config.engine.dtype}
+        found["engine"] = engine_identity(config.engine)
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from harness.benchmarks import EvalRequest, get_benchmark, load_protocol
+from harness.engines import engine_identity
 from harness.stage import CheckpointKey, PlanInputs, Source, Stage, StageContext, StageResult
 from harness.stages.results import write_results
 
@@ -60,7 +61,7 @@ def eval_stage(inputs: PlanInputs, name: str, key: CheckpointKey, model: Source)
         "protocol_settings": {**request.protocol.settings, **request.overrides},
         "limit": request.limit,
         "item_seed": request.seed,
-        "engine": {"kind": config.engine.kind, "dtype": config.engine.dtype},
+        "engine": engine_identity(config.engine),
     }
     if benchmark.needs_judge:
         settings["judge"] = inputs.judge_id(name)

@@ -65,7 +65,8 @@ class StepContext:
     ``queries`` are this iteration's share. ``engine(folder)`` gives a text engine on a checkpoint
     folder; engines belong to the caller, who closes them. ``writer`` is the engine that writes
     principles, ``None`` for the policy itself; ``principles`` are those of the queries, by query id, where
-    a stage of their own wrote them. ``progress(done, total)`` may be called at will.
+    a stage of their own wrote them. ``progress(done, total)`` may be called at will. ``train``
+    takes the place of ``sso.training.train``: ``sso.launch.launch`` runs it in processes of its own.
     """
 
     folder: Path
@@ -78,6 +79,7 @@ class StepContext:
     writer: TextEngine | None = None
     principles: Mapping[str, Principle] | None = None
     progress: Callable[[int, int], None] = lambda done, total: None
+    train: Callable[..., StageResult] | None = None
 
 
 @dataclass(frozen=True)

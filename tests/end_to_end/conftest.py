@@ -61,6 +61,7 @@ def small(model: Path, out: Path, *extra: str) -> list[str]:
         "training.micro_tokens": "4096",
         "training.max_length": "4096",
         "pair_accuracy.limit": "4",
+        "launch.own_process": "false",  # seconds per training; test_interrupted has processes
     }
     for name in ("alpaca_eval", "mt_bench", "gpqa", "mmlu_pro", "math", "gsm8k"):
         settings[f"benchmarks.{name}.limit"] = "8" if name in ("alpaca_eval", "mt_bench") else "4"

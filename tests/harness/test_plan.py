@@ -86,6 +86,34 @@ def test_a_change_is_named_by_its_key(
     assert changes(record("s", **old), stage("s", **new), {}) == shown
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "shown"),
+    [
+        ({"training": {"epochs": 1, "micro_tokens": 8192}}, {"training": {"epochs": 1}}, ""),
+        (
+            {"training": {"epochs": 1, "gradient_checkpointing": True}},
+            {"training": {"epochs": 2}},
+            "training.epochs 1 -> 2",
+        ),
+        (
+            {"engine": {"kind": "auto", "dtype": "bf16"}},
+            {"engine": {"kind": "hf", "dtype": "bf16"}},
+            "",
+        ),
+        (
+            {"engine": {"kind": "hf", "dtype": "fp32"}},
+            {"engine": {"kind": "vllm", "dtype": "fp32"}},
+            "engine.kind hf -> vllm",
+        ),
+    ],
+)
+def test_records_of_older_versions_are_compared_by_what_moves_a_figure(
+    old: dict[str, object], new: dict[str, object], shown: str
+) -> None:
+    """They hold settings of speed, and ``auto`` where a newer version writes what it stood for."""
+    assert changes(record("s", **old), stage("s", **new), {}) == shown
+
+
 def test_only_finished_stages_of_other_settings_would_be_redone(tmp_path: Path) -> None:
     run = RunFolder(tmp_path)
     for name, status in (("a", "done"), ("b", "running"), ("c", "done")):

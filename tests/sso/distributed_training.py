@@ -1,43 +1,67 @@
-"""Run by the two-process test in each process: one training of the tiny model."""
+"""Run in each process of a training: one training of the tiny model per case, all in one start.
+
+``python -m tests.sso.distributed_training MODEL FOLDER CASE...``; a case that names sharded processes is
+trained so where there are several.
+"""
 
 from __future__ import annotations
 
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from sso.settings import LossSettings, MethodSettings, TrainingSettings
+from sso.objectives import Objective
+from sso.ranks import Ranks
+from sso.settings import LoraSettings, LossSettings, MethodSettings, TrainingSettings
 from sso.training import TrainingRun, train
-from tests.sso.training_examples import make_groups
+from tests.sso.training_examples import OBJECTIVES, make_groups
+
+BASE = {
+    "learning_rate": 1e-4,
+    "schedule": "constant",
+    "batch_size": 4,
+    "micro_tokens": 300,
+    "report_to": (),
+}
+
+CASES: dict[str, dict[str, Any]] = {
+    **{f"{name}-ipo": {"objective": name} for name in OBJECTIVES},
+    **{f"{name}-dpo": {"objective": name, "kind": "dpo"} for name in OBJECTIVES},
+    "checkpointed": {"objective": "joint", "gradient_checkpointing": True},
+    "lora": {"objective": "generator", "lora": LoraSettings(rank=4)},
+    "lora-checkpointed": {
+        "objective": "generator",
+        "lora": LoraSettings(rank=4),
+        "gradient_checkpointing": True,
+    },
+    "one-bin": {"objective": "joint", "micro_tokens": 100_000},
+}
 
 
-def main(model: str, folder: str, micro_tokens: int) -> None:
+def main(model: str, folder: str, sharded: bool, names: list[str]) -> None:
     torch.set_num_threads(1)
-    settings = MethodSettings(
-        loss=LossSettings(kind="ipo"),
-        training=TrainingSettings(
-            learning_rate=1e-3,
-            schedule="constant",
-            batch_size=4,
-            micro_tokens=micro_tokens,
-            report_to=(),
-        ),
-    )
-    report = train(
-        Path(model),
-        make_groups(7),  # the last batch has three groups: shares of unequal size
-        "joint",
-        settings,
-        TrainingRun(Path(folder) / "model", Path(folder) / "work", seed=5),
-    )
-    rank = torch.distributed.get_rank() if torch.distributed.is_initialized() else 0
-    record = {"measures": dict(report.measures), "counts": dict(report.counts)}
-    (Path(folder) / f"report-{rank}.json").write_text(
-        json.dumps({**record, "tokens": report.tokens})
-    )
+    ranks = Ranks.join()
+    for name in names or list(CASES):
+        case = dict(CASES[name])
+        objective: Objective = OBJECTIVES[case.pop("objective")]
+        loss = LossSettings(kind=case.pop("kind", "ipo"))
+        settings = MethodSettings(loss=loss, training=TrainingSettings(**{**BASE, **case}))
+        out = Path(folder) / name
+        report = train(
+            Path(model),
+            make_groups(7),  # the last batch has three groups: shares of unequal size
+            objective,
+            settings,
+            TrainingRun(out / "model", out / "work", seed=5, sharded=sharded and ranks.world > 1),
+        )
+        record = {"measures": dict(report.measures), "counts": dict(report.counts)}
+        (out / f"report-{ranks.rank}.json").write_text(
+            json.dumps({**record, "tokens": report.tokens, "notes": report.notes})
+        )
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]))
+    main(sys.argv[1], sys.argv[2], sys.argv[3] == "sharded", sys.argv[4:])

@@ -1,70 +1,80 @@
-"""Two processes (gloo) train to what one process trains to."""
+"""One process, two or four, with copies or shards of the model, train to the same weights (gloo)."""
 
 from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from safetensors.torch import load_file
 
-from sso.step_math import share_of_rank, training_order
+from sso.step_math import training_order
 from tests.conftest import REPO
+from tests.sso.distributed_training import CASES
 
 LAUNCH = REPO / "sso" / "launch"
+FEW = ["joint-ipo", "generator-dpo", "lora-checkpointed", "one-bin"]
 
 
-def _train(model: Path, folder: Path, launcher: list[str], micro_tokens: int) -> None:
-    folder.mkdir()
+def train_cases(
+    model: Path, folder: Path, processes: int, layout: str, cases: Sequence[str] = ()
+) -> Path:
+    folder.mkdir(exist_ok=True)
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPO)}
     environment["ACCELERATE_USE_CPU"] = "true"
+    torchrun = ["torch.distributed.run", "--standalone", "--nproc-per-node", str(processes), "-m"]
+    launcher = torchrun if processes > 1 else []
     command = [sys.executable, "-m", *launcher, "tests.sso.distributed_training"]
-    command += [str(model), str(folder), str(micro_tokens)]
+    command += [str(model), str(folder), layout, *cases]
     done = subprocess.run(
-        command, env=environment, cwd=REPO, capture_output=True, text=True, timeout=300, check=False
+        command, env=environment, cwd=REPO, capture_output=True, text=True, timeout=500, check=False
     )
     assert done.returncode == 0, done.stderr[-3000:]
+    return folder
 
 
-def _free_port() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return str(probe.getsockname()[1])
+def check_equal(one: Path, other: Path, model: Path, processes: int) -> None:
+    before = load_file(model / "model.safetensors")
+    for case in [path.name for path in one.iterdir()]:
+        ours, theirs = (load_file(f / case / "model" / "model.safetensors") for f in (one, other))
+        assert ours.keys() == theirs.keys() == before.keys(), case
+        moved = max(float((ours[k] - before[k]).abs().max()) for k in ours)
+        assert moved > 1e-4, case
+        apart = max(float((ours[k] - theirs[k]).abs().max()) for k in ours)
+        assert apart < 1e-5, f"{case}: weights differ by {apart:.1e}"
+        expected = json.loads((one / case / "report-0.json").read_text())
+        for rank in range(processes):
+            found = json.loads((other / case / f"report-{rank}.json").read_text())
+            assert found["counts"] == expected["counts"], case
+            assert found["tokens"] == expected["tokens"], case
+            for name in ("loss", "final_loss", "kl_to_ref", "grad_norm"):
+                value = expected["measures"][name]
+                assert found["measures"][name] == pytest.approx(value, rel=1e-5, abs=1e-5), name
+            assert found["notes"] == expected["notes"], case
 
 
-@pytest.mark.parametrize("micro_tokens", [300])
-def test_two_processes_equal_one(tiny_model_dir: Path, tmp_path: Path, micro_tokens: int) -> None:
-    launcher = ["torch.distributed.run", "--nproc_per_node", "2", "--master_port", _free_port()]
-    launcher += ["-m"]
-    _train(tiny_model_dir, tmp_path / "one", [], micro_tokens)
-    _train(tiny_model_dir, tmp_path / "two", launcher, micro_tokens)
-    one = load_file(tmp_path / "one" / "model" / "model.safetensors")
-    two = load_file(tmp_path / "two" / "model" / "model.safetensors")
-    before = load_file(tiny_model_dir / "model.safetensors")
-    largest = max(float((one[k] - before[k]).abs().max()) for k in one)
-    assert largest > 1e-3
-    assert max(float((one[k] - two[k]).abs().max()) for k in one) < 0.02 * largest
-    reports = [
-        json.loads((tmp_path / f).read_text())
-        for f in ("one/report-0.json", "two/report-0.json", "two/report-1.json")
-    ]
-    for other in reports[1:]:
-        assert other["counts"] == reports[0]["counts"]
-        assert other["tokens"] == reports[0]["tokens"]
-        for name in ("loss", "margin/policy", "kl_to_ref", "grad_norm"):
-            expected = reports[0]["measures"][name]
-            assert other["measures"][name] == pytest.approx(expected, rel=2e-3, abs=1e-5), name
+def test_two_processes_equal_one_with_copies_and_shards(
+    tiny_model_dir: Path, tmp_path: Path
+) -> None:
+    one = train_cases(tiny_model_dir, tmp_path / "one", 1, "copies", FEW)
+    for layout in ("copies", "sharded"):
+        two = train_cases(tiny_model_dir, tmp_path / layout, 2, layout, FEW)
+        check_equal(one, two, tiny_model_dir, 2)
 
 
-def test_every_rank_gets_as_many_bins() -> None:
-    bins = [["a"], ["b"], ["c"]]
-    first, second = (share_of_rank(bins, rank, 2) for rank in range(2))  # type: ignore[arg-type]
-    assert first == [(["a"], 1.0), (["c"], 1.0)]
-    assert second == [(["b"], 1.0), (["c"], 0.0)], "filled up with a weight of nothing"
+@pytest.mark.slow
+def test_every_objective_and_option_on_one_two_and_four_processes(
+    tiny_model_dir: Path, tmp_path: Path
+) -> None:
+    one = train_cases(tiny_model_dir, tmp_path / "one", 1, "copies")
+    assert {path.name for path in one.iterdir()} == set(CASES)
+    for processes, layout in ((2, "copies"), (2, "sharded"), (4, "sharded")):
+        many = train_cases(tiny_model_dir, tmp_path / f"{layout}-{processes}", processes, layout)
+        check_equal(one, many, tiny_model_dir, processes)
 
 
 def test_order_is_seeded_and_covers_every_epoch() -> None:

@@ -11,7 +11,7 @@ from sso.batches import plain_batch
 from sso.encoding import EncodedBranch, EncodedGroup, EncodedPair
 from sso.objectives import Objective
 from sso.settings import LossSettings
-from sso.step_math import measures_of, micro_result, share_of_rank, training_order
+from sso.step_math import measures_of, micro_result, training_order
 
 
 def group(name: str) -> EncodedGroup:
@@ -54,12 +54,3 @@ def test_training_order(epochs: float, sizes: list[int]) -> None:
     assert order != training_order(10, epochs, 4, seed=2)
     flat = [i for batch in order for i in batch]
     assert all(flat.count(i) <= math.ceil(epochs) for i in range(10))
-
-
-def test_ranks_get_the_same_number_of_bins() -> None:
-    bins = [[group(str(i))] for i in range(5)]
-    shares = [share_of_rank(bins, rank, 2) for rank in range(2)]
-    assert [len(share) for share in shares] == [3, 3]
-    assert [weight for _, weight in shares[1]] == [1.0, 1.0, 0.0]
-    counted = sorted(g.id for share in shares for members, w in share if w for g in members)
-    assert counted == list("01234")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from harness.stage import CheckpointKey, Source, Stage
+from groundwork.stage_result import StageResult
+from harness.stage import CheckpointKey, Source, Stage, StageContext
 from harness.stages.arm_step import arm_step_stage
 from sso.arms import get_arm
 from tests.harness.plan_examples import plan_inputs
@@ -28,7 +30,18 @@ def test_a_step_reads_what_it_names_and_sampling_the_queries() -> None:
     assert stage("generator").id == "sso/iter-1/generator"
 
 
-@pytest.mark.parametrize("key", ["training.checkpoint_every=7", "training.report_to=[tensorboard]"])
+@pytest.mark.parametrize(
+    "key",
+    [
+        "training.checkpoint_every=7",
+        "training.report_to=[tensorboard]",
+        "training.micro_tokens=64",
+        "training.gradient_checkpointing=true",
+        "launch.devices=4",
+        "launch.strategy=fsdp",
+        "training.saved_precision=same",
+    ],
+)
 def test_keys_that_only_move_speed_or_logging_are_no_part_of_the_fingerprint(key: str) -> None:
     assert stage("policy", key).settings == stage("policy").settings
 
@@ -37,6 +50,7 @@ def test_keys_that_only_move_speed_or_logging_are_no_part_of_the_fingerprint(key
     ("step", "key"),
     [
         ("policy", "training.learning_rate=1e-3"),
+        ("policy", "training.saved_precision=fp32"),
         ("generator", "loss.gamma=0.5"),
         ("sample", "sampling.temperature=0.1"),
         ("sample", "engine.dtype=bfloat16"),
@@ -82,3 +96,25 @@ def test_generators_may_go_and_policies_of_earlier_iterations_on_request() -> No
     last = ("storage.keep_policies=last", "iterations=2")
     assert stage("policy", *last).prunable == ("model",)
     assert stage("policy", *last, iteration=2).prunable == ()
+
+
+def test_auto_is_what_it_stands_for_in_the_fingerprint() -> None:
+    """A machine that gets a GPU or vLLM between two runs writes other texts."""
+    auto = stage("sample", "engine.kind=auto", "engine.dtype=auto", "engine.device=auto")
+    assert auto.settings["engine"] == {"kind": "hf", "dtype": "fp32"}
+    assert auto.settings == stage("sample").settings
+
+
+def test_what_a_training_noted_is_in_the_stages_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def trained(*arguments: object, how: object) -> StageResult:
+        return StageResult({"steps": 1}, notes=("one sequence at a time",), cost_usd=0.5)
+
+    monkeypatch.setattr("harness.stages.arm_step.launch", trained)
+    monkeypatch.setattr("sso.arms.steps.read_records", lambda file, kind: [])
+    resources = SimpleNamespace(release=lambda: None)
+    made = stage("policy")
+    inputs = {name: tmp_path for name in made.inputs}
+    run = StageContext(made, tmp_path, inputs, resources, lambda done, total: None)  # type: ignore[arg-type]
+    assert made.work(run) == trained(how=None)
