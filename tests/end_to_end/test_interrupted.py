@@ -43,7 +43,12 @@ def test_ctrl_c_says_how_to_resume_and_a_second_writer_is_refused(
     tiny_model_dir: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "run"
-    args = ["run", "--iters", "2", *small(tiny_model_dir, out, "-b", "gsm8k")]
+    args = [
+        "run",
+        "--iters",
+        "2",
+        *small(tiny_model_dir, out, "-b", "gsm8k", "--set", "launch.own_process=true"),
+    ]
     first = start(args, tmp_path / "cache")
     wait_for(out / "base" / "eval" / "gsm8k" / "stage.json", first)
 
