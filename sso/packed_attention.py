@@ -14,6 +14,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.nn.attention.bias import causal_lower_right
 
 from groundwork import cpu_kernels as kernels
 from sso.batches import PackedLayout
@@ -78,7 +79,11 @@ def _attend(q: Tensor, k: Tensor, v: Tensor, dropout: float, scaling: float | No
     rows, columns = q.shape[2], k.shape[2]
     if rows == 0:
         return v[:, :, :0]
-    mask = None if rows == columns or rows == 1 else _lower_right(rows, columns, str(q.device))
+    mask: Any = None
+    if rows not in (columns, 1):
+        # on a GPU the flash kernels know this shape by name; a boolean mask keeps them out
+        named = q.is_cuda and causal_lower_right(rows, columns)
+        mask = named or _lower_right(rows, columns, str(q.device))
     return F.scaled_dot_product_attention(
         q, k, v, attn_mask=mask, dropout_p=dropout, scale=scaling, is_causal=rows == columns > 1
     )

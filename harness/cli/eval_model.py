@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -21,8 +22,16 @@ def evaluate(
     from harness.progress import Reporter, terminal
     from leaderboards import render_table
 
+    evaluation = replace(evaluation, preset=evaluation.preset or default_preset())
     config = configured(evaluation, judging, model=model, iterations=0, methods=[])
     folder = evaluation.folder(config, prefix="eval-")
     run_experiment(config, folder, Reporter(terminal(), quiet), redo=evaluation.redo)
     print(render_table([folder], format="terminal"))
     print(f"Run folder: {folder}")
+
+
+def default_preset() -> str:
+    """The quick start's few items and float32 are for a CPU; a GPU gets every item."""
+    import torch
+
+    return "suite" if torch.cuda.is_available() else "quickstart"

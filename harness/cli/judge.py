@@ -25,7 +25,7 @@ judge = typer.Typer(help="How good a judge is.", no_args_is_help=True)
 class JudgeOptions(Judging):
     """Who judges, and how many of the pairs."""
 
-    preset: Preset = "quickstart"
+    preset: Preset = None
     limit: Annotated[int | None, typer.Option("--limit", help="A seeded sample of the pairs.")] = (
         None
     )
@@ -39,7 +39,7 @@ class JudgeOptions(Judging):
         from harness.models import ResolvedModel, resolve_model
         from harness.resources import Resources
 
-        config = load_config(self.preset, self.set_ or (), self.flags())
+        config = load_config(self.preset or "quickstart", self.set_ or (), self.flags())
         local = config.judge.judge_of("pairs")[0] == "local"
         model = resolve_model(config.model) if local else ResolvedModel(Path(), "folder", "", "")
         resources = Resources(config, model, open_source(data or config.data))

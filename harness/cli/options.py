@@ -18,7 +18,14 @@ import typer
 if TYPE_CHECKING:
     from harness.config import RunConfig
 
-Preset = Annotated[str, typer.Option("--preset", "-p", help="Shipped preset or a YAML file.")]
+Preset = Annotated[
+    str | None,
+    typer.Option(
+        "--preset",
+        "-p",
+        help="Shipped preset or a YAML file (default: quickstart; of eval on a GPU: suite).",
+    ),
+]
 Set = Annotated[
     list[str] | None,
     typer.Option("--set", help="Override any key: --set loss.kind=dpo (repeatable)."),
@@ -66,7 +73,7 @@ class Training:
 class Evaluation:
     """What is evaluated, on what, and where it goes."""
 
-    preset: Preset = "quickstart"
+    preset: Preset = None
     benchmarks: Annotated[
         str | None,
         typer.Option(
@@ -102,7 +109,7 @@ class Evaluation:
         from harness.config import load_config
         from harness.experiment import default_out
 
-        return self.out or default_out(config, load_config(self.preset), prefix)
+        return self.out or default_out(config, load_config(self.preset or "quickstart"), prefix)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,7 +165,7 @@ def configured(
         if many < 1:
             raise ConfigError(f"--seeds {many}: at least 1 (how many seeds, not which)")
         flags["seeds"] = list(range(first, first + many))
-    config = load_config(evaluation.preset, evaluation.set_ or (), flags)
+    config = load_config(evaluation.preset or "quickstart", evaluation.set_ or (), flags)
     return select_benchmarks(config, evaluation.benchmarks, evaluation.limit)
 
 

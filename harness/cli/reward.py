@@ -24,7 +24,7 @@ def reward(
     name: Annotated[
         str | None, typer.Option("--name", help="Name in tables (default: from its data).")
     ] = None,
-    preset: Preset = "quickstart",
+    preset: Preset = None,
     benchmarks: Annotated[
         str, typer.Option("--benchmarks", "-b", help="rewardbench, rewardbench2.")
     ] = "rewardbench",
@@ -51,7 +51,9 @@ def reward(
     from leaderboards import render_table
 
     flags = given(model=model, data=benchmark_data, reward=given(data=list(data or ()), name=name))
-    config = load_config(preset, set_ or (), {**flags, "methods": [], "seeds": [seed]})
+    config = load_config(
+        preset or "quickstart", set_ or (), {**flags, "methods": [], "seeds": [seed]}
+    )
     config = select_benchmarks(config, benchmarks, limit)
     folder = out or Path("runs") / f"reward-{config.preset}-{folder_name(config.reward.data, name)}"
     summary = run_reward(config, folder, Reporter(Console(), quiet), redo=redo)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -19,6 +19,8 @@ class EngineSettings(Section):
     max_length: int | None = Field(None, ge=16)
     loaded_models: int = Field(1, ge=1, description="models kept in memory at a time")
     tensor_parallel: int = Field(1, ge=1)
-    data_parallel: int = Field(1, ge=1)
+    data_parallel: Literal["auto"] | Annotated[int, Field(ge=1)] = Field(
+        "auto", description="processes of vllm; auto: all visible GPUs / tensor_parallel"
+    )
     gpu_memory: float = Field(0.9, gt=0, le=1)
     base_url: str | None = None

@@ -2,7 +2,7 @@
 
 A process, not a library call: ending it is the only way to really free an accelerator's memory
 before training. ``data_parallel`` starts that many processes, each with ``tensor_parallel`` GPUs of
-its own, and deals the items out among them.
+its own, which take items from one queue.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ import subprocess
 import sys
 import tempfile
 import weakref
+from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from multiprocessing.connection import Connection
 from multiprocessing.connection import wait as wait_for
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from groundwork.sampling_params import SamplingParams
 from harness.engines.base import Completion, ContinuationLogprob, Message, Prompt
@@ -31,12 +32,16 @@ from harness.models import check_model_folder, model_fingerprint
 
 CPU_CACHE_GIGABYTES = "2"
 CLOSE_SECONDS = 5.0
+WINDOW = 1024
+"""Items that a process holds at most; the rest wait for whoever is free."""
+FIRST_CONTEXT = 8192
+"""Tokens of context reserved at first; a model's own 131,072 would take the memory of many sequences."""
 
 
 class VllmEngine:
     """See ``harness.engines.base.Engine``. Each request has its own seed; vLLM schedules them.
 
-    A process that dies is started again once, with the items it still had; when it dies again, that
+    A process that dies is started again once, with half as many items at a time; when it dies again, that
     is an ``EngineError``, and what was finished by then has been passed to ``on_done``.
     """
 
@@ -66,7 +71,7 @@ class VllmEngine:
         options: dict[str, Any] = {
             "model": str(folder),
             "dtype": pick_dtype(settings.dtype, device),
-            "max_model_len": self.max_length,
+            "max_model_len": min(self.max_length, FIRST_CONTEXT),
             "tensor_parallel_size": settings.tensor_parallel,
             "enforce_eager": device == "cpu",  # on a CPU compiling costs more than it saves
             "seed": 0,
@@ -76,17 +81,15 @@ class VllmEngine:
             options["gpu_memory_utilization"] = settings.gpu_memory
         if settings.batch_size:
             options["max_num_seqs"] = settings.batch_size
-        tensor, replicas = settings.tensor_parallel, settings.data_parallel
+        tensor = settings.tensor_parallel
+        replicas = replicas_of(settings, device)
+        self._options = options
         self._workers = [
             _Worker(options, _environment(device, number, tensor, replicas))
             for number in range(replicas)
         ]
-        self._restarts = 1
         self._end = weakref.finalize(self, _end_all, self._workers)
-        for worker in self._workers:
-            worker.start()
-        for worker in self._workers:
-            worker.expect_ready()
+        self._start()
 
     def render(self, messages: Sequence[Message], *, add_generation_prompt: bool = True) -> str:
         """The chat as the model reads it."""
@@ -132,7 +135,8 @@ class VllmEngine:
             if on_done is not None:
                 on_done(item, results[item])
 
-        self._run("chat", [row for row in rows if row["item"] not in set(finished)], done)
+        skip = set(finished)
+        self._run("chat", [row for row in rows if row["item"] not in skip], done)
         return results
 
     def logprobs(
@@ -154,9 +158,9 @@ class VllmEngine:
             if on_done is not None:
                 on_done(item, results[item])
 
-        rows = []
+        rows, skip = [], set(finished)
         for item, (context, rest) in enumerate(pairs):
-            if item in set(finished):
+            if item in skip:
                 continue
             if rest:
                 rows.append({"item": item, "ids": [*context, *rest], "context": len(context)})
@@ -176,60 +180,100 @@ class VllmEngine:
             if len(row) >= self.max_length:
                 raise ContextTooLong(len(row) + 1, self.max_length, index)
 
+    def _start(self) -> None:
+        for worker in self._workers:
+            worker.start()
+        for worker in self._workers:
+            worker.expect_ready()
+
+    def _make_room(self, rows: Sequence[dict[str, Any]]) -> None:
+        """Start again with a longer context where a row needs one."""
+        needed = max((len(row["ids"]) + row.get("room", 1) for row in rows), default=0)
+        if needed > self._options["max_model_len"]:
+            _end_all(self._workers)
+            self._options["max_model_len"] = min(self.max_length, 1 << (needed - 1).bit_length())
+            self._start()
+
     def _run(
         self, kind: str, rows: Sequence[dict[str, Any]], on_done: Callable[[int, Any], None]
     ) -> None:
         """Deal rows out and take results in; after a failure the engine is closed, jobs and all."""
         try:
-            self._deal(kind, rows, on_done)
+            self._make_room(rows)
+            self._deal(kind, deque(rows), on_done)
         except BaseException:
             self.close()
             raise
 
     def _deal(
-        self, kind: str, rows: Sequence[dict[str, Any]], on_done: Callable[[int, Any], None]
+        self, kind: str, queue: deque[dict[str, Any]], on_done: Callable[[int, Any], None]
     ) -> None:
-        """Results as they come; a worker that died is started again, once."""
-        busy: dict[Any, _Worker] = {}
-        for number, worker in enumerate(self._workers):
-            share = {row["item"]: row for row in rows[number :: len(self._workers)]}
-            if share:
-                self._give(worker, kind, share)
-                busy[worker.connection] = worker
-        while busy:
-            for connection in wait_for(list(busy)):
-                worker = busy[connection]
+        """Results as they come; every worker takes more when it has worked off half of what it took."""
+        for worker in self._workers:
+            self._give(worker, kind, queue)
+        while busy := {w.connection: w for w in self._workers if w.at_work}:
+            for ready in wait_for(list(busy)):
+                worker = busy[cast(Connection, ready)]
                 try:
                     word, content = worker.connection.recv()
                 except (EOFError, ConnectionResetError):
-                    del busy[connection]
-                    self._again(worker)
-                    self._give(worker, kind, worker.rows)
-                    busy[worker.connection] = worker
+                    self._again(worker, queue)
+                    self._give(worker, kind, queue)
                     continue
-                if word == "end":
-                    del busy[connection]
-                else:
+                if word == "done":
                     item, answer = content
                     del worker.rows[item]
                     on_done(item, answer)
+                else:
+                    worker.at_work = bool(worker.rows)
+                if len(worker.rows) <= worker.taken // 2:
+                    self._give(worker, kind, queue)
 
-    def _give(self, worker: _Worker, kind: str, rows: dict[int, dict[str, Any]]) -> None:
-        worker.rows = dict(rows)
-        try:
-            worker.connection.send((kind, list(rows.values())))
-        except (BrokenPipeError, ConnectionResetError):
-            self._again(worker)
-            worker.connection.send((kind, list(rows.values())))
+    def _give(self, worker: _Worker, kind: str, queue: deque[dict[str, Any]]) -> None:
+        """Fill a worker up, with less the emptier the queue is, so that all end at about the same time."""
+        fair = -(-len(queue) // (2 * len(self._workers)))
+        count = min(worker.window - len(worker.rows), fair)
+        rows = [queue.popleft() for _ in range(count)]
+        if not rows:
+            return
+        worker.rows |= {row["item"]: row for row in rows}
+        worker.taken, worker.at_work = len(worker.rows), True
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            worker.connection.send((kind, rows))  # to a dead one: noticed when its results end
 
-    def _again(self, worker: _Worker) -> None:
+    def _again(self, worker: _Worker, queue: deque[dict[str, Any]]) -> None:
+        """Start a worker that died, its rows at the head of the queue."""
         why = worker.last_words()
         worker.end()
-        if self._restarts <= 0:
+        queue.extendleft(reversed(worker.rows.values()))
+        worker.rows, worker.at_work = {}, False
+        if worker.restarts <= 0:
             raise EngineError(f"the vllm process died twice; finished items are kept ({why})")
-        self._restarts -= 1
+        worker.restarts -= 1
+        worker.window = max(1, worker.window // 2)
         worker.start()
         worker.expect_ready()
+
+
+def replicas_of(settings: EngineSettings, device: str) -> int:
+    """Processes of an engine: ``data_parallel``, or as many as the visible GPUs allow.
+
+    Raises:
+        EngineError: fewer GPUs are visible than one process needs.
+    """
+    if settings.data_parallel != "auto":
+        return settings.data_parallel
+    if device == "cpu":
+        return 1
+    import torch
+
+    visible = torch.cuda.device_count()
+    if visible < settings.tensor_parallel:
+        raise EngineError(
+            f"engine vllm: tensor_parallel {settings.tensor_parallel} needs as many GPUs, "
+            f"{visible} are visible"
+        )
+    return visible // settings.tensor_parallel
 
 
 class _Worker:
@@ -238,6 +282,8 @@ class _Worker:
     def __init__(self, options: dict[str, Any], environment: dict[str, str]) -> None:
         self.options, self.environment = options, environment
         self.rows: dict[int, dict[str, Any]] = {}
+        self.taken, self.window, self.restarts = 0, WINDOW, 1
+        self.at_work = False
         self.process: subprocess.Popen[bytes] | None = None
         self.connection: Connection
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 (lives as long as the worker)

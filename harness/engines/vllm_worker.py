@@ -2,7 +2,7 @@
 
 Speaks over one inherited socket: a start message with vLLM's arguments comes in, ``("ready", None)``
 or ``("failed", why)`` goes out; then each job, a list of rows, comes in, and its results go out one by
-one, as they finish, up to ``("end", None)``. When the other side goes away, so does this process.
+one, as they finish, up to ``("end", None)``. More rows of a job may come in before its end. When the other side goes away, so does this process.
 """
 
 from __future__ import annotations
@@ -45,14 +45,14 @@ def run(
     engine: Any, connection: Connection, kind: str, rows: Sequence[dict[str, Any]], number: int
 ) -> None:
     """Add all rows of a job, step until none is left, send ``("done", (item, result))`` each."""
-    by_id = {}
-    for row in rows:
-        name = f"{number}-{row['item']}"
-        by_id[name] = row
-        engine.add_request(name, {"prompt_token_ids": row["ids"]}, _parameters(kind, row))
-    while engine.has_unfinished_requests():
-        if connection.poll():
-            connection.recv()  # nothing is sent during a job, so this is the other side's end
+    by_id: dict[str, dict[str, Any]] = {}
+    more = rows
+    while more or engine.has_unfinished_requests():
+        for row in more:
+            name = f"{number}-{row['item']}"
+            by_id[name] = row
+            engine.add_request(name, {"prompt_token_ids": row["ids"]}, _parameters(kind, row))
+        more = connection.recv()[1] if connection.poll() else ()
         for output in engine.step():
             if output.finished:
                 row = by_id.pop(output.request_id)
@@ -62,9 +62,13 @@ def run(
 
 def _parameters(kind: str, row: dict[str, Any]) -> Any:
     from vllm import SamplingParams
+    from vllm.sampling_params import RequestOutputKind
 
+    last = RequestOutputKind.FINAL_ONLY  # else every step copies all tokens so far
     if kind == "logprobs":
-        return SamplingParams(temperature=0, max_tokens=1, prompt_logprobs=1, detokenize=False)
+        return SamplingParams(
+            temperature=0, max_tokens=1, prompt_logprobs=1, detokenize=False, output_kind=last
+        )
     return SamplingParams(
         temperature=row["temperature"],
         top_p=row["top_p"],
@@ -73,6 +77,7 @@ def _parameters(kind: str, row: dict[str, Any]) -> Any:
         stop=row["stop"] or None,
         stop_token_ids=row["end_ids"],
         skip_special_tokens=False,
+        output_kind=last,
     )
 
 

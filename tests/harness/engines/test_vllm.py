@@ -135,6 +135,72 @@ def test_a_second_death_is_an_error_and_items_are_kept(
     again.close()
 
 
+def test_a_longer_context_is_reserved_when_a_prompt_needs_it(
+    stand_in: Path, tiny_model_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vllm_engine, "FIRST_CONTEXT", 64)
+    engine = VllmEngine(tiny_model_dir, EngineSettings(device="cpu"))
+    assert engine._options["max_model_len"] == 64
+    first = engine._workers[0].process
+    engine.chat(["short"], SamplingParams(9))
+    assert engine._workers[0].process is first
+    found = engine.chat(["x" * 100 + "end"], SamplingParams(9))
+    assert [c.text for c in found] == ["end"]
+    assert engine._options["max_model_len"] == 128  # 103 + 9 tokens
+    engine.close()
+
+
+WAITS = """
+import os, time
+first = True
+try:
+    os.close(os.open("slow", os.O_CREAT | os.O_EXCL))
+except FileExistsError:
+    first = False
+def wait():
+    for _ in range(400 if first else 0):
+        if os.path.exists("go"):
+            return
+        time.sleep(0.05)
+"""
+
+
+def test_a_free_process_takes_what_a_slow_one_has_not_taken(
+    stand_in: Path, tiny_model_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 64 items a process that answers nothing yet holds 8; in fixed shares it would hold 16."""
+    monkeypatch.chdir(stand_in)
+    slow = STAND_IN.replace("answer = (row", "wait(); answer = (row")
+    (stand_in / "worker.py").write_text(WAITS + slow)
+    engine = VllmEngine(tiny_model_dir, EngineSettings(device="cpu", data_parallel=4))
+    done: list[int] = []
+
+    def count(item: int, completion: Completion) -> None:
+        done.append(item)
+        if len(done) == 56:
+            (stand_in / "go").touch()
+
+    prompts = [f"item {n:03d}" for n in range(64)]
+    found = engine.chat(prompts, SamplingParams(9), on_done=count)
+    assert [c.text for c in found] == [f"{n:03d}" for n in range(64)]
+    assert len(set(done[56:])) == 8
+    assert (stand_in / "go").exists()
+    engine.close()
+
+
+def test_auto_is_a_process_per_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 8)
+    replicas = vllm_engine.replicas_of
+    assert replicas(EngineSettings(), "cuda") == 8
+    assert replicas(EngineSettings(tensor_parallel=2), "cuda") == 4
+    assert replicas(EngineSettings(data_parallel=3), "cuda") == 3
+    assert replicas(EngineSettings(), "cpu") == 1
+    with pytest.raises(EngineError, match="needs as many GPUs, 8 are visible"):
+        replicas(EngineSettings(tensor_parallel=16), "cuda")
+
+
 def test_a_model_that_cannot_be_loaded(
     stand_in: Path, tiny_model_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

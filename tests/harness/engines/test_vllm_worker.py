@@ -45,7 +45,9 @@ class Engine:
 @pytest.fixture(autouse=True)
 def parameters(monkeypatch: pytest.MonkeyPatch) -> None:
     fake = SimpleNamespace(SamplingParams=lambda **options: options)
+    kinds = SimpleNamespace(RequestOutputKind=SimpleNamespace(FINAL_ONLY="last"))
     monkeypatch.setitem(sys.modules, "vllm", fake)
+    monkeypatch.setitem(sys.modules, "vllm.sampling_params", kinds)
 
 
 def results(kind: str, rows: list[dict[str, Any]]) -> dict[int, Any]:
@@ -72,3 +74,19 @@ def test_log_probabilities_of_the_tokens_after_the_context() -> None:
     ]
     # places 2 and 3 have -2 and -3 nats; only the even ones have rank 1
     assert results("logprobs", rows) == {0: (-5.0, 2, False), 1: (-2.0, 1, True)}
+
+
+def test_rows_that_come_during_a_job_belong_to_it_and_only_last_outputs_are_asked_for() -> None:
+    common = {"temperature": 0, "top_p": 1.0, "seed": None, "room": 2, "stop": [], "end_ids": [2]}
+    rows = [{"item": n, "ids": [5, n], **common} for n in (3, 8, 9)]
+    ours, theirs = Pipe()
+    ours.send(("chat", rows[1:]))
+    engine = Engine()
+    asked: list[Any] = []
+    plain = engine.add_request
+    engine.add_request = lambda *request: asked.append(request[2]) or plain(*request)  # type: ignore[method-assign,func-returns-value]
+    run(engine, theirs, "chat", rows[:1], number=1)  # type: ignore[arg-type]
+    found = [ours.recv()[1][0] for _ in range(3)]
+    assert sorted(found) == [3, 8, 9]
+    assert not ours.poll()
+    assert {options["output_kind"] for options in asked} == {"last"}
