@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from groundwork.errors import UserError
+from groundwork.reasoning import MARKERS, NEXT_MESSAGE
 
 Message = dict[str, str]
 """One chat turn: ``{"role": "system" | "user" | "assistant", "content": str}``."""
@@ -22,6 +23,11 @@ ANSWER = "Zq7"
 """The assistant's turn of the probe that finds what the template writes after an answer."""
 
 
+def _halves(found: re.Match[str]) -> str:
+    """A control token's spelling with the mark after its first character."""
+    return found.group()[0] + CUT + found.group()[1:]
+
+
 class ChatTokens:
     """A tokenizer with its chat template."""
 
@@ -30,6 +36,18 @@ class ChatTokens:
         added = {str(token) for token in tokenizer.added_tokens_decoder.values()}
         control = sorted({*added, *tokenizer.all_special_tokens}, key=len, reverse=True)
         self._control = re.compile("|".join(re.escape(t) for t in control if len(t) > 1) or r"(?!)")
+        tags = [tag for pair in MARKERS for tag in pair if self._control.search(tag)]
+        spelled = "|".join(re.escape(tag) for tag in tags) or r"(?!)"
+        if "<|channel|>" in control:
+            tags.append(NEXT_MESSAGE)
+            spelled += rf"|{re.escape(NEXT_MESSAGE)}(?=<\|channel\|>)"
+        self._answer_control = re.compile(f"({spelled})|{self._control.pattern}")
+        self.section_ids = frozenset(
+            int(tokenizer.convert_tokens_to_ids(token))
+            for tag in tags
+            for token in self._control.findall(tag)
+        )
+        """Ids of the control tokens that tags of reasoning sections are made of."""
         self._prefixes = self._adds_a_prefix()
 
     def render(self, messages: Sequence[Message], *, add_generation_prompt: bool = True) -> str:
@@ -68,9 +86,11 @@ class ChatTokens:
     def completion(self, messages: Sequence[Message], text: str) -> list[int]:
         """Ids of an answer as the model would generate them after ``prompt(messages)``.
 
-        A space that the template writes before an answer belongs to it.
+        A space that the template writes before an answer belongs to it. Tags of reasoning sections are
+        the control tokens that the model wrote, where the vocabulary has them; any other spelling of a
+        control token stays text.
         """
-        literal = self._cut(text)
+        literal = self._answer_control.sub(lambda f: f.group() if f[1] else _halves(f), text)
         lead = self._lead(messages)
         if not self._prefixes:
             return self._pieces(lead + literal)
@@ -125,7 +145,7 @@ class ChatTokens:
 
     def _cut(self, text: str) -> str:
         """The text with a mark inside every spelling of a control token."""
-        return self._control.sub(lambda found: found.group()[0] + CUT + found.group()[1:], text)
+        return self._control.sub(_halves, text)
 
     def _pieces(self, text: str) -> list[int]:
         first, *rest = text.split(CUT)

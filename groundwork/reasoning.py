@@ -30,6 +30,10 @@ MARKERS: tuple[Markers, ...] = (
 """DeepSeek-R1, Qwen3 and most others; Magistral; Seed; Kimi; Sky-T1; Command A; gpt-oss; Gemma 4."""
 
 
+NEXT_MESSAGE = "<|end|><|start|>assistant"
+"""What gpt-oss writes between its reasoning and the channel of its answer."""
+
+
 @dataclass(frozen=True)
 class SplitText:
     """A text's reasoning and the answer without it. ``unclosed``: it ends inside the reasoning."""
@@ -79,9 +83,8 @@ def split_reasoning(
     if not reasoning and not waiting:
         return SplitText("", text)
     (reasoning if waiting else answer).append(text[start:])
-    return SplitText(
-        "\n".join(part.strip() for part in reasoning), "".join(answer).strip(), bool(waiting)
-    )
+    thoughts = (part.strip().removesuffix(NEXT_MESSAGE).strip() for part in reasoning)
+    return SplitText("\n".join(thoughts), "".join(answer).strip(), bool(waiting))
 
 
 def opens_reasoning(prompt: str, markers: Sequence[Markers] = MARKERS) -> bool:

@@ -20,7 +20,7 @@ from typing import Any
 from groundwork.errors import UserError
 from groundwork.files import write_json_lines
 from groundwork.reasoning import SplitText, split_reasoning
-from harness.data.sources import read_rows
+from harness.data.sources import numbered_rows
 from harness.errors import DataError
 from leaderboards.records import ReasoningState
 
@@ -66,12 +66,17 @@ def read_outputs(folder: Path, item_ids: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def read_saved(path: Path) -> list[dict[str, Any]]:
-    """All lines of an ``outputs.jsonl``, sealed answers opened.
+    """All lines of an ``outputs.jsonl``, sealed answers opened; raises as ``saved_lines`` does."""
+    return [row for _, row in saved_lines(path)]
+
+
+def saved_lines(path: Path) -> list[tuple[int, dict[str, Any]]]:
+    """As ``read_saved``, each with its line number.
 
     Raises:
         DataError: a line that can't be read (file and line).
     """
-    return [_opened(row, f"{path}:{n}") for n, row in enumerate(read_rows(path), 1)]
+    return [(n, _opened(row, f"{path}:{n}")) for n, row in numbered_rows(path)]
 
 
 def _sealed(row: Mapping[str, Any]) -> dict[str, Any]:

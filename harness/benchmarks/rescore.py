@@ -15,7 +15,7 @@ from groundwork.errors import did_you_mean
 from harness.benchmarks import BENCHMARKS, get_benchmark, load_protocol
 from harness.benchmarks.aggregate import Header, flat, protocol_id
 from harness.benchmarks.answer_key import ObjectiveBenchmark
-from harness.benchmarks.answers_file import OUTPUTS, read_saved
+from harness.benchmarks.answers_file import OUTPUTS, saved_lines
 from harness.benchmarks.base import Outcome, ProtocolSpec
 from harness.benchmarks.saved_answers import (
     answer_field,
@@ -72,12 +72,12 @@ def find_protocol(name: str) -> ProtocolSpec:
 def _rows(benchmark: ObjectiveBenchmark, path: Path, field: str | None) -> list[dict[str, Any]]:
     """Every line in our own form; lm_eval's samples hold a line per filter, of which one counts."""
     rows, samples = [], set()
-    for number, row in enumerate(read_saved(path), 1):
+    for number, (line, row) in enumerate(saved_lines(path), 1):
         if is_harness_sample(row):
             if str(row.get("doc_id")) in samples:
                 continue
             samples.add(str(row.get("doc_id")))
-        rows.append(_line(benchmark, row, f"{path}:{number}", number, field))
+        rows.append(_line(benchmark, row, f"{path}:{line}", number, field))
     if not rows:
         raise DataError(f"{path} holds no answers")
     return rows

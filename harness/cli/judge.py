@@ -244,10 +244,10 @@ def pairs(
 def _rows(file: Path) -> list[dict[str, object]]:
     from groundwork.conversations import read_preference
     from groundwork.files import digest
-    from harness.data.sources import read_rows
+    from harness.data.sources import numbered_rows
 
     rows, ids = [], set()
-    for number, row in enumerate(read_rows(file), 1):
+    for number, row in numbered_rows(file):
         pair = read_preference(row, f"{file}:{number}")
         content = {**row, "prompt": list(pair.prompt), "chosen": pair.chosen}
         name = str(row.get("id") or digest([row.get("prompt"), row["chosen"], row["rejected"]]))

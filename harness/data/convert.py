@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from groundwork.conversations import read_preference
+from groundwork.errors import UserError
 from groundwork.files import write_lines
 from harness.data.manifest import DataFile
 from harness.errors import DataError
@@ -32,7 +34,7 @@ def _rows(file: DataFile, parts: Sequence[Path]) -> Iterator[dict[str, Any]]:
             if file.convert == "math":
                 yield math_row(row, source.path.split("/")[0], number)
             elif file.convert == "preferences":
-                yield preference_row(row)
+                yield preference_row(row, f"{source.path}: row {number}")
             else:
                 yield row
 
@@ -76,19 +78,23 @@ def math_row(row: Mapping[str, Any], subject: str, number: int) -> dict[str, Any
     }
 
 
-def preference_row(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row of UltraFeedback (binarized): both conversations cut down to their last answer."""
+def preference_row(row: Mapping[str, Any], where: str = "row") -> dict[str, Any]:
+    """A row of UltraFeedback (binarized): the conversation before the answers, and both answers.
+
+    A user's single message is kept as a text, a longer conversation as its messages.
+
+    Raises:
+        ConversionError: a field is missing, or the two conversations are different ones.
+    """
+    try:
+        pair = read_preference(row, where)
+    except UserError as error:
+        raise ConversionError(str(error)) from None
+    single = len(pair.prompt) == 1
     kept = {
-        "prompt": row.get("prompt"),
-        "chosen": _last_answer(row.get("chosen")),
-        "rejected": _last_answer(row.get("rejected")),
+        "prompt": pair.prompt[0]["content"] if single else list(pair.prompt),
+        "chosen": pair.chosen,
+        "rejected": pair.rejected,
     }
     scores = {k: row[k] for k in ("prompt_id", "score_chosen", "score_rejected") if k in row}
     return {**kept, **scores}
-
-
-def _last_answer(turns: Any) -> str | None:
-    if isinstance(turns, list) and turns and isinstance(turns[-1], dict):
-        content = turns[-1].get("content")
-        return content if isinstance(content, str) else None
-    return turns if isinstance(turns, str) else None

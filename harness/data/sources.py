@@ -53,6 +53,10 @@ class DataSource:
         """Rows of a JSONL, JSON or CSV file; each must have the ``required`` fields."""
         return read_rows(self.path(*alternatives), required)
 
+    def numbered_rows(self, *alternatives: str) -> list[tuple[int, dict[str, Any]]]:
+        """As ``rows``, each with the number of its line."""
+        return numbered_rows(self.path(*alternatives))
+
     def fingerprint(self, *alternatives: str) -> str:
         """Short sha256 of the file's contents, the same gzipped or not."""
         return hashlib.sha256(read_bytes(self.path(*alternatives))).hexdigest()[:16]
@@ -64,6 +68,11 @@ def read_rows(path: Path, required: Sequence[str] = ()) -> list[dict[str, Any]]:
     Raises:
         UserError: not parseable, no objects, or a row without a required field (file and line).
     """
+    return [row for _, row in numbered_rows(path, required)]
+
+
+def numbered_rows(path: Path, required: Sequence[str] = ()) -> list[tuple[int, dict[str, Any]]]:
+    """As ``read_rows``, each with its line (blank lines count) or its place in a list or table."""
     name = path.name.removesuffix(".gz")
     if name.endswith(".csv"):
         numbered = list(enumerate(csv.DictReader(io.StringIO(read_text(path))), 2))
@@ -77,7 +86,7 @@ def read_rows(path: Path, required: Sequence[str] = ()) -> list[dict[str, Any]]:
         for field in required:
             if row.get(field) is None:
                 raise DataError(f"{path}:{number}: the row has no field {field!r}")
-    return [row for _, row in numbered]
+    return numbered
 
 
 def _parquet_rows(path: Path) -> list[dict[str, Any]]:

@@ -28,6 +28,8 @@ class Codec:
         except (OSError, ValueError, KeyError) as error:
             raise EngineError(f"model folder {folder}: no usable tokenizer ({error})") from None
         self.folder, self.chat = folder, ChatTokens(self.tokenizer)
+        added = self.tokenizer.added_tokens_decoder
+        self._special_ids = {i for i, token in added.items() if token.special}
         self.end_ids = self._end_ids()
         end = self.chat.end_of_turn()
         self.end_of_turn = int(end if end is not None else self.tokenizer.eos_token_id or 0)
@@ -112,12 +114,16 @@ class Codec:
         return 0
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Text of token ids, special tokens left out."""
-        return str(
-            self.tokenizer.decode(
-                list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False
+        """Text of token ids, special tokens left out but for the tags of reasoning sections, which
+        training needs as they were sampled and graders need to tell reasoning from answer."""
+        if self.chat.section_ids.isdisjoint(ids):
+            return str(
+                self.tokenizer.decode(
+                    list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False
+                )
             )
-        )
+        dropped = self._special_ids - self.chat.section_ids
+        return self.decode_raw([i for i in ids if i not in dropped])
 
     def decode_raw(self, ids: Sequence[int]) -> str:
         """Text of token ids with special tokens written out (what stop strings are looked up in)."""

@@ -34,16 +34,16 @@ def query_rows(data: DataSource, file: str | None) -> list[dict[str, Any]]:
     """
     if file is not None:
         path = Path(file)
-        rows = open_source(path.parent or Path()).rows(path.name)
+        numbered = open_source(path.parent or Path()).numbered_rows(path.name)
     elif data.find(*QUERY_FILES):
-        rows = data.rows(*QUERY_FILES)
+        numbered = data.numbered_rows(*QUERY_FILES)
     else:
-        rows = [
-            {"query": _query(row, data.label), "source": "preference"}
-            for row in data.rows(*PREFERENCE_FILES)
+        numbered = [
+            (n, {"query": _query(row, f"{data.label}:{n}"), "source": "preference"})
+            for n, row in data.numbered_rows(*PREFERENCE_FILES)
         ]
     place = file or data.label
-    rows = [{**row, "query": _query(row, f"{place}:{n}")} for n, row in enumerate(rows, 1)]
+    rows = [{**row, "query": _query(row, f"{place}:{n}")} for n, row in numbered]
     rows = [row for row in rows if row["query"].strip()]
     if not rows:
         raise DataError(f"no queries in {place}: the query set is empty")
@@ -80,13 +80,13 @@ def preference_rows(data: DataSource, file: str | None) -> list[dict[str, Any]]:
     """
     if file is not None:
         path = Path(file)
-        rows = open_source(path.parent or Path()).rows(path.name)
+        rows = open_source(path.parent or Path()).numbered_rows(path.name)
     else:
-        rows = data.rows(*PREFERENCE_FILES)
+        rows = data.numbered_rows(*PREFERENCE_FILES)
     if not rows:
         raise DataError(f"no preference pairs in {file or data.label}")
     found: dict[str, dict[str, Any]] = {}
-    for number, row in enumerate(rows, 1):
+    for number, row in rows:
         pair = read_preference(row, f"{file or data.label}:{number}")
         plain = all(isinstance(row.get(key), str) for key in ("prompt", "chosen", "rejected"))
         kept = {

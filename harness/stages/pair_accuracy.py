@@ -8,13 +8,14 @@ from typing import Any
 
 from groundwork.conversations import transcript
 from groundwork.files import digest, read_json_lines, write_lines
+from groundwork.reasoning import split_reasoning
 from harness.stage import CheckpointKey, PlanInputs, Source, Stage, StageContext, StageResult
 from harness.stages.results import write_results
 from judges import Comparison, PairAccuracy, PairOutcome
 from leaderboards.benchmark_info import BenchmarkInfo, InfoColumn
 from leaderboards.records import ItemScore, Score
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 INFO = BenchmarkInfo(
     "Pair accuracy",
     (InfoColumn("pair_accuracy", "Pair acc.", 110, "accuracy", item_metrics=("correct",)),),
@@ -132,15 +133,16 @@ def verdict_line(outcome: PairOutcome) -> str:
 
 
 def comparison(row: dict[str, Any]) -> Comparison:
-    """A preference pair as the judge sees it: the whole conversation before it, chosen first."""
+    """A preference pair as the judge sees it: the whole conversation before it, chosen first, both
+    answers without their reasoning sections."""
     prompt = row["prompt"]
     if str(row.get("kind", "")).startswith("generator"):  # its system turn is our own principle
         prompt = [turn for turn in prompt if turn.get("role") != "system"]
     return Comparison(
         item_id=str(row.get("id") or digest(row)),
         instruction=transcript(prompt),
-        output_1=row["chosen"],
-        output_2=row["rejected"],
+        output_1=split_reasoning(row["chosen"]).answer,
+        output_2=split_reasoning(row["rejected"]).answer,
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from groundwork.conversations import read_preference, transcript
 from groundwork.files import numbered_rows
+from groundwork.reasoning import split_reasoning
 from judges.errors import JudgeError
 from judges.records import Comparison
 
@@ -78,8 +79,8 @@ def _pair(row: dict[str, Any], number: int) -> LabelledPair:
     comparison = Comparison(
         item_id=str(row.get("id", number)),
         instruction=row["instruction"],
-        output_1=row["output_1"],
-        output_2=row["output_2"],
+        output_1=split_reasoning(row["output_1"]).answer,
+        output_2=split_reasoning(row["output_2"]).answer,
     )
     return LabelledPair(comparison, _labels(labels), str(row.get("subset", "")))
 
@@ -88,7 +89,7 @@ def _pandalm(row: dict[str, Any]) -> LabelledPair:
     instruction = row["instruction"] + (f"\n\n{row['input']}" if row["input"] else "")
     # One published response is the JSON value false: the text of that answer.
     outputs = [
-        json.dumps(row[name]) if isinstance(row[name], bool) else row[name]
+        json.dumps(row[name]) if isinstance(row[name], bool) else split_reasoning(row[name]).answer
         for name in ("response1", "response2")
     ]
     comparison = Comparison(
@@ -119,7 +120,7 @@ def _preference(row: dict[str, Any], number: int) -> LabelledPair:
     for field in ("chosen", "rejected"):
         row[field]  # a KeyError names the field, as in the other schemas
     pair = read_preference(row, f"pair {number}")
-    outputs = [pair.chosen, pair.rejected]
+    outputs = [split_reasoning(text).answer for text in (pair.chosen, pair.rejected)]
     first = number % 2 == 1
     comparison = Comparison(
         item_id=str(row.get("id", number)),

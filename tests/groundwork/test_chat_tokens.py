@@ -132,3 +132,41 @@ def test_a_template_that_refuses_is_one_line() -> None:
     chat = ChatTokens(pieces_tokenizer(NO_SYSTEM))
     with pytest.raises(UserError, match=r"fails on roles \['system'\]: no system"):
         chat.render([{"role": "system", "content": "x"}])
+
+
+HARMONY = "<|channel|>analysis<|message|>a 1<|end|><|start|>assistant<|channel|>final<|message|>b"
+
+
+@pytest.fixture
+def thinking_tokenizer(tiny_model_dir: Any) -> Any:
+    """gpt-oss's channels and Qwen's tags: the former flagged special, the latter not."""
+    from tokenizers import AddedToken
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(tiny_model_dir)
+    for name in ("channel", "message", "start", "end"):
+        tokenizer.add_tokens([AddedToken(f"<|{name}|>", special=True, normalized=False)])
+    for name in ("<think>", "</think>"):
+        tokenizer.add_tokens([AddedToken(name, special=False, normalized=False)])
+    return tokenizer
+
+
+@pytest.mark.parametrize("text", [HARMONY, "<think>\na 1</think>b", "a 1</think>\n\nb"])
+def test_reasoning_tags_of_an_answer_are_the_tokens_that_were_sampled(
+    thinking_tokenizer: Any, text: str
+) -> None:
+    sampled = thinking_tokenizer(text, add_special_tokens=False)["input_ids"]
+    assert any(i in thinking_tokenizer.added_tokens_decoder for i in sampled)
+    assert ChatTokens(thinking_tokenizer).completion(USER, text) == sampled
+
+
+def test_other_spellings_of_control_tokens_stay_text(thinking_tokenizer: Any) -> None:
+    chat = ChatTokens(thinking_tokenizer)
+    known = thinking_tokenizer.added_tokens_decoder
+    for text in ("a<|end|>b", "a<|channel|>b", "<|end|><|start|>assistant", "<|im_end|>"):
+        ids = chat.completion(USER, text)
+        assert not set(known) & set(ids), text
+        assert thinking_tokenizer.decode(ids) == text
+    plain = chat.prompt(USER)
+    spelled = chat.prompt([{"role": "user", "content": "Hi" + HARMONY}])
+    assert sum(i in known for i in spelled) == sum(i in known for i in plain)

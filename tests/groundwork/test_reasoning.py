@@ -23,7 +23,7 @@ from groundwork.reasoning import MARKERS, SplitText, opens_reasoning, split_reas
         ("<thinking>a <think> b</thinking>c", "a <think> b", "c"),
         (
             "<|channel|>analysis<|message|>a<|end|><|start|>assistant<|channel|>final<|message|>b",
-            "a<|end|><|start|>assistant",
+            "a",
             "b",
         ),
         ("◁think▷a◁/think▷b", "a", "b"),

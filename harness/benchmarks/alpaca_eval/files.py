@@ -20,7 +20,7 @@ import numpy as np
 
 from groundwork.files import read_bytes
 from harness.benchmarks.alpaca_eval.length_control import GamedRows
-from harness.data.sources import read_rows
+from harness.data.sources import numbered_rows, read_rows
 from harness.errors import DataError
 
 BASELINE_FILES = (
@@ -98,7 +98,7 @@ def read_length_control(path: Path) -> LengthControl:
     columns = ("preference", "std_delta_len", "instruction_difficulty")
     values: dict[str, list[float]] = {name: [] for name in columns}
     difficulty: dict[int, float] = {}
-    for line, row in enumerate(read_rows(path, required=(*columns, "index")), start=2):
+    for line, row in numbered_rows(path, required=(*columns, "index")):
         try:
             numbers = {name: float(row[name]) for name in columns}
             index = int(row["index"])

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from harness.data import open_source
+from harness.data.convert import preference_row
 from harness.data.install import get
 from harness.data.verify import verify
 from harness.errors import DataError
@@ -101,3 +102,18 @@ def test_preference_conversations_become_their_last_answers(server: Server, tmp_
     get(file, tmp_path)
     (found,) = open_source(tmp_path).rows("preference/u.jsonl")
     assert found == {"prompt": "p", "chosen": "good", "rejected": "bad", "score_chosen": 8.5}
+
+
+def test_a_longer_conversation_is_kept_whole() -> None:
+    turns = [
+        {"role": "system", "content": "s"},
+        {"role": "user", "content": "p"},
+        {"role": "assistant", "content": "a"},
+        {"role": "user", "content": "q"},
+    ]
+    sides = {n: [*turns, {"role": "assistant", "content": n}] for n in ("chosen", "rejected")}
+    row = preference_row({"prompt": "p", **sides})
+    assert row == {"prompt": turns, "chosen": "chosen", "rejected": "rejected"}
+    sides["rejected"] = [{"role": "user", "content": "other"}, sides["rejected"][-1]]
+    with pytest.raises(DataError, match="row 7: chosen and rejected are answers to different"):
+        preference_row({"prompt": "p", **sides}, "row 7")

@@ -37,6 +37,23 @@ def test_an_unflagged_end_of_turn_ends_a_turn(tiny_model_dir: Path, tmp_path: Pa
     assert codec.end_of_turn in codec.end_ids
 
 
+def test_tags_of_reasoning_sections_stay_in_the_text(tiny_model_dir: Path, tmp_path: Path) -> None:
+    from tokenizers import AddedToken
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(tiny_model_dir)
+    for name in ("channel", "message", "start", "end", "other"):
+        tokenizer.add_tokens([AddedToken(f"<|{name}|>", special=True, normalized=False)])
+    folder = Path(shutil.copytree(tiny_model_dir, tmp_path / "m"))
+    tokenizer.save_pretrained(folder)
+    codec = Codec(folder)
+    text = "<|channel|>analysis<|message|>a<|end|><|start|>assistant<|channel|>final<|message|>b"
+    sampled = tokenizer(text + "<|other|>", add_special_tokens=False)["input_ids"]
+    assert codec.decode(sampled) == text
+    assert codec.chat.completion(CHAT, codec.decode(sampled)) == sampled[:-1]
+    assert codec.decode(tokenizer("a<|other|>", add_special_tokens=False)["input_ids"]) == "a"
+
+
 @pytest.mark.parametrize(
     ("context", "rest", "split"),
     [("ab", " c", ("ab", " c")), ("ab ", "c", ("ab", " c")), ("a\n\n", "b", ("a", "\n\nb"))],

@@ -96,3 +96,13 @@ def test_a_generator_has_the_first_of_the_policys_queries_or_a_set_of_its_own(
     apart = draw_queries(few.model_copy(update={"queries": file}), rows, own, 0)
     assert {row["id"][:3] for row in apart["iter-1-generator"]} == {"own"}
     assert len(apart["iter-1-generator"]) == 2
+
+
+def test_errors_name_the_line_and_blank_lines_count(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text('\n{"query": "x"}\n\n{"text": "no query"}\n')
+    with pytest.raises(UserError, match=r"rows.jsonl:4: the row has no query"):
+        query_rows(SAMPLE, str(path))
+    path.write_text('\n\n{"prompt": "p", "chosen": "c"}\n')
+    with pytest.raises(UserError, match=r"rows.jsonl:3: field 'rejected' is missing"):
+        preference_rows(SAMPLE, str(path))

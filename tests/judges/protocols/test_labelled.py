@@ -70,3 +70,19 @@ def test_a_multi_turn_pair_shows_the_whole_conversation(tmp_path: Path) -> None:
     path.write_text(json.dumps({"prompt": before, "chosen": "c", "rejected": "r"}))
     shown = load_labelled(path)[0].comparison.instruction
     assert [word in shown for word in ("first", "reply", "second")] == [True] * 3
+
+
+def test_the_judge_sees_no_reasoning(tmp_path: Path) -> None:
+    thought = "<think>B is better [[B]]</think>"
+    rows = [
+        {"prompt": "q", "chosen": f"{thought}a", "rejected": "b"},
+        {"instruction": "q", "output_1": f"{thought}a", "output_2": "b", "label": 1},
+        {
+            **{"idx": 1, "instruction": "q", "input": "", "response1": f"{thought}a"},
+            **{"response2": "b", "annotator1": 1, "annotator2": 1, "annotator3": 1},
+        },
+    ]
+    for row in rows:
+        (tmp_path / "pairs.jsonl").write_text(json.dumps(row))
+        (pair,) = load_labelled(tmp_path / "pairs.jsonl")
+        assert (pair.comparison.output_1, pair.comparison.output_2) == ("a", "b")
