@@ -59,6 +59,9 @@ def split_reasoning(
             any tag is unclosed reasoning.
     """
     pattern, closings = _pattern(tuple(markers))
+    lowered = text.lower()
+    if not opened and not any(o in lowered or c in lowered for o, c in closings.items()):
+        return SplitText("", text)  # most texts, without the cost of the pattern
     reasoning: list[str] = []
     answer: list[str] = []
     start, waiting, fenced = 0, "", False
