@@ -124,7 +124,7 @@ def _result(
     epochs = int((spec.get("config") or {}).get("epochs") or 1)
     limited = ("item-limit",) if in_set * epochs > total else ()
     info = info_of(benchmark)
-    scores = []
+    scores: list[Score] = []
     for entry in results["scores"]:
         metrics = {k: m for k, m in (entry.get("metrics") or {}).items() if isinstance(m, dict)}
         stderr = (metrics.pop("stderr", None) or {}).get("value")

@@ -78,15 +78,15 @@ def _one_task(
     if not figures:
         raise UserError(f"{file}: task {task!r} has no figure")
     headline = _headline(figures)
-    scores = [_score(raw, task, leaves, metric, headline == metric) for metric in figures]
-    scores += [_score(raw, child, [child], headline, False, category=child) for child in children]
-    scores = [score for score in scores if score is not None]
+    made = [_score(raw, task, leaves, metric, headline == metric) for metric in figures]
+    made += [_score(raw, child, [child], headline, False, category=child) for child in children]
     info = info_of(benchmark)
     described = [
         score.model_copy(
             update={"benchmark": benchmark, "info": info.of_score(score.metric, score.headline)}
         )
-        for score in scores
+        for score in made
+        if score is not None
     ]
     version = str(raw.get("lm_eval_version") or "")
     return ImportedResult(
@@ -211,11 +211,11 @@ def _items(file: Path, task: str, benchmark: str) -> Iterator[ItemScore]:
             if isinstance(value, (bool, int, float)):
                 key = metric_name(f"{metric},{row.get('filter') or 'none'}")
                 values.setdefault(name, {})[key] = float(value)
-    for name, row in rows.items():
+    for name, first in rows.items():
         yield ItemScore(
             benchmark=benchmark,
             item_id=name,
             values=values.get(name, {}),
             category=task if task != benchmark else "",
-            prompt_hash=str(row.get("prompt_hash") or ""),
+            prompt_hash=str(first.get("prompt_hash") or ""),
         )
