@@ -16,6 +16,9 @@ from typing import IO, Any
 
 from groundwork.errors import UserError
 
+MOST_UNPACKED = 2 << 30
+"""Bytes that a packed file may hold: a small one can unpack to any number."""
+
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[IO[bytes]]:
@@ -94,11 +97,17 @@ def read_bytes(path: Path) -> bytes:
     """Contents of a file, unpacked where its name ends in ``.gz``.
 
     Raises:
-        UserError: the file is missing, unreadable or no gzip file.
+        UserError: the file is missing, unreadable, no gzip file, or one that unpacks to more than
+            ``MOST_UNPACKED``.
     """
     try:
-        data = path.read_bytes()
-        return gzip.decompress(data) if path.suffix == ".gz" else data
+        if path.suffix != ".gz":
+            return path.read_bytes()
+        with gzip.open(path) as stream:
+            data = stream.read(MOST_UNPACKED + 1)
+        if len(data) > MOST_UNPACKED:
+            raise UserError(f"{path}: unpacks to more than {MOST_UNPACKED >> 30} GB")
+        return data
     except FileNotFoundError:
         raise UserError(f"no such file: {path}") from None
     except (OSError, EOFError, zlib.error) as error:

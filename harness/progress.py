@@ -23,6 +23,11 @@ BURST = 1.0
 """Seconds after the first report in which items count as there before: a resumed stage reports those at once."""
 
 
+def print_table(text: str) -> None:
+    """Print a drawn table, whose texts are printable already and whose bold is our own."""
+    print(text, file=getattr(sys.stdout, "raw", None))
+
+
 class Pace:
     """Items a second since the stage began its own work; what a resumed stage found done is not in it."""
 

@@ -15,7 +15,7 @@ from leaderboards.formats import format_named
 from leaderboards.layouts import layout_named
 from leaderboards.paper import Version, paper_table, table_names, with_published_values
 from leaderboards.score_frame import load_runs
-from leaderboards.table import Table
+from leaderboards.table import Table, printable_table
 
 AGAINST = ("paper", "paper:v1", "paper:v2", "alpaca")
 VERSIONS: dict[str, Version] = {"v1": "v1", "v2": "v2"}
@@ -62,6 +62,7 @@ def render_table(
 
 
 def _drawn(table: Table, format: str, color: bool | None) -> str:
+    table = printable_table(table)
     if format != "terminal":
         return format_named(format)(table)
     from leaderboards.formats.terminal import render as draw_terminal

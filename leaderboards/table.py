@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any, cast
+
+from groundwork.printable import printable
 
 
 @dataclass(frozen=True)
@@ -104,3 +107,21 @@ def cell(table: Table, group: str, labels: tuple[str, ...], column: str) -> Cell
             if candidate.title == group and row.labels == labels:
                 return row.cells[position]
     raise KeyError((group, labels, column))
+
+
+def printable_table(table: Table) -> Table:
+    """The table with every text in it printable and in one line: names come from runs and files."""
+    return cast(Table, _printable(table))
+
+
+def _printable(value: Any) -> Any:
+    if isinstance(value, str):
+        return " ".join(printable(value.replace("\r\n", "\n").replace("\r", "\n")).split("\n"))
+    if isinstance(value, tuple):
+        return tuple(map(_printable, value))
+    if isinstance(value, dict):
+        return {_printable(k): _printable(v) for k, v in value.items()}
+    if is_dataclass(value) and not isinstance(value, type):
+        changes = {f.name: _printable(getattr(value, f.name)) for f in fields(value) if f.init}
+        return replace(value, **changes)
+    return value

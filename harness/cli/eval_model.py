@@ -19,14 +19,14 @@ def evaluate(
 ) -> None:
     """Score one model on the benchmarks of a preset, or on those named."""
     from harness.experiment import run_experiment
-    from harness.progress import Reporter, terminal
+    from harness.progress import Reporter, print_table, terminal
     from leaderboards import render_table
 
     evaluation = replace(evaluation, preset=evaluation.preset or default_preset())
     config = configured(evaluation, judging, model=model, iterations=0, methods=[])
     folder = evaluation.folder(config, prefix="eval-")
     run_experiment(config, folder, Reporter(terminal(), quiet), redo=evaluation.redo)
-    print(render_table([folder], format="terminal"))
+    print_table(render_table([folder], format="terminal"))
     print(f"Run folder: {folder}")
 
 

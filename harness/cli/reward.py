@@ -46,7 +46,7 @@ def reward(
 
     from harness.cli.options import given, select_benchmarks
     from harness.config import load_config
-    from harness.progress import Reporter
+    from harness.progress import Reporter, print_table
     from harness.reward_run import run_reward
     from leaderboards import render_table
 
@@ -57,7 +57,7 @@ def reward(
     config = select_benchmarks(config, benchmarks, limit)
     folder = out or Path("runs") / f"reward-{config.preset}-{folder_name(config.reward.data, name)}"
     summary = run_reward(config, folder, Reporter(Console(), quiet), redo=redo)
-    print(render_table([folder], "reward-models", "terminal"))
+    print_table(render_table([folder], "reward-models", "terminal"))
     print(
         f"{len(summary.done)} stages run, {len(summary.skipped)} were done before. Run folder: {folder}"
     )

@@ -10,7 +10,7 @@ def run(training: Training, evaluation: Evaluation, judging: Judging, quiet: Qui
     """Train and evaluate every arm, iteration by iteration; the same line resumes it."""
     from harness.config import ConfigError
     from harness.experiment import run_experiment
-    from harness.progress import Reporter, terminal
+    from harness.progress import Reporter, print_table, terminal
     from leaderboards import render_table
 
     config = configured(evaluation, judging, training)
@@ -20,7 +20,7 @@ def run(training: Training, evaluation: Evaluation, judging: Judging, quiet: Qui
         raise ConfigError("no methods given: name at least one arm, as in --methods sso")
     folder = evaluation.folder(config)
     summary = run_experiment(config, folder, Reporter(terminal(), quiet), redo=evaluation.redo)
-    print(render_table([folder], format="terminal"))
+    print_table(render_table([folder], format="terminal"))
     print(
         f"{len(summary.done)} stages run in {summary.seconds:.0f} s, {len(summary.skipped)} were "
         f"done before. Run folder: {folder}"

@@ -37,13 +37,14 @@ def table(
     ] = None,
 ) -> None:
     """Print or write a paper-style table of one or more runs."""
+    from harness.progress import print_table
     from leaderboards.render import format_of, render_table
 
     chosen = form or (format_of(out) if out else "terminal")
     color = False if out else None
     text = render_table(runs, layout, chosen, against, paper_model, color)
     if out is None:
-        print(text)
+        print_table(text)
     else:
         from groundwork.files import write_atomic
 

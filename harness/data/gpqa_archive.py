@@ -21,6 +21,8 @@ from harness.errors import DataError
 ARCHIVE = "gpqa/dataset.zip"
 PASSWORD = b"deserted-untie-orchid"
 """Documented by the authors in their repository's README."""
+MOST_BYTES = 64 << 20
+"""Of one member; the largest of the real archive has 6 MB."""
 SUBSETS = {"main": 448, "extended": 546, "diamond": 198}
 """Rows of each subset."""
 
@@ -77,9 +79,16 @@ def read_member(archive: Path, subset: str) -> list[dict[str, Any]]:
             names = [name for name in opened.namelist() if name.split("/")[-1] == wanted]
             if not names:
                 raise DataError(f"{archive} holds no {wanted}: not the official archive")
-            text = opened.read(names[0], pwd=PASSWORD).decode("utf-8-sig")
-    except (zipfile.BadZipFile, zlib.error, UnicodeDecodeError):
+            with opened.open(names[0], pwd=PASSWORD) as member:
+                data = member.read(MOST_BYTES + 1)
+            if len(data) > MOST_BYTES:
+                raise DataError(f"{archive}: {wanted} unpacks to more than {MOST_BYTES >> 20} MB")
+            text = data.decode("utf-8-sig")
+    except (zipfile.BadZipFile, zlib.error, EOFError, UnicodeDecodeError):
         raise DataError(f"{archive} is not the official archive: {wanted} is unreadable") from None
     except RuntimeError:
         raise DataError(f"{archive}: the published password does not open {wanted}") from None
-    return list(csv.DictReader(io.StringIO(text, newline="")))
+    try:
+        return list(csv.DictReader(io.StringIO(text, newline="")))
+    except csv.Error as error:
+        raise DataError(f"{archive}: {wanted} is no CSV file ({error})") from None

@@ -75,7 +75,7 @@ def numbered_rows(path: Path, required: Sequence[str] = ()) -> list[tuple[int, d
     """As ``read_rows``, each with its line (blank lines count) or its place in a list or table."""
     name = path.name.removesuffix(".gz")
     if name.endswith(".csv"):
-        numbered = list(enumerate(csv.DictReader(io.StringIO(read_text(path))), 2))
+        numbered = _csv_rows(path)
     elif name.endswith(".json"):
         numbered = list(enumerate(read_json_list(path), 1))
     elif name.endswith(".parquet"):
@@ -87,6 +87,14 @@ def numbered_rows(path: Path, required: Sequence[str] = ()) -> list[tuple[int, d
             if row.get(field) is None:
                 raise DataError(f"{path}:{number}: the row has no field {field!r}")
     return numbered
+
+
+def _csv_rows(path: Path) -> list[tuple[int, dict[str, Any]]]:
+    reader = csv.DictReader(io.StringIO(read_text(path), newline=""))
+    try:
+        return list(enumerate(reader, 2))
+    except csv.Error as error:
+        raise DataError(f"{path}:{reader.line_num}: no CSV row ({error})") from None
 
 
 def _parquet_rows(path: Path) -> list[dict[str, Any]]:

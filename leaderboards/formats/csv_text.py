@@ -5,7 +5,11 @@ from __future__ import annotations
 import csv
 import io
 
+from groundwork.printable import printable
 from leaderboards.table import Cell, Table
+
+FORMULA = ("=", "+", "-", "@", "\t")
+"""Beginnings of a cell that spreadsheets run."""
 
 
 def render(table: Table) -> str:
@@ -26,7 +30,7 @@ def render(table: Table) -> str:
     writer.writerow(head)
     for group in table.groups:
         for row in group.rows:
-            line = [group.title, *row.labels]
+            line = [safe_cell(text) for text in (group.title, *row.labels)]
             for position, cell in enumerate(row.cells):
                 keys = (*table.notes_of_column(position), *cell.notes)
                 notes = [*table.shared_notes, *(texts[key] for key in keys)]
@@ -36,8 +40,15 @@ def render(table: Table) -> str:
 
 
 def _cells(cell: Cell, notes: list[str], with_reference: bool) -> list[str]:
-    line = [_number(cell.value), _number(cell.stderr), "; ".join(notes)]
+    line = [_number(cell.value), _number(cell.stderr), safe_cell("; ".join(notes))]
     return line + ([_number(cell.reference), _number(cell.difference)] if with_reference else [])
+
+
+def safe_cell(text: str) -> str:
+    """A text that a spreadsheet shows and does not run: an apostrophe goes before what it would take as
+    a formula, and control characters go."""
+    shown = " ".join(printable(text.replace("\r\n", "\n").replace("\r", "\n")).split("\n"))
+    return f"'{shown}" if shown.lstrip().startswith(FORMULA) else shown
 
 
 def _number(value: float | None) -> str:
