@@ -20,6 +20,7 @@ from pydantic import ValidationError
 from groundwork import files
 from groundwork.checksums import check_output, is_whole
 from groundwork.errors import UserError, nearest
+from groundwork.printable import whole_characters
 from groundwork.records import first_problem
 from leaderboards.benchmark_info import LAST, ArmInfo
 from leaderboards.legacy_info import arm_info
@@ -142,9 +143,11 @@ def loss_of(config: Any) -> str:
 
 
 def read_json(path: Path, what: str) -> Any:
-    """Parse one JSON file; a damaged file is one clear line that names it."""
+    """Parse one JSON file, lone surrogates as U+FFFD; a damaged file is one clear line that names it."""
     try:
-        return files.read_json(path)
+        value = files.read_json(path)
+        text = json.dumps(value, ensure_ascii=False)
+        return json.loads(whole_characters(text)) if text != whole_characters(text) else value
     except UserError as error:
         raise UserError(f"{what} is missing, damaged or half written: {error}") from None
 
@@ -378,7 +381,7 @@ def _read_record(path: Path, what: str) -> dict[str, Any]:
     record = read_json(path, what)
     if not isinstance(record, dict):
         raise UserError(f"{what} is not a JSON object: {path}")
-    if not is_whole(record):
+    if not is_whole(files.read_json(path)):
         raise UserError(f"{path} is damaged (its checksum is another): run the experiment again")
     schema = record.get("schema", SCHEMA)
     if not isinstance(schema, int) or schema > SCHEMA:
