@@ -60,6 +60,10 @@ class QuerySettings(Section):
         None, description="JSONL of the generator's queries; default: some of the policy's"
     )
 
+    checked_against: tuple[str, ...] | None = Field(
+        None, description="benchmarks whose questions are no queries; default: those of the run"
+    )
+
     @property
     def generator_has_own(self) -> bool:
         """Whether a generator is trained on other queries than the policy."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,11 +70,18 @@ def _differences(preset: Any, config: Any, key: str = "") -> list[str]:
 
 
 def run_experiment(
-    config: RunConfig, out: Path, reporter: Reporter, *, redo: bool = False
+    config: RunConfig,
+    out: Path,
+    reporter: Reporter,
+    *,
+    redo: bool = False,
+    others: Sequence[RunFolder] | None = None,
 ) -> RunSummary:
     """Run (or resume) the experiment in ``out`` and write ``run.json`` and the tables.
 
-    ``redo`` allows finished stages of other settings to be replaced.
+    ``redo`` allows finished stages of other settings to be replaced. With ``others`` (run folders whose
+    finished stages may be taken over) the folder is one part of several experiments: its description
+    goes on naming the arms and benchmarks that it had.
 
     Raises:
         UserError: anything wrong with the configuration, the folder or what it needs, or finished
@@ -85,9 +93,10 @@ def run_experiment(
         if damage := folder.description_damage():
             reporter.say(damage)
         folder.clean()
-        runner = Runner(folder, prepared.plan, prepared.resources, reporter, redo)
+        resources = prepared.resources
+        runner = Runner(folder, prepared.plan, resources, reporter, redo, others or ())
         runner.check()
-        describe_run(folder, prepared)
+        describe_run(folder, prepared, keep=others is not None)
         try:
             watch_judge(folder, prepared, reporter)
             summary = runner.execute()
@@ -97,10 +106,12 @@ def run_experiment(
     return summary
 
 
-def describe_run(folder: RunFolder, prepared: Prepared) -> None:
-    """Write ``run.json``, keeping the creation time of a resumed run."""
+def describe_run(folder: RunFolder, prepared: Prepared, *, keep: bool = False) -> None:
+    """Write ``run.json``, keeping the creation time of a resumed run; with ``keep`` also the arms,
+    benchmarks and stages that it had before."""
     config = prepared.config
     old = folder.description() or {}
+    before = old if keep else {}
     folder.describe(
         {
             "schema": SCHEMA,
@@ -114,15 +125,20 @@ def describe_run(folder: RunFolder, prepared: Prepared) -> None:
             "model_fingerprint": prepared.inputs.model.fingerprint,
             "model_source": prepared.inputs.model.source,
             "data": prepared.inputs.data.label,
-            "arms": list(config.methods) if config.effective_iterations else [],
-            "arm_info": _arm_info(config),
-            "iterations": config.effective_iterations,
+            "arms": _with(before, "arms", config.methods if config.effective_iterations else []),
+            "arm_info": {**before.get("arm_info", {}), **_arm_info(config)},
+            "iterations": max(config.effective_iterations, int(before.get("iterations", 0))),
             "seeds": list(config.seeds),
-            "benchmarks": list(config.benchmarks),
-            "stages": [stage.id for stage in prepared.plan],
+            "benchmarks": _with(before, "benchmarks", config.benchmarks),
+            "stages": _with(before, "stages", [stage.id for stage in prepared.plan]),
             **{key: old[key] for key in ("judge", "judge_drift") if key in old},
         },
     )
+
+
+def _with(before: Mapping[str, Any], key: str, now_named: Iterable[str]) -> list[str]:
+    """What was named before, and what is named now."""
+    return list(dict.fromkeys([*before.get(key, []), *now_named]))
 
 
 def _arm_info(config: RunConfig) -> dict[str, dict[str, Any]]:

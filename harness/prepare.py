@@ -125,7 +125,8 @@ def _check_names(config: RunConfig) -> None:
     problems: list[str] = []
     _collect(problems, partial(load_principles, config.principles.file))
     for method in config.methods:
-        _collect(problems, partial(get_arm, method))
+        if _collect(problems, partial(get_arm, method)) is not None:
+            _collect(problems, partial(_check_version, method, config.preset))
     for name, settings in config.benchmarks.items():
         if _collect(problems, partial(get_benchmark, name)) is not None:
             _collect(problems, partial(load_protocol, name, settings.protocol))
@@ -149,6 +150,23 @@ def _check_kind(config: RunConfig, model: Path) -> None:
         require_reward_model(model)
     if len(scored) < len(kinds) or (config.methods and config.effective_iterations):
         refuse_reward_model(model)
+
+
+def _check_version(arm: str, preset: str) -> None:
+    """Raises ``UserError`` for an arm of one version of the paper with a preset of the other."""
+    from harness.config import preset_names
+    from leaderboards.paper import version_of_arm
+    from sso.arms import ARMS, get_arm
+
+    if preset == "quickstart" or preset not in preset_names():
+        return
+    own, version = version_of_arm(get_arm(arm).name), "v2" if preset.startswith("v2-") else "v1"
+    if own is not None and own != version:
+        fitting = [name for name in ARMS if version_of_arm(name) in (None, version)]
+        raise UserError(
+            f"{arm} is an arm of the paper's {own}, preset {preset} is of {version} (its arms: "
+            f"{', '.join(fitting)})"
+        )
 
 
 def _anything_left(out: Path, plan: list[Stage]) -> bool:

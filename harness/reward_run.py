@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from groundwork.files import write_atomic, write_json
@@ -68,9 +69,15 @@ def prepare_reward(config: RunConfig, reporter: Reporter) -> tuple[PlanInputs, l
 
 
 def run_reward(
-    config: RunConfig, out: Path, reporter: Reporter, *, redo: bool = False
+    config: RunConfig,
+    out: Path,
+    reporter: Reporter,
+    *,
+    redo: bool = False,
+    others: Sequence[RunFolder] = (),
 ) -> RunSummary:
-    """Train and evaluate in ``out``; the same call resumes. Raises as ``prepare_reward``."""
+    """Train and evaluate in ``out``; the same call resumes. ``others`` as in ``run_experiment``. Raises
+    as ``prepare_reward``."""
     from leaderboards import render_table
 
     folder = RunFolder(out)
@@ -78,7 +85,7 @@ def run_reward(
     inputs, plan, name = prepare_reward(config, reporter)
     with folder.lock():
         resources = Resources(config, inputs.model, inputs.data, reporter.say, folder.run_id())
-        runner = Runner(folder, plan, resources, reporter, redo)
+        runner = Runner(folder, plan, resources, reporter, redo, others)
         runner.check()
         _describe(folder, inputs, plan, name, resources.run_id)
         try:

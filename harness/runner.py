@@ -12,6 +12,7 @@ from groundwork.checksums import describe
 from groundwork.errors import UserError
 from groundwork.files import digest
 from groundwork.memory import PeakMemory
+from harness.adopt import adopt
 from harness.plan import (
     CHANGED,
     changes,
@@ -52,7 +53,8 @@ class RunSummary:
 
 
 class Runner:
-    """Executes a plan in one run folder. The caller holds the folder's lock."""
+    """Executes a plan in one run folder. The caller holds the folder's lock. Stages that are not there
+    yet and that one of ``others`` has finished with the same settings and inputs are taken from it."""
 
     def __init__(
         self,
@@ -61,12 +63,14 @@ class Runner:
         resources: Resources,
         reporter: Reporter,
         redo: bool = False,
+        others: Sequence[RunFolder] = (),
     ) -> None:
         self.run = run
         self.plan = plan
         self.resources = resources
         self.reporter = reporter
         self.redo = redo
+        self.others = others
         self.records: dict[str, StageRecord] = {}
 
     def check(self) -> None:
@@ -95,6 +99,13 @@ class Runner:
                 self._look_after(stage, record)
                 summary.skipped.append(stage.id)
                 continue
+            if record is None and (donor := adopt(self.run, stage, self.records, self.others)):
+                self.records[stage.id] = self.run.stage(stage.id).record() or self._unreadable(
+                    stage
+                )
+                self.reporter.say(f"{stage.id}: taken from {donor}")
+                summary.skipped.append(stage.id)
+                continue
             self._restore_inputs(stage, summary)
             label = f"[{position}/{len(self.plan)}] {stage.id}"
             self.reporter.say(f"{label}: {reason}")
@@ -104,6 +115,11 @@ class Runner:
             self._prune()
         self._prune()
         return summary
+
+    def _unreadable(self, stage: Stage) -> StageRecord:
+        raise UserError(
+            f"{self.run.stage(stage.id).path}: the record of the copied stage is unreadable"
+        )
 
     def _look_after(self, stage: Stage, record: StageRecord) -> None:
         """What a finished stage still needs: earlier results go, damaged curves and journals are not used."""

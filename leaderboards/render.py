@@ -61,6 +61,12 @@ def render_table(
     return _drawn(table, format, color)
 
 
+def draw(table: Table, format: str = "terminal") -> str:
+    """A table that is already built as text (see ``render_table``)."""
+    format_named(format)
+    return _drawn(table, format, None)
+
+
 def _drawn(table: Table, format: str, color: bool | None) -> str:
     table = printable_table(table)
     if format != "terminal":

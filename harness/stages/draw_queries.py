@@ -157,7 +157,7 @@ def queries_stage(inputs: PlanInputs, seed: int, folder: str) -> Stage:
             "queries": {k: v for k, v in settings.model_dump().items() if not _later(k, v)},
             "mode": config.mode,
             "iterations": config.effective_iterations,
-            "benchmarks": sorted(config.benchmarks),
+            "benchmarks": _checked_against(config),
         },
         work=work,
         seed=seed,
@@ -215,7 +215,13 @@ def _usable(
 
 def _later(key: str, value: Any) -> bool:
     """A key that came later, at its default: records from before it have none."""
-    return key in ("generator", "generator_file") and value is None
+    return key in ("generator", "generator_file", "checked_against") and value is None
+
+
+def _checked_against(config: RunConfig) -> list[str]:
+    """Benchmarks whose questions are no queries."""
+    named = config.queries.checked_against
+    return sorted(config.benchmarks if named is None else named)
 
 
 def _without_benchmark_items(
@@ -226,7 +232,7 @@ def _without_benchmark_items(
     overlaps = find_overlaps(
         {str(row["id"]): str(row["query"]) for row in rows},
         inputs.data,
-        sorted(inputs.config.benchmarks),
+        _checked_against(inputs.config),
     )
     if folder is not None:
         write_json(folder / "contamination.json", [vars(o) for o in overlaps])
