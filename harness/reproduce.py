@@ -110,8 +110,7 @@ def run_config(experiment: Experiment, run: ExperimentRun, options: Options) -> 
     if not run.methods:
         flags["iterations"] = 0
     flags = merge(flags, {"queries": {"checked_against": list(all_benchmarks(experiment.version))}})
-    preset = QUICK_PRESET if quick else run.preset
-    config = load_config(preset, options.overrides, flags)
+    config = load_config(QUICK_PRESET if quick else run.preset, (), _overridden(flags, options))
     if not config.model:
         raise UserError(
             f"{run.model} is not public: name your checkpoint with --model {run.model}=FOLDER"
@@ -121,6 +120,15 @@ def run_config(experiment: Experiment, run: ExperimentRun, options: Options) -> 
         for name in wanted
     }
     return RunConfig.model_validate({**config.model_dump(), "benchmarks": named})
+
+
+def _overridden(flags: Mapping[str, Any], options: Options) -> dict[str, Any]:
+    """The settings of an experiment with the user's own on top; arms and benchmarks stay the table's."""
+    found = dict(flags)
+    for text in options.overrides:
+        own = {k: v for k, v in parse_override(text).items() if k not in ("methods", "benchmarks")}
+        found = merge(found, own)
+    return found
 
 
 def _nested(key: str, value: Any) -> dict[str, Any]:
@@ -174,7 +182,8 @@ def _reward_plan(experiment: Experiment, reward: ExperimentReward, options: Opti
     model = options.models.get(reward.model)
     flags |= {"model": model} if model else {}
     flags = merge(flags, {"methods": [], "reward": {"data": data, "name": reward.arm}})
-    config = load_config(QUICK_PRESET if quick else reward.preset, options.overrides, flags)
+    flags = _overridden(flags, options)
+    config = load_config(QUICK_PRESET if quick else reward.preset, (), flags)
     named = quick_settings()["benchmarks"]["rewardbench"] if quick else {"protocol": "paper"}
     config = RunConfig.model_validate({**config.model_dump(), "benchmarks": {"rewardbench": named}})
     head = f"quick-{experiment.version}" if quick else reward.preset

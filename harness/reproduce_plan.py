@@ -46,9 +46,8 @@ class RunEstimate:
 def estimates(experiment: Experiment, options: Options) -> list[RunEstimate]:
     """Every run of the experiment with its estimate. Raises as ``planned_runs``; a checkpoint that is not
     public need not be named."""
-    named = [*experiment.runs, *experiment.rewards]
-    models = {run.model: run.model for run in named} if options.scale == "paper" else {}
-    private = {m: m for m in models if m.endswith("-SFT")}
+    named = [run.model for run in experiment.runs] if options.scale == "paper" else []
+    private = {model: model for model in named if model.endswith("-SFT")}
     planned = replace(options, models={**private, **options.models})
     return [_estimate(experiment, plan, planned) for plan in planned_runs(experiment, planned)]
 
