@@ -41,6 +41,11 @@ def rescore(
     """
     spec = protocol if isinstance(protocol, ProtocolSpec) else find_protocol(protocol)
     benchmark = get_benchmark(spec.benchmark)
+    if benchmark.info.measures == "reward":
+        raise ProtocolError(
+            f"{spec.benchmark} scores a reward model, not answers: sso-bench eval DIR --benchmarks "
+            f"{spec.benchmark}"
+        )
     if not isinstance(benchmark, ObjectiveBenchmark):
         raise ProtocolError(
             f"{spec.benchmark} is scored by a judge: recompute it from its saved judgments instead"

@@ -173,3 +173,14 @@ def test_against_paper_needs_a_model_it_has(run):
 )
 def test_models_are_recognised(model, name):
     assert published_model(model) == name
+
+
+def test_every_arm_belongs_to_one_version_or_to_both():
+    from leaderboards.paper import version_of_arm
+    from sso.arms import ARMS
+
+    assert {arm: version_of_arm(arm) for arm in ARMS} == {
+        "sso": "v2", "sso-plus": "v2", "sso-minus": "v2", "pbaa-generator": "v2",
+        "sso-joint": "v1", "without-w": "v1", "without-g": "v1", "without-w-g": "v1",
+        "pbaa": None, "ultrafeedback": None,
+    }  # fmt: skip

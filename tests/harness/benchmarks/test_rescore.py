@@ -223,3 +223,8 @@ def test_an_ifeval_row_with_an_unbuildable_check_is_an_error_of_that_item(tmp_pa
     assert [bool(item.error) for item in outcome.items] == [True, True, False, True]
     assert outcome.items[2].values["prompt_strict"] == 1.0
     assert outcome.scores[0].n_error == 3
+
+
+def test_a_reward_models_benchmark_has_no_answers_to_score(tmp_path: Path) -> None:
+    with pytest.raises(ProtocolError, match="scores a reward model, not answers"):
+        rescore(tmp_path / "o.jsonl", "rewardbench/community")

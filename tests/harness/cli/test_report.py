@@ -34,7 +34,10 @@ def test_every_plot_that_the_run_has_data_for(run: Path, tmp_path: Path) -> None
     written = {Path(line.removeprefix("written: ")).stem for line in lines if "written" in line}
     assert written == {"scores", "length", "on-policyness", "training", "cost"}
     missing = {line.split(" plot:")[0] for line in lines if line.startswith("no ")}
-    assert missing == {"no categories", "no subjects", "no probability", "no pair-lengths"}
+    assert missing == {
+        "no categories", "no subjects", "no probability", "no accuracy-probability",
+        "no accuracy-probability-by-iteration", "no pair-lengths",
+    }  # fmt: skip
     assert (tmp_path / "scores.svg").read_text().count("<svg") == 1
 
 
