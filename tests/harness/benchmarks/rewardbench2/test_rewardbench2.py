@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ import pytest
 from harness.benchmarks import load_protocol
 from harness.benchmarks.base import EvalRequest
 from harness.benchmarks.rewardbench2 import BENCHMARK, SUBSETS, best_share
-from harness.benchmarks.rewardbench2.ties import Margins, margins, ties_score
 from harness.data import open_source
 from harness.errors import DataError
 from tests.harness.benchmarks.rewardbench.test_rewardbench import ByLength
@@ -32,19 +30,6 @@ def test_an_equal_highest_score_counts_by_its_share(
     scores: list[float], correct: int, share: float
 ) -> None:
     assert best_share(scores, correct) == pytest.approx(share)
-
-
-def test_ties_by_hand() -> None:
-    assert margins([3.0, 2.0, 1.0, 0.5], 2) == Margins(1.0, 1.0)
-    tied = {"1": Margins(1.0, 3.0), "2": Margins(2.0, 1.0)}
-    ref = {"1": Margins(0.0, 2.0), "2": Margins(0.0, -1.0)}
-    # both tied questions are right, one ref question is; gap above spread once, also with the ref's gap
-    expected = 0.30 * 1.0 + 0.30 * 0.5 + 0.20 * 0.5 + 0.20 * 0.5
-    expected += 0.01 * (math.tanh(2 / 1 - 1) + math.tanh(-1 / 2 - 1)) / 2
-    assert ties_score(tied, ref) == pytest.approx(expected)
-    assert ties_score(tied, {}) is None
-    still = {"1": Margins(0.0, 1.0)}
-    assert ties_score(still, still) == pytest.approx(1.01)
 
 
 def test_the_sample_data_have_all_six_subsets(tmp_path: Path) -> None:
