@@ -12,14 +12,14 @@ from typing import Any
 def forked(work: Callable[[], Any], seconds: int = 300) -> Any:
     """What ``work`` returns (JSON-able); ``None`` where the child was killed.
 
-    A child that takes more than ``seconds`` is killed: it hangs.
+    A child that takes more than ``seconds`` (0: as long as it likes) is killed: it hangs.
     """
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
         os.close(reader)
-        signal.alarm(seconds)
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.alarm(seconds)
         with os.fdopen(writer, "w") as pipe:
             json.dump(work(), pipe)
         os._exit(0)

@@ -30,7 +30,9 @@ MOST_UNREADABLE = 3
 """Unreadable replies to one request after which it is given up: each may cost money."""
 LONGEST_PAUSE_S = 86_400.0
 MOST_GIVEN_UP = 5
-"""Requests given up with none answered in between after which the server counts as gone."""
+"""Requests given up with none answered in between after which the server is looked at."""
+MOST_IN_A_ROW = 200
+"""Such requests after which a server that is there counts as one that answers nothing."""
 
 
 class RetryableError(Exception):
@@ -90,7 +92,23 @@ class Sender:
             outcome: StoredReply | Failure = await retrying(self._try, job, tickets)
         except TakenOverError:
             return None
+        if isinstance(outcome, Failure):
+            await self._check_server(outcome)
         return outcome
+
+    async def _check_server(self, failure: Failure) -> None:
+        """End the run where the server that answered others is gone, or answers nothing any more."""
+        if self.stopped or self.given_up < MOST_GIVEN_UP:
+            return
+        if self.given_up >= MOST_IN_A_ROW or self.given_up % MOST_GIVEN_UP == 0:
+            try:
+                await self.connection.get("/models")
+            except NoReplyError:
+                raise self._fatal(failure.error) from None
+            except FatalServerError:
+                pass
+        if self.given_up >= MOST_IN_A_ROW:
+            raise self._fatal(failure.error)
 
     async def _try(self, job: Job, tickets: list[int]) -> StoredReply | Failure:
         """One try in one slot, which goes back with the outcome."""
@@ -222,7 +240,7 @@ class Sender:
             return Failure(str(error))
         reason = f"given up after {state.attempt_number} tries: {error}"
         self.given_up += 1
-        if not self.client.proven or self.given_up >= MOST_GIVEN_UP:
+        if not self.client.proven:
             raise self._fatal(reason)
         return Failure(reason)
 
