@@ -60,13 +60,15 @@ class Drift:
 def run_canary(judge: ServerJudge) -> Drift:
     """Ask the canary set afresh and compare; the first result is what later ones are held against.
 
-    Costs as many one-token requests as the set has items.
+    Costs as many one-token requests as the set has items, once per run: what a run that was killed has
+    asked already is not asked again.
 
     Raises:
         JudgeError: the server does not answer, or the budget does not cover it.
     """
     items = canary_set()
-    verdicts = judge.afresh(f"canary-{time.time_ns()}").preferences(items)
+    salt = judge.settings.scope or str(time.time_ns())
+    verdicts = judge.afresh(f"canary-{salt}").preferences(items)
     rows = judge.store.get([v.request_key for v in verdicts if v.request_key])
     served = sorted({row.served for row in rows.values()})
     now: dict[str, Any] = {"served": " and ".join(served), "values": [v.value for v in verdicts]}

@@ -178,13 +178,15 @@ class ServerJudge:
     def check(self) -> None:
         """One cheap request: is the server there, the key right, the model known, and which
         parameters does it take? The answer to the last is kept in the store; ``notes`` says what is
-        adapted.
+        adapted. A run that is resumed asks only whether the server is there.
 
         Raises:
             JudgeError: one line saying what is wrong, before any money is spent.
         """
         self.notes = [*self._price_notes]
         if self.settings.offline:
+            return
+        if self._probed() and run_async(self._client.reachable):
             return
         listed = run_async(self._client.listed)
         if notice := shutdown_notice(self.name, listed):
@@ -209,6 +211,19 @@ class ServerJudge:
         if found.reasoning and found.top_logprobs:
             self.notes.append(f"{self.identity}: reasons first, so letters are read from the text")
         self.notes += [f"{self.identity}: {change}" for change in found.changes()]
+        if self.settings.scope:
+            self.store.set_fact(self._probe_fact(), self._probe_settings())
+
+    def _probed(self) -> bool:
+        """Whether this run has probed this judge in the same way before (it was resumed)."""
+        known = self.store.fact(self._probe_fact()) if self.settings.scope else None
+        return known is not None and known == self._probe_settings()
+
+    def _probe_fact(self) -> str:
+        return f"probed:{self.settings.scope}:{self.identity.partition('#')[0]}"
+
+    def _probe_settings(self) -> list[str]:
+        return [self.settings.letters, self.settings.reasoning_effort or ""]
 
     @property
     def letters(self) -> Letters:

@@ -23,9 +23,10 @@ from pathlib import Path
 
 from benchmarking.chaos.experiment import arguments, call, results, tiny_model
 from benchmarking.chaos.forked import forked, warm
-from benchmarking.chaos.kill_points import die_at_file_operation
+from benchmarking.chaos.kill_points import die_when_there
 
 Harm = Callable[[Path, random.Random], None]
+GUARD_S = 3.0
 MADE_ANEW = ("tables/", "run.lock", ".run.json")
 """Written at every start, read by none."""
 
@@ -140,16 +141,20 @@ def templates(work: Path) -> dict[str, Path]:
     model = tiny_model(work / "model")
     run = work / "run"
     made = {}
-    for name, last in (("finished", None), ("killed", "policy/work/checkpoints/checkpoint-3")):
+    for name, last in (
+        ("finished", None),
+        ("killed", "sso/iter-1/policy/work/checkpoints/checkpoint-3"),
+    ):
         shutil.rmtree(run, ignore_errors=True)
 
         def start(last: str | None = last) -> int:
             if last is not None:
-                die_at_file_operation(lambda path: last in path, 2)
+                die_when_there(run / last / "checksums.json")
             return call(arguments(model, run)).code
 
         code = forked(start)
         assert (code == 0) == (last is None), (name, code)
+        time.sleep(GUARD_S)  # the training's own process ends with its parent
         shutil.rmtree(work / name, ignore_errors=True)
         shutil.copytree(run, work / name)
         made[name] = work / name

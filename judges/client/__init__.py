@@ -96,6 +96,14 @@ class Client:
             finally:
                 await queue.stop()
 
+    async def reachable(self) -> bool:
+        """Whether the server answers a request that costs nothing, and takes the key."""
+        async with Connection(self.server, min(self.settings.timeout_s, LISTING_S)) as connection:
+            try:
+                return (await connection.get("/models")).status not in (401, 403)
+            except (NoReplyError, FatalServerError):
+                return False
+
     async def listed(self) -> dict[str, Any]:
         """The server's entry for the model in its list of models; empty without one."""
         async with Connection(self.server, min(self.settings.timeout_s, LISTING_S)) as connection:

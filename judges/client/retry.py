@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import time
 from datetime import UTC, datetime
@@ -31,8 +32,7 @@ MOST_UNREADABLE = 3
 LONGEST_PAUSE_S = 86_400.0
 MOST_GIVEN_UP = 5
 """Requests given up with none answered in between after which the server is looked at."""
-MOST_IN_A_ROW = 200
-"""Such requests after which a server that is there counts as one that answers nothing."""
+LOOKS = 3
 
 
 class RetryableError(Exception):
@@ -97,18 +97,26 @@ class Sender:
         return outcome
 
     async def _check_server(self, failure: Failure) -> None:
-        """End the run where the server that answered others is gone, or answers nothing any more."""
+        """End the run where the server is gone, or is there and fails more requests in a row than it
+        has ever answered."""
         if self.stopped or self.given_up < MOST_GIVEN_UP:
             return
-        if self.given_up >= MOST_IN_A_ROW or self.given_up % MOST_GIVEN_UP == 0:
+        answered = self.client.stats.answered
+        if self.given_up > max(MOST_GIVEN_UP, answered) or not await self._is_there():
+            raise self._fatal(failure.error)
+
+    async def _is_there(self) -> bool:
+        """Whether the server answers anything at all, whatever it is."""
+        for _ in range(LOOKS):
             try:
                 await self.connection.get("/models")
             except NoReplyError:
-                raise self._fatal(failure.error) from None
+                await asyncio.sleep(self.settings.backoff_max_s)
             except FatalServerError:
-                pass
-        if self.given_up >= MOST_IN_A_ROW:
-            raise self._fatal(failure.error)
+                return True
+            else:
+                return True
+        return False
 
     async def _try(self, job: Job, tickets: list[int]) -> StoredReply | Failure:
         """One try in one slot, which goes back with the outcome."""

@@ -146,3 +146,21 @@ def test_description_is_flat_json(tmp_path: Path) -> None:
     facts = json.loads(json.dumps(judge.describe()))
     assert facts["answered"] == 2
     assert facts["price_usd_per_million"] is None
+
+
+def test_a_resumed_run_probes_and_asks_the_canary_only_once(tmp_path: Path) -> None:
+    from judges.canary import run_canary
+
+    with FaultyServer() as server:
+        for start in range(3):
+            judge = judge_on(server, tmp_path / "v.sqlite", scope="run-1")
+            judge.check()
+            run_canary(judge)
+            if start == 0:
+                asked = len(server.received)
+        assert len(server.received) == asked
+        judge_on(server, tmp_path / "v.sqlite", scope="run-2").check()
+        assert len(server.received) > asked
+    gone = judge_on(server, tmp_path / "v.sqlite", scope="run-1")
+    with pytest.raises(JudgeError):
+        gone.check()

@@ -1,0 +1,67 @@
+"""Short forms of the attacks in ``benchmarking/chaos``; ``pytest -m chaos``."""
+
+from __future__ import annotations
+
+import random
+import shutil
+from pathlib import Path
+
+import pytest
+
+from benchmarking.chaos.damage import HARMS, attack, templates
+from benchmarking.chaos.experiment import results
+from benchmarking.chaos.forked import forked
+from benchmarking.chaos.hostile_cases import cases
+from benchmarking.chaos.hostile_replies import attack as attack_judge
+from benchmarking.chaos.kills import operations, start
+
+pytestmark = pytest.mark.chaos
+
+SLOW_CASES = ("silence", "one byte", "endless", "Retry-After", "20 MB", "bomb")
+
+
+@pytest.fixture
+def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_model_dir: Path) -> Path:
+    monkeypatch.setenv("SSO_BENCH_CACHE", str(tmp_path / "cache"))
+    shutil.copytree(tiny_model_dir, tmp_path / "model")
+    return tmp_path
+
+
+def test_kills_at_chosen_operations_change_no_result(work: Path) -> None:
+    total = operations(work)
+    expected = results(work / "run")
+    shutil.rmtree(work / "run")
+    for share in (0.1, 0.3, 0.35):
+        kill = {"operation": int(share * total), "after": share > 0.1}
+        assert start(work, kill) is None, "it was killed"
+    assert start(work, None) == 0
+    assert results(work / "run") == expected
+
+
+def test_damage_is_noticed_and_mended(work: Path) -> None:
+    made = forked(lambda: {k: str(v) for k, v in templates(work).items()}, 600)
+    expected = results(Path(made["finished"]))
+    places = {
+        "finished": ["base/eval/gsm8k/scores.json", "sso/iter-1/policy/stage.json", "run.json",
+                     "sso/iter-1/sample/pairs.jsonl", "sso/iter-1/policy/model/model.safetensors"],
+        "killed": ["sso/iter-1/policy/work/references.safetensors"],
+    }  # fmt: skip
+    states = []
+    for template, names in places.items():
+        for number, name in enumerate(names):
+            harm, chance = HARMS[number % len(HARMS)], random.Random(number)
+            folder = Path(made[template])
+            outcome = forked(
+                lambda f=folder, n=name, h=harm, c=chance: vars(attack(f, n, h, c, expected))
+            )
+            states.append((name, harm.__name__, outcome))
+    assert {o["state"] for _, _, o in states} <= {"mended", "made anew"}, states
+
+
+def test_hostile_replies_poison_nothing_and_end_nothing(tmp_path: Path) -> None:
+    quick = [name for name in cases() if not any(slow in name for slow in SLOW_CASES)]
+    found = attack_judge(tmp_path, quick[::2])
+    assert found["ended"] == ""
+    assert found["poison"] == []
+    assert found["good_verdicts_wrong"] == []
+    assert found["hostile"] > 50
