@@ -6,26 +6,18 @@ with a typical efficiency for each kind of work. Stages that are done show what 
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from harness.config import RunConfig
 from harness.plan import plan_status
+from harness.planning.offline import planned_stages
 from harness.prepare import Prepared, disk_needed, judge_uses
 from harness.run_folder import RunFolder
 from harness.stage import Stage
+from harness.stages.draw_queries import query_rows
+from sso.checkpoints import count_weights
 
-PROMPT_TOKENS = 60
-"""Assumed tokens of a query with its chat template."""
-PRINCIPLE_TOKENS = 250
-"""Assumed tokens of a system prompt with two principles."""
-WRITING_TOKENS = 500
-"""Assumed tokens of a request for principles with its worked examples."""
-USUAL_QUERIES = 1000
-"""Assumed queries of an iteration where no number is set."""
 EFFICIENCY = {"prompt": 0.7, "new": 0.25, "train": 0.55}
 """Share of the machine's matrix-product rate that each kind of work typically reaches."""
 
@@ -44,37 +36,19 @@ class Cost:
         return self.prompt + self.new + self.train
 
 
-def stage_cost(stage: Stage, prepared: Prepared) -> Cost:
-    """Estimated work of one stage."""
+def stage_costs(prepared: Prepared) -> dict[str, Cost]:
+    """Estimated work of every stage of the plan, by id: benchmarks from their data, the rest from the number of
+    queries that there are."""
     config = prepared.config
-    if stage.kind == "eval":
-        return _eval_cost(stage, prepared)
-    queries = _queries_of(stage, config)
-    answer = min(config.sampling.max_new_tokens, 300)
-    if stage.kind == "sample" and not stage.arm:
-        return Cost(prompt=queries * WRITING_TOKENS, new=queries * PRINCIPLE_TOKENS // 2)
-    if stage.kind == "sample":
-        contexts = 3 if stage.id.endswith("/sample") else 2
-        prompt = queries * contexts * (PROMPT_TOKENS + PRINCIPLE_TOKENS)
-        return Cost(prompt=prompt, new=queries * contexts * answer)
-    if stage.kind == "train":
-        generator = stage.id.endswith("/generator")
-        per_query = (2 * PRINCIPLE_TOKENS + 4 * answer) if generator else 2 * answer
-        epochs = config.training.of_step(stage.id.rsplit("/", 1)[1]).epochs
-        return Cost(train=int(queries * (PROMPT_TOKENS + per_query) * epochs))
-    if stage.kind == "judge":
-        return Cost(judge_calls=2 * (config.pair_accuracy.limit or queries))
-    return Cost()
-
-
-def _queries_of(stage: Stage, config: RunConfig) -> int:
-    """Queries of a stage: the generator's or the policy's."""
-    policy = config.queries.per_iteration or USUAL_QUERIES
-    source = stage.inputs.get("queries")
-    generator = source is not None and source.output.endswith("-generator")
-    if generator or stage.id.endswith("/generator"):
-        return config.queries.generator or policy
-    return policy
+    queries = None
+    if config.effective_iterations:
+        queries = len(query_rows(prepared.inputs.data, config.queries.file))
+    found = {
+        stage.id: Cost(stage.prompt, stage.new, stage.train, stage.judge_calls)
+        for stage in planned_stages(config, queries)
+    }
+    evaluations = [stage for stage in prepared.plan if stage.kind == "eval"]
+    return found | {stage.id: _eval_cost(stage, prepared) for stage in evaluations}
 
 
 def _eval_cost(stage: Stage, prepared: Prepared) -> Cost:
@@ -119,32 +93,17 @@ def machine_gflops(size: int = 1024, repeats: int = 8) -> float:
     return 2 * size**3 * repeats / (time.perf_counter() - started) / 1e9
 
 
-def model_parameters(folder: Path) -> int:
-    """Number of weights, from the safetensors headers (tied weights counted once)."""
-    total = 0
-    for file in sorted(folder.glob("*.safetensors")):
-        with file.open("rb") as handle:
-            size = int.from_bytes(handle.read(8), "little")
-            header: Mapping[str, Any] = json.loads(handle.read(size))
-        for name, tensor in header.items():
-            if name != "__metadata__":
-                count = 1
-                for length in tensor["shape"]:
-                    count *= length
-                total += count
-    return total
-
-
 def plan_table(prepared: Prepared, folder: Path) -> list[str]:
     """The plan as lines of text, totals last."""
-    parameters = model_parameters(prepared.inputs.model.path)
+    parameters = count_weights(prepared.inputs.model.path)
+    costs = stage_costs(prepared)
     gflops = machine_gflops()
     status = plan_status(RunFolder(folder), prepared.plan)
     lines = [f"{'stage':<34} {'tokens':>10} {'time':>8} {'judge calls':>12}  state"]
     total_time = 0.0
     total_tokens = total_calls = 0
     for stage in prepared.plan:
-        cost = stage_cost(stage, prepared)
+        cost = costs[stage.id]
         reason, record = status[stage.id]
         took = record.seconds if record is not None and not reason else 0.0
         guess = seconds(cost, parameters, gflops)
@@ -188,7 +147,7 @@ def _totals(prepared: Prepared, time: float, tokens: int, calls: int) -> str:
         dollars = max(judge.estimate(calls, calls * 1000) for judge in judges.values())
     disk = disk_needed(config, prepared.inputs.model) / 1e9
     return (
-        f"to do: {tokens:,} tokens, about {_clock(time)}, {disk:.1f} GB of checkpoints, "
+        f"to do: {tokens:,} tokens, about {_clock(time)}, {disk:.1f} GB of disk, "
         f"{calls} judge calls, about ${dollars:.2f}"
     )
 

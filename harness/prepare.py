@@ -51,6 +51,7 @@ def prepare(config: RunConfig, out: Path | None, log: Callable[[str], None]) -> 
     from harness.data import open_source
     from harness.engines import check_engine, engine_notes
     from harness.models import resolve_model
+    from harness.planning.preflight import check_memory
     from harness.resources import Resources
     from harness.stages.write_principles import check_principles_from
     from sso.checkpoints import fitted_length
@@ -85,6 +86,8 @@ def prepare(config: RunConfig, out: Path | None, log: Callable[[str], None]) -> 
             for step in ("generator", "policy"):
                 options = config.training.of_step(step)
                 _collect(problems, partial(fitted_length, model.path, options))
+            if not problems:
+                _collect(problems, partial(check_memory, config, model.path))
             _collect(problems, lambda: check_principles_from(PlanInputs(config, data, model)))
     if problems:
         raise UserError("\n".join(dict.fromkeys(problems)))
@@ -191,13 +194,11 @@ def judge_uses(config: RunConfig) -> list[str]:
 
 
 def disk_needed(config: RunConfig, model: ResolvedModel) -> int:
-    """Bytes that a run's checkpoints take at most at one time."""
-    weights = sum(f.stat().st_size for f in model.path.glob("*.safetensors"))
-    checkpoints = len(config.methods) * config.effective_iterations * len(config.seeds)
-    if config.storage.keep_policies == "last":
-        checkpoints = len(config.methods) * len(config.seeds) + 1
-    generators = checkpoints if config.storage.keep_generators else 1
-    return weights * (checkpoints + (generators if config.effective_iterations else 0))
+    """Bytes that a run's checkpoints take at most at one time, two mid-stage ones among them."""
+    from harness.planning.report import disk_bytes
+    from sso.checkpoints import count_weights
+
+    return int(sum(disk_bytes(config, count_weights(model.path)).values()))
 
 
 def _check_disk(config: RunConfig, model: ResolvedModel, out: Path) -> None:

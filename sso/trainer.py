@@ -115,7 +115,8 @@ class PreferenceTrainer(Trainer):
         sums: Counter[str] = Counter()
         loss_sum = torch.zeros((), device=self.args.device)
         for i, members in enumerate(share):
-            last = i == len(share) - 1
+            # sharded: whole gradients kept over the passes would take four bytes per weight
+            last = i == len(share) - 1 or self.is_fsdp_enabled
             self.accelerator.gradient_state._set_sync_gradients(last)
             with contextlib.nullcontext() if last else self.accelerator.no_sync(model), in_place():
                 self._give_back(begins=i == 0)

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from harness.config import load_config
-from harness.estimate import EFFICIENCY, Cost, model_parameters, plan_table, seconds
+from harness.estimate import EFFICIENCY, Cost, plan_table, seconds
 from harness.prepare import prepare
+from sso.checkpoints import count_weights
 
 
 def test_seconds_are_operations_over_the_reached_rate() -> None:
@@ -23,7 +24,7 @@ def test_the_number_of_weights_is_read_off_the_headers(tiny_model_dir: Path) -> 
     from transformers import AutoModelForCausalLM
 
     model = AutoModelForCausalLM.from_pretrained(tiny_model_dir)
-    assert model_parameters(tiny_model_dir) == sum(p.numel() for p in model.parameters())
+    assert count_weights(tiny_model_dir) == sum(p.numel() for p in model.parameters())
 
 
 def test_the_table_has_a_line_per_stage_and_totals(tiny_model_dir: Path, tmp_path: Path) -> None:

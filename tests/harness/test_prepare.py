@@ -11,6 +11,7 @@ import pytest
 from groundwork.errors import UserError
 from harness.config import load_config
 from harness.prepare import disk_needed, named_model, prepare
+from sso.checkpoints import count_weights
 
 QUICK = "benchmarks={gsm8k: {protocol: quick}}"
 
@@ -66,10 +67,18 @@ def test_a_preset_without_a_public_model_asks_for_one() -> None:
 def test_disk_of_the_checkpoints(
     overrides: list[str], checkpoints: int, tiny_model_dir: Path
 ) -> None:
-    weights = sum(f.stat().st_size for f in tiny_model_dir.glob("*.safetensors"))
+    weights = 4 * count_weights(tiny_model_dir)  # float32
     config = load_config("quickstart", overrides)
     model = SimpleNamespace(path=tiny_model_dir)
     assert disk_needed(config, model) == checkpoints * weights  # type: ignore[arg-type]
+
+
+def test_disk_of_two_mid_stage_checkpoints_with_moments(tiny_model_dir: Path) -> None:
+    config = load_config("quickstart", ["training.checkpoint_every=5"])
+    model = SimpleNamespace(path=tiny_model_dir)
+    plain = disk_needed(load_config("quickstart"), model)  # type: ignore[arg-type]
+    weights = count_weights(tiny_model_dir)
+    assert disk_needed(config, model) == plain + 2 * 12 * weights  # type: ignore[arg-type]
 
 
 def test_a_disk_without_room_is_refused(
