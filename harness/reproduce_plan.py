@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.config import RunConfig
-from harness.estimate import Cost, seconds, stage_cost
+from harness.estimate import Cost, seconds, stage_costs
 from harness.experiments import Experiment, experiments
 from harness.prepare import Prepared
 from harness.reproduce import Options, PlannedRun, planned_runs, run_name
@@ -102,8 +102,9 @@ def _estimate(experiment: Experiment, plan: PlannedRun, options: Options) -> Run
     stages = reward_plan(inputs, [], name) if plan.reward else build_plan(inputs)
     parameters, gflops = _parameters(config.model), QUICK_GFLOPS if quick else GPU_GFLOPS
     total, calls, hours = 0, 0, 0.0
+    costs = stage_costs(Prepared(inputs, stages, None))  # type: ignore[arg-type]
     for stage in stages:
-        cost = _cost(stage, config, inputs, full=not quick)
+        cost = _cost(stage, costs.get(stage.id, Cost()), inputs, full=not quick)
         size = _parameters(config.writer.model or "") if _writes(stage) else parameters
         hours += seconds(cost, size, gflops) / 3600
         total += cost.tokens
@@ -135,13 +136,12 @@ def _writes(stage: Stage) -> bool:
     return stage.kind == "sample" and not stage.arm
 
 
-def _cost(stage: Stage, config: RunConfig, inputs: PlanInputs, *, full: bool) -> Cost:
+def _cost(stage: Stage, cost: Cost, inputs: PlanInputs, *, full: bool) -> Cost:
     from harness.benchmarks import get_benchmark
     from harness.stages.evaluate import eval_request
 
     if stage.id.endswith("/reward"):
         return Cost(train=REWARD_PAIRS * 800 if full else 50_000)
-    cost = stage_cost(stage, Prepared(inputs, [], None))  # type: ignore[arg-type]
     if stage.kind != "eval" or not full:
         return cost
     name = stage.id.rsplit("/", 1)[1]
