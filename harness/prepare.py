@@ -179,10 +179,25 @@ def _anything_left(out: Path, plan: list[Stage]) -> bool:
 
 def _check_judge(resources: Resources, config: RunConfig, log: Callable[[str], None]) -> None:
     """A remote judge must answer one cheap request before anything is spent on training."""
+    unfit = [_unfit(use, config.judge.judge_of(use)[0]) for use in judge_uses(config)]
+    if any(unfit):
+        raise UserError(next(text for text in unfit if text))
     for judge in resources.judges(judge_uses(config)).values():
         judge.check()
         for note in judge.notes:
             log(f"judge: {note}")
+
+
+def _unfit(use: str, judge: str) -> str:
+    """Why a judge can't give the verdicts of a use; empty where it can."""
+    if judge.startswith("reward:") and use == "mt_bench":
+        return (
+            f"judge {judge} compares answers and rates none: another for MT-Bench "
+            "(--set judge.mt_bench=NAME), or leave mt_bench out"
+        )
+    if judge.startswith("saved:") and use != "pairs":
+        return f"judge {judge} has imported pairwise verdicts only, none for {use}"
+    return ""
 
 
 def judge_uses(config: RunConfig) -> list[str]:

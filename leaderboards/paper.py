@@ -39,6 +39,12 @@ ARMS: dict[Version, dict[str, str]] = {
 """A paper's name of a method to the arm that it is here, where the two differ."""
 SHARED = frozenset({"base", "pbaa", "ultrafeedback"})
 """Arms that both versions have."""
+CHECKPOINTS = {
+    "BAAI/Infinity-Instruct-3M-0625-Llama3-8B": "Llama3-8B-SFT",
+    "BAAI/Infinity-Instruct-3M-0625-Qwen2-7B": "Qwen2-7B-SFT",
+    "BAAI/Infinity-Instruct-7M-Gen-Llama3_1-8B": "Infinity-Llama3.1-8B-SFT",
+}
+"""Public checkpoints that the papers give names of their own."""
 WRITERS = {"writer_weak": "weak writer", "writer_strong": "strong writer"}
 
 
@@ -133,6 +139,7 @@ def normalized(model: str) -> str:
 def published_model(model: str) -> str | None:
     """The papers' name of a model, or None when they have no figures of it."""
     names = {normalized(row["model"]): row["model"] for row in published()}
+    names |= {normalized(checkpoint): name for checkpoint, name in CHECKPOINTS.items()}
     return names.get(normalized(model))
 
 

@@ -14,7 +14,7 @@ from typing import Literal, get_args
 from groundwork.errors import UserError
 from sso.records import Message, PreferencePair
 
-ObjectiveName = Literal["pair", "generator", "generator-plus", "generator-minus", "joint"]
+ObjectiveName = Literal["pair", "generator", "generator-plus", "generator-minus", "joint", "reward"]
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,8 @@ class Objective:
       with (y- > y+).
     - ``generator-plus``, ``generator-minus``: the terms of ``generator`` under x+ alone, and under x- alone,
       each with its own gamma term; their sum is ``generator``.
+    - ``reward``: the reward model's loss of the group's one pair (``sso.reward_model``); a policy is not
+      trained on it.
     - ``joint``: L_base(policy pair) + W * beta_g * (L+ + L-), the first version's loss; ``use_w``
       False puts W = 1, ``use_g`` False drops the generator terms and multiplies L_base by W.
       Without both it is ``pair``.
@@ -72,7 +74,7 @@ class Objective:
     @property
     def kinds(self) -> tuple[str, ...]:
         """The pair roles that a group must hold, one pair each."""
-        if self.name == "pair" or (self.name == "joint" and not self.use_g):
+        if self.name in ("pair", "reward") or (self.name == "joint" and not self.use_g):
             return ("policy",)
         if self.name == "generator-plus":
             return ("generator-good",)

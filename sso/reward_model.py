@@ -27,7 +27,8 @@ from sso.batches import MicroBatch, packed_batch, plain_batch, single_rows
 from sso.encoding import EncodedGroup, encode_answers, encode_groups
 from sso.fast_forward import ForwardPlan, model_inputs
 from sso.forward_probe import probe_groups, recurrent_part
-from sso.objectives import Objective, PromptGroup
+from sso.objectives import Objective, PromptGroup, as_objective
+from sso.ranks import Ranks
 from sso.records import Message, PreferencePair
 from sso.settings import MethodSettings, TrainingSettings
 from sso.step_math import MicroResult, training_order
@@ -37,10 +38,11 @@ from sso.training import (
     inputs_fingerprint,
     make_result,
     prepare_work,
+    train,
     training_arguments,
 )
 
-_PAIR = Objective("pair")
+_PAIR = Objective("reward")
 
 
 def reward_loss(chosen: Tensor, rejected: Tensor) -> Tensor:
@@ -78,6 +80,8 @@ def train_reward(
     The result loads with ``AutoModelForSequenceClassification`` (one label, the score). Reads
     ``settings.training``. Every pair is a sample of its own.
 
+    Where a launcher started several processes, all of them call this with the same pairs.
+
     With LoRA the head is trained in full and the adapters are merged into what is written.
 
     Raises:
@@ -86,6 +90,7 @@ def train_reward(
     from sso.checkpoints import fitted_length, load_tokenizer, save_policy, weights_fingerprint
     from sso.lora import adapter_state, add_lora
 
+    ranks = Ranks.join()
     length = fitted_length(model, settings.training)
     options = settings.training.model_copy(update={"max_length": length})
     tokenizer = load_tokenizer(model)
@@ -94,7 +99,7 @@ def train_reward(
     run.work.mkdir(parents=True, exist_ok=True)
     state = "reward" + weights_fingerprint(model)
     mark = inputs_fingerprint(encoded, _PAIR, settings, run.seed, state)
-    resume = prepare_work(run.work, mark)
+    resume = ranks.from_first(lambda: prepare_work(run.work, mark))
     groups = [_with_score_row(group) for group in encoded.groups]
     peak = PeakMemory(cuda=torch.cuda.is_available())
     torch.manual_seed(run.seed)  # the fresh head
@@ -123,7 +128,23 @@ def train_reward(
         dtype = torch.bfloat16 if options.precision == "bf16" else torch.float32
         save_policy(scorer, state_dict, tokenizer, model, run.out, dtype)
     trainer.accelerator.wait_for_everyone()
-    return make_result(encoded, run.work / "curve.jsonl", peak.gigabytes(), plan.notes)
+    most = max(ranks.gathered(peak.gigabytes()))
+    return ranks.from_first(
+        lambda: make_result(encoded, run.work / "curve.jsonl", most, plan.notes)
+    )
+
+
+def train_groups(
+    model: Path,
+    examples: Sequence[PromptGroup],
+    objective: str | Objective,
+    settings: MethodSettings,
+    run: TrainingRun,
+) -> StageResult:
+    """``sso.training.train``, or ``train_reward`` on the groups' pairs with the objective ``reward``."""
+    if as_objective(objective).name != "reward":
+        return train(model, examples, objective, settings, run)
+    return train_reward(model, [pair for group in examples for pair in group.pairs], settings, run)
 
 
 def require_reward_model(model: Path) -> None:
@@ -201,22 +222,6 @@ class Scorer:
                     found[group.id] = tuple(next(scores) for _ in range(count))
                 progress(len(found))
         return [found[str(i)] for i in range(len(items))]
-
-
-def score_pairs(
-    model: Path, pairs: Sequence[PreferencePair], settings: TrainingSettings | None = None
-) -> list[tuple[float, float]]:
-    """(score of chosen, score of rejected) of every pair under a reward model, in order.
-
-    A pair that does not fit ``settings.max_length`` (or is empty) is an ``UserError``: a benchmark must
-    not lose items.
-    """
-    options = settings or TrainingSettings()
-    scorer = Scorer(model, options.model_copy(update={"truncation": "drop"}))
-    return [
-        (chosen, rejected)
-        for chosen, rejected in scorer.scores([(p.prompt, (p.chosen, p.rejected)) for p in pairs])
-    ]
 
 
 def _load(model: Path, tokenizer: Any) -> Any:

@@ -16,7 +16,7 @@ from harness.stages.write_principles import read_principles
 from sso.arms import Arm, Step, StepContext
 from sso.launch import launch
 from sso.records import Principle, Query
-from sso.settings import SPEED_ONLY
+from sso.settings import SPEED_ONLY, TrainingSettings
 
 if TYPE_CHECKING:
     from harness.engines import ResumableEngine
@@ -81,15 +81,8 @@ def _prunable(config: RunConfig, arm: Arm, step: Step, iteration: int) -> tuple[
 def _settings(step: Step, config: RunConfig) -> dict[str, object]:
     """The sections that the step depends on, without keys that only move speed or logging."""
     sections = config.method_of(step.name).model_dump(include=set(step.settings))
-    training = sections.get("training")
-    if isinstance(training, dict):
-        for key in SPEED_ONLY:
-            training.pop(key, None)
-        # defaults, as in records from before these were settings
-        if not training["dropout"]:
-            del training["dropout"]
-        if training["saved_precision"] == "same":
-            del training["saved_precision"]
+    if "training" in sections:
+        sections["training"] = training_identity(config.method_of(step.name).training)
     principles = sections.get("principles")
     if isinstance(principles, dict) and principles["system_role"] == "auto":
         del principles["system_role"]  # likewise
@@ -99,6 +92,17 @@ def _settings(step: Step, config: RunConfig) -> dict[str, object]:
         found["principles_file"] = file_sha256(Path(file))
     if step.kind == "sample":
         found["engine"] = engine_identity(config.engine)
+    return found
+
+
+def training_identity(training: TrainingSettings) -> dict[str, object]:
+    """The settings of a training that can move a weight; defaults of later keys are left out, as in records
+    from before they were settings."""
+    found: dict[str, object] = training.model_dump(exclude=set(SPEED_ONLY))
+    if not training.dropout:
+        del found["dropout"]
+    if training.saved_precision == "same":
+        del found["saved_precision"]
     return found
 
 

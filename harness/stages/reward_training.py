@@ -13,6 +13,7 @@ from groundwork.records import read_records
 from harness.data import DataSource
 from harness.errors import DataError
 from harness.stage import CheckpointKey, PlanInputs, Source, Stage, StageContext, StageResult
+from harness.stages.arm_step import training_identity
 from harness.stages.draw_queries import preference_rows
 from sso.arms import ARMS
 from sso.records import PreferencePair
@@ -131,7 +132,8 @@ def reward_stage(inputs: PlanInputs, key: CheckpointKey, base: Source) -> Stage:
 
     def work(run: StageContext) -> StageResult:
         from groundwork.seeds import item_seed
-        from sso.reward_model import train_reward
+        from sso.launch import launch
+        from sso.objectives import PromptGroup
         from sso.training import TrainingRun
 
         run.resources.release()
@@ -154,14 +156,15 @@ def reward_stage(inputs: PlanInputs, key: CheckpointKey, base: Source) -> Stage:
             seed=item_seed(key.seed, 1, "", "reward"),
             progress=run.progress,
         )
-        return train_reward(run.inputs["policy"], pairs, settings, training)
+        groups = [PromptGroup(pair.id, (pair,)) for pair in pairs]
+        policy = run.inputs["policy"]
+        return launch(policy, groups, "reward", settings, training, how=config.launch)
 
-    training = settings.training.model_dump(exclude={"checkpoint_every", "report_to"})
     return Stage(
         id=f"{key.folder}/reward",
         kind="train",
         inputs={"policy": base, "pairs": Source(stage=f"{key.folder}/pairs")},
-        settings={"training": training},
+        settings={"training": training_identity(settings.training)},
         work=work,
         seed=key.seed,
         iteration=1,

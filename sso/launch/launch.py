@@ -18,7 +18,7 @@ from sso.launch.job import PROGRESS, RESULT, Job, read_result
 from sso.launch.layout import Layout, find_layout
 from sso.objectives import Objective, PromptGroup, as_objective
 from sso.settings import LaunchSettings, MethodSettings
-from sso.training import TrainingRun, train
+from sso.training import TrainingRun
 
 LOOK_S = 0.1
 LOG = "launch.log"
@@ -35,7 +35,8 @@ def launch(
     run: TrainingRun,
     how: LaunchSettings | None = None,
 ) -> StageResult:
-    """``sso.training.train`` in processes of its own, which end with this one.
+    """``sso.training.train`` (with the objective ``reward`` ``sso.reward_model.train_reward``) in processes of
+    its own, which end with this one.
 
     Raises:
         UserError: as ``train``, or a process ended otherwise: which, and its last words. The same
@@ -43,7 +44,9 @@ def launch(
     """
     how = how or LaunchSettings()
     if not how.own_process:
-        return train(model, examples, objective, settings, run)
+        from sso.reward_model import train_groups
+
+        return train_groups(model, examples, objective, settings, run)
     layout = find_layout(how, settings.training, model)
     run.work.mkdir(parents=True, exist_ok=True)
     job = Job(

@@ -52,10 +52,12 @@ def main(file: Path) -> int:
 
 
 def _train(file: Path, rank: int) -> None:
-    from sso.training import TrainingRun, train
+    from sso.reward_model import train_groups
+    from sso.training import TrainingRun
 
     job = read_job(file)
-    examples = read_examples(job.work) if rank == 0 else []
+    reward = job.objective.name == "reward"
+    examples = read_examples(job.work) if rank == 0 or reward else []
     run = TrainingRun(
         out=job.out,
         work=job.work,
@@ -64,7 +66,7 @@ def _train(file: Path, rank: int) -> None:
         sharded=job.sharded,
         cpu_offload=job.cpu_offload,
     )
-    result = train(job.model, examples, job.objective, job.settings, run)
+    result = train_groups(job.model, examples, job.objective, job.settings, run)
     if rank == 0:
         write_result(job.work, result)
 

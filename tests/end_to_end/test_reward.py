@@ -62,6 +62,10 @@ def test_train_score_resume_and_judge(call: Call, tiny_model_dir: Path, tmp_path
         ),
         (("reward", "--model", "MODEL", "--data", "WRONG"), "field 'rejected' is missing"),
         (("eval", "MODEL", "-b", "rewardbench"), "is no reward model (LlamaForCausalLM)"),
+        (
+            ("run", "--model", "MODEL", "--judge", "saved:x"),
+            "pairwise verdicts only, none for alpaca_eval",
+        ),
         (("run", "--model", "MODEL", "-b", "rewardbench"), "rewardbench scores reward models"),
         (("judge", "agreement", "WRONG2", "--judge", "reward:MODEL"), "is no reward model"),
     ],

@@ -184,3 +184,11 @@ def test_every_arm_belongs_to_one_version_or_to_both():
         "sso-joint": "v1", "without-w": "v1", "without-g": "v1", "without-w-g": "v1",
         "pbaa": None, "ultrafeedback": None,
     }  # fmt: skip
+
+
+def test_the_public_sft_checkpoints_have_the_papers_names():
+    from leaderboards.paper import published_model
+
+    assert published_model("BAAI/Infinity-Instruct-3M-0625-Llama3-8B") == "Llama3-8B-SFT"
+    assert published_model("models/Infinity-Instruct-3M-0625-Qwen2-7B/") == "Qwen2-7B-SFT"
+    assert published_model("meta-llama/Meta-Llama-3-8B-Instruct") == "Llama3-8B-Instruct"

@@ -15,7 +15,6 @@ from sso.reward_model import (
     refuse_reward_model,
     require_reward_model,
     reward_loss,
-    score_pairs,
     train_reward,
 )
 from sso.settings import LoraSettings, MethodSettings, TrainingSettings
@@ -29,6 +28,14 @@ SETTINGS = TrainingSettings(
 
 def pairs() -> list[PreferencePair]:
     return [p for group in make_groups(8) for p in group.pairs if p.kind == "policy"]
+
+
+def score_pairs(
+    model: Path, given: list[PreferencePair], settings: TrainingSettings | None = None
+) -> list[tuple[float, float]]:
+    """(score of chosen, score of rejected) of every pair."""
+    found = Scorer(model, settings).scores([(p.prompt, (p.chosen, p.rejected)) for p in given])
+    return [(chosen, rejected) for chosen, rejected in found]
 
 
 def test_loss_by_hand() -> None:
