@@ -22,9 +22,12 @@ class Record(BaseModel):
 
 
 class Section(BaseModel):
-    """A section of the configuration: frozen, unknown keys are errors, defaults are checked too."""
+    """A section of the configuration: frozen, unknown keys are errors, defaults are checked too, and
+    numbers are finite."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False
+    )
 
 
 def write_records(path: Path, records: Iterable[BaseModel]) -> None:

@@ -13,7 +13,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import Field, ValidationError, create_model, field_validator, model_validator
+from pydantic import (
+    Field,
+    NonNegativeInt,
+    ValidationError,
+    create_model,
+    field_validator,
+    model_validator,
+)
 from pydantic.fields import FieldInfo
 
 from groundwork.errors import UserError
@@ -205,7 +212,7 @@ class RunConfig(Section):
     methods: tuple[str, ...] = ("sso",)
     iterations: int = Field(3, ge=0, le=1000)
     mode: Literal["online", "offline"] = "online"
-    seeds: tuple[int, ...] = Field((0,), min_length=1)
+    seeds: tuple[NonNegativeInt, ...] = Field((0,), min_length=1)
     evaluate_base: bool = True
     queries: QuerySettings = QuerySettings()
     preferences: PreferenceSettings = PreferenceSettings()

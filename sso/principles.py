@@ -164,7 +164,7 @@ def parse_principles(text: str, name: str) -> PrincipleBook:
         mark = error.problem_mark
         line = f":{mark.line + 1}" if mark else ""
         raise UserError(f"principles file {name}{line}: not YAML ({error.problem})") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise UserError(f"principles file {name}: not YAML ({error})") from None
     if not isinstance(data, dict):
         raise UserError(f"principles file {name}: a mapping of keys was expected")

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import queue
+import resource
 import select
 import subprocess
 import sys
@@ -27,7 +28,13 @@ START_SECONDS = 120.0
 PATIENCE = 30
 """Wall time over CPU time after which a process that gets no processor is given up."""
 POLL_SECONDS = 0.25
+MEMORY = 8 << 30
+"""Address space of a grader; beyond it the item's grading fails, and nothing else."""
 READY = b"ready"
+
+
+def _bound_memory() -> None:
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
 
 
 class Worker:
@@ -74,6 +81,7 @@ class Worker:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             env=environment,
+            preexec_fn=_bound_memory,
         )
         try:
             started = self._line(START_SECONDS, 0.0) == READY
