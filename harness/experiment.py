@@ -16,6 +16,7 @@ from harness.prepare import Prepared, judge_uses, prepare
 from harness.progress import Reporter
 from harness.run_folder import SCHEMA, RunFolder, now
 from harness.runner import Runner, RunSummary, package_versions
+from harness.shards import check_same_run, whole_set
 from sso.arms import get_arm
 from sso.settings import SPEED_ONLY
 
@@ -76,12 +77,14 @@ def run_experiment(
     *,
     redo: bool = False,
     others: Sequence[RunFolder] | None = None,
+    shards: Sequence[Path] = (),
 ) -> RunSummary:
     """Run (or resume) the experiment in ``out`` and write ``run.json`` and the tables.
 
     ``redo`` allows finished stages of other settings to be replaced. With ``others`` (run folders whose
     finished stages may be taken over) the folder is one part of several experiments: its description
-    goes on naming the arms and benchmarks that it had.
+    goes on naming the arms and benchmarks that it had. Answers are taken from ``shards``, a whole set of
+    ``harness.shards``.
 
     Raises:
         UserError: anything wrong with the configuration, the folder or what it needs, or finished
@@ -89,6 +92,9 @@ def run_experiment(
     """
     folder = RunFolder(out)
     prepared = prepare(config, out, reporter.say)
+    if shards:
+        check_same_run(shards, config, prepared.inputs)
+        prepared.resources.shards = whole_set(shards, config)
     with folder.lock():
         if damage := folder.description_damage():
             reporter.say(damage)

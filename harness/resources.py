@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,6 +42,8 @@ class Resources:
         self.data = data
         self.log = log
         self.run_id = run_id
+        self.shards: Mapping[str, Sequence[Path]] = {}
+        """Journals of a whole set of shards, by benchmark, that an evaluation begins with."""
         self._engines: OrderedDict[str, BatchEngine] = OrderedDict()
         self._judges: dict[tuple[str, str | None], Judge] = {}
 

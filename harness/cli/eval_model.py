@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -15,6 +16,14 @@ def evaluate(
     model: Annotated[str, typer.Argument(help="Hub id or local folder.")],
     evaluation: Evaluation,
     judging: Judging,
+    shard: Annotated[
+        str | None,
+        typer.Option("--shard", help="Only answer every OF-th item, as 3/8; --merge scores them."),
+    ] = None,
+    merge: Annotated[
+        list[Path] | None,
+        typer.Option("--merge", help="Folder of a shard whose answers to score (repeatable)."),
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
     """Score one model on the benchmarks of a preset, or on those named."""
@@ -25,7 +34,16 @@ def evaluate(
     evaluation = replace(evaluation, preset=evaluation.preset or default_preset())
     config = configured(evaluation, judging, model=model, iterations=0, methods=[])
     folder = evaluation.folder(config, prefix="eval-")
-    run_experiment(config, folder, Reporter(terminal(), quiet), redo=evaluation.redo)
+    reporter = Reporter(terminal(), quiet)
+    if shard is not None:
+        from harness.shards import answer_shard, parse_shard
+
+        part = parse_shard(shard)
+        folder = evaluation.out or folder.with_name(f"{folder.name}-{part.number}-of-{part.of}")
+        answer_shard(config, folder, part, reporter)
+        print(f"Shard {part.number} of {part.of}: {folder}")
+        return
+    run_experiment(config, folder, reporter, redo=evaluation.redo, shards=merge or ())
     print_table(render_table([folder], format="terminal"))
     print(f"Run folder: {folder}")
 

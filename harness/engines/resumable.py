@@ -62,11 +62,19 @@ class ResumableEngine:
     about once a second; a torn last line is dropped. With ``private`` the answers are stored
     scrambled, so that the text of a gated benchmark never lies on disk in the clear.
 
-    ``tokens`` counts the tokens that this object had the engine generate or score.
+    ``tokens`` counts the tokens that this object had the engine generate or score. With ``holds`` only the items
+    at places of a call for which it is true are generated; the others come back empty.
     """
 
-    def __init__(self, engine: BatchEngine, journal: Path, private: bool = False) -> None:
+    def __init__(
+        self,
+        engine: BatchEngine,
+        journal: Path,
+        private: bool = False,
+        holds: Callable[[int], bool] = lambda index: True,
+    ) -> None:
         self.engine = engine
+        self.holds = holds
         self.tokens = 0
         self._journal = Journal(journal, private)
 
@@ -125,7 +133,8 @@ class ResumableEngine:
                 finished=finished,
             )
 
-        return self._through(requests, run, on_done, lambda row: Completion(**row))
+        empty = Completion("", 0, 0, False)
+        return self._through(requests, run, on_done, lambda row: Completion(**row), empty)
 
     def logprobs(
         self,
@@ -148,7 +157,8 @@ class ResumableEngine:
                 prompts, continuations, ended=ended, on_done=done, finished=finished
             )
 
-        return self._through(requests, run, None, lambda row: ContinuationLogprob(**row))
+        empty = ContinuationLogprob(0.0, 0, False)
+        return self._through(requests, run, None, lambda row: ContinuationLogprob(**row), empty)
 
     def close(self) -> None:
         """Close the journal and the wrapped engine."""
@@ -175,6 +185,7 @@ class ResumableEngine:
         run: Callable[[Collection[int], Callable[[int, Any], None]], None],
         on_done: Callable[[int, Any], None] | None,
         make: Callable[[dict[str, Any]], Any],
+        empty: Any,
     ) -> list[Any]:
         """Answers from the journal, the rest from ``run``, which gets the finished items."""
         keys = _keys(requests)
@@ -190,9 +201,10 @@ class ResumableEngine:
             if known is not None:
                 with suppress(TypeError):  # fields of another release
                     accept(index, make(known))
-        if len(results) == len(keys):
-            return [results[index] for index in range(len(keys))]
-        finished = frozenset(results)
+        left_out = {i for i in range(len(keys)) if i not in results and not self.holds(i)}
+        if len(results) + len(left_out) == len(keys):
+            return [results.get(index, empty) for index in range(len(keys))]
+        finished = frozenset([*results, *left_out])
 
         def done(index: int, result: Any) -> None:
             # A finished item can come again with its batch mates: the journalled answer stays.
@@ -205,7 +217,7 @@ class ResumableEngine:
             run(finished, done)
         finally:
             self._journal.sync()
-        return [results[index] for index in range(len(keys))]
+        return [empty if i in left_out else results[i] for i in range(len(keys))]
 
 
 def _keys(requests: Sequence[list[Any]]) -> list[str]:

@@ -13,7 +13,7 @@ from harness.planning.shapes import Shape
 from sso.logprobs import CHUNK_BYTES, GPU_ROWS, LEAN_CHUNK_BYTES
 from sso.settings import TrainingSettings
 
-CPU_PROCESS = 0.72e9
+CPU_PROCESS = 0.60e9
 """Resident bytes of a training process with its packages, before a model."""
 GPU_PROCESS = 1.0e9
 """Bytes of a CUDA context and its kernels, beside what torch allocates."""

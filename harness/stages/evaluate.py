@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from groundwork.files import replacing
 from harness.benchmarks import EvalRequest, get_benchmark, load_protocol
 from harness.engines import engine_identity
 from harness.stage import CheckpointKey, PlanInputs, Source, Stage, StageContext, StageResult
@@ -35,9 +40,10 @@ def eval_stage(inputs: PlanInputs, name: str, key: CheckpointKey, model: Source)
             with run.resources.scorer(run.inputs["model"], length) as scorer:
                 benchmark.generate(request, scorer, run.folder, run.progress)
             return 0
+        take_journals(run.resources.shards.get(name, ()), journal_of(run.folder))
         engine = ResumableEngine(
             run.resources.engine(run.inputs["model"]),
-            run.folder / "generations.jsonl",
+            journal_of(run.folder),
             private=benchmark.info.gated and inputs.data.kind != "sample",
         )
         benchmark.generate(request, engine, run.folder, run.progress)
@@ -75,3 +81,17 @@ def eval_stage(inputs: PlanInputs, name: str, key: CheckpointKey, model: Source)
         iteration=key.iteration,
         arm=key.arm,
     )
+
+
+def journal_of(folder: Path) -> Path:
+    """The journal of an evaluation's answers in its folder."""
+    return folder / "generations.jsonl"
+
+
+def take_journals(shards: Sequence[Path], journal: Path) -> None:
+    """Begin a journal with the answers of the shards, line by line; one that is there stays."""
+    if shards and not journal.is_file():
+        with replacing(journal) as stream:
+            for shard in shards:
+                with shard.open("rb") as lines:
+                    shutil.copyfileobj(lines, stream)
