@@ -1,7 +1,7 @@
 """Checksums of what a later step relies on: recorded with the file, compared before it is used.
 
-Small files are read and compared every time. A large one is read once; after that its size, times
-and inode stand for its contents. The time of its last change (ctime), which no program can set back,
+Small files are read and compared by every process. A large one is read once; after that its size,
+times and inode stand for its contents. The time of its last change (ctime), which no program can set back,
 is among them. Records in JSON carry a checksum of themselves.
 """
 
@@ -12,6 +12,7 @@ import hashlib
 import os
 import re
 import tempfile
+import time
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from groundwork.files import digest, file_sha256, json_form, read_json
 
 SMALL_BYTES = 1 << 20
 """Below it a file's contents are read every time."""
+SETTLED_S = 2.0
+_READ: dict[tuple[str, int, int, int, int], str] = {}
 OWN = "checksum"
 """Key of a record's checksum of itself."""
 RECORD = "stage.json"
@@ -44,7 +47,7 @@ def known_sha256(file: Path, cache: Path | None = None) -> str:
     """
     state = file.stat()
     if state.st_size < SMALL_BYTES:
-        return file_sha256(file)
+        return _small(file, state)
     times = f"{state.st_mtime_ns}\0{state.st_ctime_ns}"
     identity = f"{file.resolve()}\0{state.st_size}\0{times}\0{state.st_ino}"
     note = (cache or user_cache()) / "fingerprints" / hashlib.sha256(identity.encode()).hexdigest()
@@ -59,6 +62,18 @@ def known_sha256(file: Path, cache: Path | None = None) -> str:
             out.write(f"{found} {digest([identity, found])}\n")
         os.replace(out.name, note)
     return found
+
+
+def _small(file: Path, state: os.stat_result) -> str:
+    """A small file's checksum: read once by this process, unless it was changed so lately that another
+    change could have the same time."""
+    identity = (str(file), state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino)
+    known = _READ.get(identity)
+    if known is None:
+        known = file_sha256(file)
+        if time.time() - state.st_ctime > SETTLED_S:
+            _READ[identity] = known
+    return known
 
 
 def describe(file: Path) -> dict[str, Any]:
