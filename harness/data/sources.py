@@ -20,11 +20,15 @@ from harness.errors import DataError
 
 @dataclass(frozen=True)
 class DataSource:
-    """A folder of benchmark data. ``label`` names it in scores (it is not a path)."""
+    """A folder of benchmark data. ``label`` names it in scores (it is not a path).
+
+    A file that ``root`` lacks is looked for in ``fallback``.
+    """
 
     kind: Literal["sample", "dir", "hub"]
     root: Path
     revision: str = ""
+    fallback: Path | None = None
 
     @property
     def label(self) -> str:
@@ -33,10 +37,11 @@ class DataSource:
 
     def find(self, *alternatives: str) -> Path | None:
         """The first of the relative paths that exists (as it is or gzipped), else ``None``."""
-        for name in alternatives:
-            for candidate in (self.root / name, self.root / f"{name}.gz"):
-                if candidate.is_file():
-                    return candidate
+        for root in filter(None, (self.root, self.fallback)):
+            for name in alternatives:
+                for candidate in (root / name, root / f"{name}.gz"):
+                    if candidate.is_file():
+                        return candidate
         return None
 
     def path(self, *alternatives: str) -> Path:
@@ -53,9 +58,11 @@ class DataSource:
         """Rows of a JSONL, JSON or CSV file; each must have the ``required`` fields."""
         return read_rows(self.path(*alternatives), required)
 
-    def numbered_rows(self, *alternatives: str) -> list[tuple[int, dict[str, Any]]]:
+    def numbered_rows(
+        self, *alternatives: str, required: Sequence[str] = ()
+    ) -> list[tuple[int, dict[str, Any]]]:
         """As ``rows``, each with the number of its line."""
-        return numbered_rows(self.path(*alternatives))
+        return numbered_rows(self.path(*alternatives), required)
 
     def fingerprint(self, *alternatives: str) -> str:
         """Short sha256 of the file's contents, the same gzipped or not."""

@@ -44,8 +44,8 @@ def read(data: DataSource, settings: Settings) -> list[Item]:
         DataError: a missing field, or an answer without its ``####`` (file and line).
     """
     items = []
-    for number, row in enumerate(data.rows(TEST, required=FIELDS)):
-        where = f"{data.path(TEST)}:{number + 1}"
+    for number, (line, row) in enumerate(data.numbered_rows(TEST, required=FIELDS)):
+        where = f"{data.path(TEST)}:{line}"
         if isinstance(row["answer"], str) and "####" not in row["answer"]:
             raise DataError(f"{where}: the answer has no '####'")
         kept = {"question": row["question"], "answer": marked(row["answer"], where)}

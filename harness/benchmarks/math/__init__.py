@@ -42,7 +42,7 @@ def read(data: DataSource, settings: Settings) -> list[Item]:
     """
     name = _file(data, settings)
     path, items = data.path(name), []
-    for number, row in enumerate(data.rows(name, required=FIELDS), 1):
+    for number, row in data.numbered_rows(name, required=FIELDS):
         subject = row.get("subject") or row.get("type")
         if not subject:
             raise DataError(f"{path}:{number}: the row has no field 'subject' or 'type'")

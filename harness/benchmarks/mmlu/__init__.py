@@ -40,11 +40,11 @@ def read(data: DataSource, settings: Settings) -> list[Item]:
         DataError: a missing field, other than four choices, or an answer outside them.
     """
     path, items = data.path(TEST), []
-    for number, row in enumerate(data.rows(TEST, required=FIELDS), 1):
+    for number, (line, row) in enumerate(data.numbered_rows(TEST, required=FIELDS), 1):
         choices = row["choices"]
-        target = target_of(row, f"{path}:{number}")
+        target = target_of(row, f"{path}:{line}")
         if not isinstance(choices, list) or len(choices) != len(LETTERS):
-            raise DataError(f"{path}:{number}: choices must be a list of {len(LETTERS)} texts")
+            raise DataError(f"{path}:{line}: choices must be a list of {len(LETTERS)} texts")
         items.append(
             Item(
                 item_id=f"mmlu/{row['subject']}/{number}",

@@ -45,7 +45,7 @@ def read(data: DataSource, settings: Settings) -> list[Item]:
         DataError: a missing field, an unknown subject, or an answer outside the options.
     """
     path, items = data.path(TEST), []
-    for number, row in enumerate(data.rows(TEST, required=FIELDS), 1):
+    for number, row in data.numbered_rows(TEST, required=FIELDS):
         check(row, f"{path}:{number}")
         items.append(
             Item(
@@ -107,7 +107,19 @@ def _scorer() -> TaskScorer:
 
 
 def grade(answers: Sequence[Answer], settings: Settings) -> list[Grade]:
-    """lm-eval's pattern, the official chain and ours; unparsed counts by the headline's."""
+    """Of scored options the likeliest; of written answers lm-eval's pattern, the official chain and ours,
+    where unparsed counts by the headline's."""
+    written = [answer for answer in answers if not answer.logprobs]
+    grades = iter(_by_text(written, settings) if written else [])
+    return [_by_choice(answer) if answer.logprobs else next(grades) for answer in answers]
+
+
+def _by_choice(answer: Answer) -> Grade:
+    best = max(range(len(answer.logprobs)), key=lambda n: answer.logprobs[n][0])
+    return Grade({"acc": float(LETTERS[best] == answer.target["answer"])}, LETTERS[best])
+
+
+def _by_text(answers: Sequence[Answer], settings: Settings) -> list[Grade]:
     from harness.benchmarks.lm_eval_bridge import INVALID
 
     docs = [{"answer": answer.target["answer"]} for answer in answers]
@@ -123,7 +135,7 @@ def grade(answers: Sequence[Answer], settings: Settings) -> list[Grade]:
         }
         values = {name: float(letter == answer.target["answer"]) for name, letter in found.items()}
         values["custom_extract"] = float(one.metrics["exact_match"])
-        extracted = found[str(settings["metric"])]
+        extracted = found.get(str(settings["metric"]), found["letter"])
         grades.append(Grade(values, extracted, extracted is None))
     return grades
 
