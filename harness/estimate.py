@@ -72,6 +72,15 @@ def seconds(cost: Cost, parameters: int, gflops: float) -> float:
     )
 
 
+def stage_seconds(prepared: Prepared) -> dict[str, float]:
+    """A guess of each stage's time, right up to a factor that its first stages show."""
+    parameters, gflops = model_parameters(prepared.inputs.model.path), machine_gflops()
+    return {
+        stage.id: seconds(stage_cost(stage, prepared), parameters, gflops)
+        for stage in prepared.plan
+    }
+
+
 def machine_gflops(size: int = 1024, repeats: int = 8) -> float:
     """Measured fp32 matrix-product rate of the CPU (or of the first GPU in bf16), GFLOP/s."""
     import time

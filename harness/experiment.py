@@ -12,6 +12,8 @@ from typing import Any
 from groundwork.addresses import without_secrets, without_secrets_in
 from groundwork.files import digest
 from harness.config import RunConfig
+from harness.estimate import stage_seconds
+from harness.news import Forecast, outline
 from harness.prepare import Prepared, judge_uses, prepare
 from harness.progress import Reporter
 from harness.run_folder import SCHEMA, RunFolder, now
@@ -101,7 +103,10 @@ def run_experiment(
         folder.clean()
         resources = prepared.resources
         runner = Runner(folder, prepared.plan, resources, reporter, redo, others or ())
+        expected = stage_seconds(prepared)
+        runner.forecast = Forecast(expected)
         runner.check()
+        reporter.say(outline(prepared.plan, sum(expected.values())))
         describe_run(folder, prepared, keep=others is not None)
         try:
             watch_judge(folder, prepared, reporter)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from harness.run_folder import StageRecord
 from harness.stage import Stage
+from leaderboards.records import Score
 from leaderboards.report.pairs import collect_pairs
 from leaderboards.runs import Run, read_run, read_scores
 
@@ -90,16 +91,14 @@ def found(stage: Stage, folder: Path, record: StageRecord) -> str:
         asked = f" of {counts['queries']} queries" if "queries" in counts else ""
         return f"{counts['pairs']} pairs kept{asked}"
     if stage.kind == "train":
-        names = ("loss", "margin", "accuracy", "kl", "changed_weights")
-        shown = [f"{n.replace('_', ' ')} {measures[n]:.3g}" for n in names if n in measures]
-        return ", ".join(shown)
+        parts = [n for n in measures if n.startswith(("accuracy/", "margin/"))]
+        names = [n for n in ("loss", "kl_to_ref", *parts) if n in measures]
+        steps = [f"{counts['steps']} steps"] if "steps" in counts else []
+        return ", ".join([*steps, *(f"{n.replace('_', ' ')} {measures[n]:.3g}" for n in names)])
     return ""
 
 
-def _score(score: object) -> str:
-    from leaderboards.records import Score
-
-    assert isinstance(score, Score)
+def _score(score: Score) -> str:
     label = score.info.label if score.info is not None and score.info.label else score.benchmark
     value = "no figure" if score.value is None else f"{score.value:.1f}"
     return f"{label} {value}" + (f" ±{score.stderr:.1f}" if score.stderr is not None else "")

@@ -13,6 +13,7 @@ from groundwork.errors import UserError
 from groundwork.files import digest
 from groundwork.memory import PeakMemory
 from harness.adopt import adopt
+from harness.news import Forecast, duration, found
 from harness.plan import (
     CHANGED,
     changes,
@@ -71,6 +72,7 @@ class Runner:
         self.reporter = reporter
         self.redo = redo
         self.others = others
+        self.forecast = Forecast({})
         self.records: dict[str, StageRecord] = {}
 
     def check(self) -> None:
@@ -110,6 +112,7 @@ class Runner:
             label = f"[{position}/{len(self.plan)}] {stage.id}"
             self.reporter.say(f"{label}: {reason}")
             record = self._run(stage, label)
+            self._tell(stage, label, record, self.plan[position:])
             summary.done.append(stage.id)
             summary.seconds += record.seconds
             self._prune()
@@ -120,6 +123,25 @@ class Runner:
         raise UserError(
             f"{self.run.stage(stage.id).path}: the record of the copied stage is unreadable"
         )
+
+    def _tell(self, stage: Stage, label: str, record: StageRecord, ahead: Sequence[Stage]) -> None:
+        """Say what the stage found and how long the rest of the run takes."""
+        rate = record.tokens / record.seconds if record.seconds else 0.0
+        self.forecast.finished(stage, record.seconds)
+        left = [s for s in ahead if not self._is_done(s)]
+        parts = [
+            f"done in {record.seconds:.1f} s",
+            f"{rate:.0f} tokens/s" if rate else "",
+            f"peak {record.peak_memory_gb:.1f} GB",
+            f"{duration(self.forecast.left(left))} left for {len(left)} stages" if left else "",
+        ]
+        result = found(stage, self.run.stage(stage.id).path, record)
+        news = f"{result}; " if result else ""
+        self.reporter.say(f"{label}: {news}{', '.join(part for part in parts if part)}")
+
+    def _is_done(self, stage: Stage) -> bool:
+        record = self.run.stage(stage.id).record()
+        return record is not None and record.status == "done"
 
     def _look_after(self, stage: Stage, record: StageRecord) -> None:
         """What a finished stage still needs: earlier results go, damaged curves and journals are not used."""
@@ -198,14 +220,6 @@ class Runner:
         folder.write(record)
         folder.drop_aside()
         self.records[stage.id] = record
-        rate = (
-            f", {record.tokens / record.seconds:.0f} tokens/s"
-            if record.tokens and record.seconds
-            else ""
-        )
-        self.reporter.say(
-            f"{label}: done in {record.seconds:.1f} s{rate}, peak {record.peak_memory_gb:.1f} GB"
-        )
         return record
 
     def _begin(self, stage: Stage, folder: StageFolder) -> StageRecord:

@@ -10,8 +10,10 @@ def run(training: Training, evaluation: Evaluation, judging: Judging, quiet: Qui
     """Train and evaluate every arm, iteration by iteration; the same line resumes it."""
     from harness.config import ConfigError
     from harness.experiment import run_experiment
+    from harness.news import closing
     from harness.progress import Reporter, print_table, terminal
     from leaderboards import render_table
+    from leaderboards.report import write_report
 
     config = configured(evaluation, judging, training)
     if config.iterations < 1:
@@ -25,3 +27,6 @@ def run(training: Training, evaluation: Evaluation, judging: Judging, quiet: Qui
         f"{len(summary.done)} stages run in {summary.seconds:.0f} s, {len(summary.skipped)} were "
         f"done before. Run folder: {folder}"
     )
+    if not quiet:
+        for line in closing(folder, write_report([folder], folder / "report.html", None)):
+            print(line)

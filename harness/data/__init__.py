@@ -36,5 +36,7 @@ def open_source(spec: str | Path) -> DataSource:
         return hub_source()
     root = Path(spec)
     if not root.is_dir():
-        raise DataError(f"no data folder {root} (give 'sample', 'starter', 'hub' or an existing folder)")
+        raise DataError(
+            f"no data folder {root} (give 'sample', 'starter', 'hub' or an existing folder)"
+        )
     return DataSource("dir", root)

@@ -54,7 +54,9 @@ def test_every_sum_of_the_math_problems_is_right() -> None:
             continue
         worked = re.sub(r"\\boxed\{(.+?)\}", r"\1", row["solution"])
         for formula in re.findall(r"\$([^$]+)\$", worked):
-            sides = [side for side in formula.split("=") if not re.search("[a-z](?!bs)", _plain(side))]
+            sides = [
+                side for side in formula.split("=") if not re.search("[a-z](?!bs)", _plain(side))
+            ]
             assert len({value(side) for side in sides}) <= 1, formula
             computed += len(sides) > 1
     assert computed >= 24
