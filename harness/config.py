@@ -58,8 +58,12 @@ class QuerySettings(Section):
     file: str | None = Field(
         None, description="JSONL with id and query; default: the data source's"
     )
-    per_iteration: int | None = Field(None, ge=1)
-    contamination: Literal["drop", "keep"] = "drop"
+    per_iteration: int | None = Field(
+        None, ge=1, description="queries per iteration; default: all, split evenly"
+    )
+    contamination: Literal["drop", "keep"] = Field(
+        "drop", description="drop: leave out queries that are also benchmark items"
+    )
     generator: int | None = Field(
         None, ge=1, description="queries a generator is trained on per iteration; default: all"
     )
@@ -81,14 +85,18 @@ class PreferenceSettings(Section):
     """The annotated preference set of the ``ultrafeedback`` arm."""
 
     file: str | None = Field(None, description="JSONL with prompt, chosen and rejected")
-    per_iteration: int | None = Field(None, ge=1)
+    per_iteration: int | None = Field(
+        None, ge=1, description="pairs per iteration; default: all, split evenly"
+    )
 
 
 class WriterSettings(EngineSettings):
     """Another model that writes principles (``None``: the policy itself), with an engine of its own,
     open only while it writes."""
 
-    model: str | None = None
+    model: str | None = Field(
+        None, description="another model that writes the principles; default: the policy"
+    )
 
 
 def _section_of_overrides(section: type[Section]) -> type[Section]:
@@ -137,9 +145,12 @@ class StepTraining(TrainingSettings):
 class BenchmarkSettings(Section):
     """How one benchmark is run."""
 
-    protocol: str = "community"
-    limit: int | None = Field(None, ge=1)
-    overrides: dict[str, Any] = Field(default_factory=dict)
+    protocol: str = Field("community", description="a name of sso-bench presets protocols")
+    limit: int | None = Field(None, ge=1, description="a seeded sample of the items; default: all")
+    overrides: dict[str, Any] = Field(
+        default_factory=dict,
+        description="settings of the protocol to replace; the protocol id changes with them",
+    )
 
 
 JUDGE_USES = ("alpaca_eval", "mt_bench", "arena_hard", "pairs")
@@ -148,17 +159,22 @@ JUDGE_USES = ("alpaca_eval", "mt_bench", "arena_hard", "pairs")
 class JudgeSettings(Section):
     """Who judges AlpacaEval, MT-Bench and the preference pairs."""
 
-    name: str = "local"
-    base_url: str | None = None
+    name: str = Field(
+        "local", description="local, a server's model, vllm:MODEL, hf:DIR, reward:DIR or saved:NAME"
+    )
+    base_url: str | None = Field(None, description="address of an OpenAI-compatible server")
     alpaca_eval: str | None = Field(None, description="another judge for AlpacaEval: NAME[@URL]")
     mt_bench: str | None = Field(None, description="another judge for MT-Bench: NAME[@URL]")
     arena_hard: str | None = Field(None, description="another judge for Arena-Hard: NAME[@URL]")
     pairs: str | None = Field(None, description="another judge for pair accuracy: NAME[@URL]")
     max_cost: float | None = Field(None, gt=0, description="US dollars")
-    max_calls: int | None = Field(None, ge=1)
+    max_calls: int | None = Field(None, ge=1, description="most calls of all judges together")
     prices: str | None = Field(None, description="price table in place of the shipped one")
-    letters: Literal["auto", "logprobs", "parsed"] = "auto"
-    reasoning_effort: str | None = None
+    letters: Literal["auto", "logprobs", "parsed"] = Field(
+        "auto",
+        description="whether one-letter verdicts come from log-probabilities or the text; auto: as the server allows",
+    )
+    reasoning_effort: str | None = Field(None, description="passed to servers that know it")
     concurrency: int = Field(64, ge=1, description="most requests in flight")
     withhold_above: float = Field(
         0.05, ge=0, le=1, description="share of unusable verdicts above which a score is withheld"
@@ -180,7 +196,7 @@ class JudgeSettings(Section):
 class PairAccuracySettings(Section):
     """How many pairs of an iteration the judge checks (``None``: all)."""
 
-    limit: int | None = Field(None, ge=1)
+    limit: int | None = Field(None, ge=1, description="a seeded sample of the pairs; default: all")
     prompt: PairPrompt = Field(
         "pair-v2",
         description="one-letter: AlpacaEval's prompt, one token per call, as the paper measures",
@@ -199,21 +215,32 @@ class RewardSettings(Section):
 class StorageSettings(Section):
     """Which checkpoints stay on disk once nothing pending needs them."""
 
-    keep_generators: bool = False
-    keep_policies: Literal["all", "last"] = "all"
+    keep_generators: bool = Field(False, description="keep the data generators' weights")
+    keep_policies: Literal["all", "last"] = Field(
+        "all", description="all checkpoints, or the last one of each arm"
+    )
 
 
 class RunConfig(Section):
     """One experiment: arms x iterations x seeds on one model, one data source and one judge."""
 
-    preset: str = "quickstart"
-    model: str
-    data: str = "sample"
-    methods: tuple[str, ...] = ("sso",)
-    iterations: int = Field(3, ge=0, le=1000)
-    mode: Literal["online", "offline"] = "online"
-    seeds: tuple[NonNegativeInt, ...] = Field((0,), min_length=1)
-    evaluate_base: bool = True
+    preset: str = Field(
+        "quickstart", description="what the other keys start from: a shipped preset or a YAML file"
+    )
+    model: str = Field(description="starting model: hub id or folder")
+    data: str = Field("sample", description="starter or sample (shipped), hub, or a folder")
+    methods: tuple[str, ...] = Field(("sso",), description="arms, in order (docs/method.md)")
+    iterations: int = Field(
+        3, ge=0, le=1000, description="rounds of sampling and training; 0 only evaluates"
+    )
+    mode: Literal["online", "offline"] = Field(
+        "online",
+        description="online: pairs from the newest policy; offline: one round over all queries",
+    )
+    seeds: tuple[NonNegativeInt, ...] = Field(
+        (0,), min_length=1, description="one run of every arm per seed"
+    )
+    evaluate_base: bool = Field(True, description="score the starting model too")
     queries: QuerySettings = QuerySettings()
     preferences: PreferenceSettings = PreferenceSettings()
     engine: EngineSettings = EngineSettings()
@@ -226,7 +253,10 @@ class RunConfig(Section):
     )
     training: StepTraining = StepTraining()
     launch: LaunchSettings = LaunchSettings()
-    benchmarks: dict[str, BenchmarkSettings] = Field(default_factory=dict)
+    benchmarks: dict[str, BenchmarkSettings] = Field(
+        default_factory=dict,
+        description="benchmarks by name, each with protocol, limit and overrides",
+    )
     judge: JudgeSettings = JudgeSettings()
     pair_accuracy: PairAccuracySettings = PairAccuracySettings()
     reward: RewardSettings = RewardSettings()

@@ -103,10 +103,9 @@ def run_experiment(
         folder.clean()
         resources = prepared.resources
         runner = Runner(folder, prepared.plan, resources, reporter, redo, others or ())
-        expected = stage_seconds(prepared)
-        runner.forecast = Forecast(expected)
+        runner.forecast = Forecast(stage_seconds(prepared))
         runner.check()
-        reporter.say(outline(prepared.plan, sum(expected.values())))
+        reporter.say(outline(prepared.plan))
         describe_run(folder, prepared, keep=others is not None)
         try:
             watch_judge(folder, prepared, reporter)

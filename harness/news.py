@@ -68,11 +68,11 @@ def _factor(pairs: Sequence[tuple[float, float]], usual: float) -> float:
     return sum(took for _, took in pairs) / expected if expected else usual
 
 
-def outline(plan: Sequence[Stage], seconds: float) -> str:
-    """The plan in one line: how many stages of which kind, and about how long."""
+def outline(plan: Sequence[Stage]) -> str:
+    """The plan in one line: how many stages of which kind."""
     counts = Counter(stage.kind for stage in plan)
     kinds = ", ".join(f"{counts[kind]} {words}" for kind, words in KINDS.items() if counts[kind])
-    return f"{len(plan)} stages: {kinds}; {duration(seconds)} as a first guess"
+    return f"{len(plan)} stages: {kinds}; each tells when it ends how long the rest takes"
 
 
 def duration(seconds: float) -> str:
