@@ -9,12 +9,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from harness.run_folder import StageRecord
-from harness.stage import Stage
+from harness.stage import Stage, StageKind
 from leaderboards.records import Score
 from leaderboards.report.pairs import collect_pairs
 from leaderboards.runs import Run, read_run, read_scores
 
-KINDS = {
+KINDS: dict[StageKind, str] = {
     "data": "of queries",
     "sample": "of sampling",
     "train": "of training",
