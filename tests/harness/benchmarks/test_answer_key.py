@@ -141,7 +141,7 @@ def test_gated_answers_and_questions_never_lie_in_the_clear(tmp_path: Path) -> N
     folder = tmp_path / "data" / "gpqa"
     folder.mkdir(parents=True)
     (folder / "gpqa_main.csv").write_bytes(source.path("gpqa/gpqa_main.csv").read_bytes())
-    asked = request("gpqa", data=tmp_path / "data", limit=4)
+    asked = request("gpqa", "paper", data=tmp_path / "data", limit=4)
     engine = FakeEngine(reply=lambda prompt, seed: "SECRETWORD the answer is (B)")
     benchmark("gpqa").generate(asked, engine, tmp_path)
     text = (tmp_path / OUTPUTS).read_text()
@@ -152,7 +152,7 @@ def test_gated_answers_and_questions_never_lie_in_the_clear(tmp_path: Path) -> N
     made = benchmark("gpqa").score(asked, tmp_path)
     assert {item.extracted for item in made.items} == {"B"}
     assert "SECRETWORD" not in json.dumps([i.model_dump() for i in made.items])
-    again = rescore(tmp_path, "gpqa/quick")
+    again = rescore(tmp_path, "gpqa/paper")
     assert [i.values for i in again.items] == [i.values for i in made.items]
 
 
