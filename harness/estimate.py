@@ -72,13 +72,10 @@ def seconds(cost: Cost, parameters: int, gflops: float) -> float:
     )
 
 
-def stage_seconds(prepared: Prepared) -> dict[str, float]:
-    """A guess of each stage's time, right up to a factor that its first stages show."""
-    parameters, gflops = model_parameters(prepared.inputs.model.path), machine_gflops()
-    return {
-        stage.id: seconds(stage_cost(stage, prepared), parameters, gflops)
-        for stage in prepared.plan
-    }
+def relative_times(prepared: Prepared) -> dict[str, float]:
+    """The time of each stage up to a factor, which the machine shows as stages end."""
+    costs = stage_costs(prepared)
+    return {stage.id: seconds(costs.get(stage.id, Cost()), 1, 1.0) for stage in prepared.plan}
 
 
 def machine_gflops(size: int = 1024, repeats: int = 8) -> float:

@@ -12,7 +12,7 @@ from typing import Any
 from groundwork.addresses import without_secrets, without_secrets_in
 from groundwork.files import digest
 from harness.config import RunConfig
-from harness.estimate import stage_seconds
+from harness.estimate import relative_times
 from harness.news import Forecast, outline
 from harness.prepare import Prepared, judge_uses, prepare
 from harness.progress import Reporter
@@ -103,7 +103,7 @@ def run_experiment(
         folder.clean()
         resources = prepared.resources
         runner = Runner(folder, prepared.plan, resources, reporter, redo, others or ())
-        runner.forecast = Forecast(stage_seconds(prepared))
+        runner.forecast = Forecast(relative_times(prepared))
         runner.check()
         reporter.say(outline(prepared.plan))
         describe_run(folder, prepared, keep=others is not None)

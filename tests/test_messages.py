@@ -77,7 +77,7 @@ def test_drift() -> None:
 
 def test_data(tmp_path: Path) -> None:
     assert message(open_source, tmp_path / "absent") == (
-        f"no data folder {tmp_path}/absent (give 'sample', 'hub' or an existing folder)"
+        f"no data folder {tmp_path}/absent (give 'sample', 'starter', 'hub' or an existing folder)"
     )
     assert message(select, ["gsm8"]) == "no data set 'gsm8' (did you mean 'gsm8k'?)"
     assert message(open_source(tmp_path).path, "gsm8k/test.jsonl") == (

@@ -46,7 +46,7 @@ def commands() -> list[str]:
     found = set()
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
-        found |= set(re.findall(r"sso-bench ([a-z-]+)(?= |`|$)", text, flags=re.M))
+        found |= set(re.findall(r"sso-bench ([a-z][a-z-]*)(?= |`|$)", text, flags=re.M))
     return sorted(found)
 
 

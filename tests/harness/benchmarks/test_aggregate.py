@@ -75,7 +75,10 @@ def test_a_limit_keeps_every_stratum_its_share_and_is_the_same_every_time() -> N
 def test_every_benchmark_has_the_named_protocols_and_every_file_loads() -> None:
     found = {(spec.benchmark, spec.name.split("/")[1]) for spec in all_protocols()}
     for name in BENCHMARKS:
-        assert {(name, "community"), (name, "paper"), (name, "quick")} <= found
+        assert (name, "community") in found
+        if name.startswith("rewardbench"):  # no text is written: nothing to make shorter
+            continue
+        assert {(name, "paper"), (name, "quick")} <= found
         assert "reduced-protocol" in load_protocol(name, "quick").marks
         assert "reconstruction" in load_protocol(name, "paper").marks
         assert load_protocol(name).marks == ()

@@ -157,7 +157,7 @@ def test_gated_answers_and_questions_never_lie_in_the_clear(tmp_path: Path) -> N
 
 
 def test_gpqa_permutations_share_a_cluster_and_store_their_order(tmp_path: Path) -> None:
-    asked = request("gpqa", limit=3, overrides={"permutations": 4})
+    asked = request("gpqa", "paper", limit=3, overrides={"permutations": 4})
     engine = FakeEngine(reply=lambda prompt, seed: "The answer is (A)")
     benchmark("gpqa").generate(asked, engine, tmp_path)
     rows = read_saved(tmp_path / OUTPUTS)

@@ -28,7 +28,7 @@ def value(path: Path, protocol: str, field: str | None = None) -> float | None:
 
 
 def test_rescore_under_another_protocol_needs_no_engine_and_no_data(tmp_path: Path) -> None:
-    asked = request("mmlu_pro", limit=6)
+    asked = request("mmlu_pro", "paper", limit=6)
     engine = FakeEngine(reply=lambda prompt, seed: "Answer: B")
     benchmark("mmlu_pro").generate(asked, engine, tmp_path)
     official = rescore(tmp_path / OUTPUTS, "mmlu_pro/official")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -226,8 +227,21 @@ def test_shipped_protocols_have_fastchat_s_constants() -> None:
         assert set(settings["reference_categories"]) <= set(constants.reference_categories)
     from judges.protocols.rating import SCORE, SCORE_BACKUP
 
-    assert SCORE.pattern == constants.score_pattern
-    assert SCORE_BACKUP.pattern == constants.score_pattern_backup
+    for ours, theirs in (
+        (SCORE, constants.score_pattern),
+        (SCORE_BACKUP, constants.score_pattern_backup),
+    ):
+        for text in (
+            "[[7]]",
+            "[[7.5]]",
+            "[[7.]]",
+            "[[.5]]",
+            "[[77]]",
+            "[[]]",
+            "[7]",
+            "[7.25] [[x]]",
+        ):
+            assert ours.findall(text) == re.findall(theirs, text), text
 
 
 def test_limit_counts_questions(data: DataSource, tmp_path: Path) -> None:
