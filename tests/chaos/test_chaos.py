@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarking.chaos.damage import HARMS, attack, templates
+from benchmarking.chaos.damage import HARMS, attack
 from benchmarking.chaos.experiment import results
 from benchmarking.chaos.forked import forked
 from benchmarking.chaos.hostile_cases import cases
@@ -39,23 +39,16 @@ def test_kills_at_chosen_operations_change_no_result(work: Path) -> None:
 
 
 def test_damage_is_noticed_and_mended(work: Path) -> None:
-    made = forked(lambda: {k: str(v) for k, v in templates(work).items()}, 600)
-    expected = results(Path(made["finished"]))
-    places = {
-        "finished": ["base/eval/gsm8k/scores.json", "sso/iter-1/policy/stage.json", "run.json",
-                     "sso/iter-1/sample/pairs.jsonl", "sso/iter-1/policy/model/model.safetensors"],
-        "killed": ["sso/iter-1/policy/work/references.safetensors"],
-    }  # fmt: skip
+    assert start(work, None) == 0
+    finished = Path(shutil.copytree(work / "run", work / "finished"))
+    expected = results(finished)
+    names = ("base/eval/gsm8k/scores.json", "sso/iter-1/pair_accuracy/stage.json", "run.json")
     states = []
-    for template, names in places.items():
-        for number, name in enumerate(names):
-            harm, chance = HARMS[number % len(HARMS)], random.Random(number)
-            folder = Path(made[template])
-            outcome = forked(
-                lambda f=folder, n=name, h=harm, c=chance: vars(attack(f, n, h, c, expected))
-            )
-            states.append((name, harm.__name__, outcome))
-    assert {o["state"] for _, _, o in states} <= {"mended", "made anew"}, states
+    for number, name in enumerate(names):
+        harm, chance = HARMS[number], random.Random(number)
+        outcome = forked(lambda n=name, h=harm, c=chance: vars(attack(finished, n, h, c, expected)))
+        states.append((name, harm.__name__, outcome["state"]))
+    assert {state for _, _, state in states} == {"mended"}, states
 
 
 def test_hostile_replies_poison_nothing_and_end_nothing(tmp_path: Path) -> None:
