@@ -33,7 +33,7 @@ def tracked_fsdp(world: int) -> dict[str, float]:
     shape = shape_of(MODEL)
     with FakeTensorMode(allow_non_fake_inputs=True):
         model = _sharded(shape, mesh)
-        optimizer = torch.optim.AdamW(model.parameters(), lr=1e-6, fused=True)
+        optimizer = torch.optim.AdamW(model.parameters(), lr=1e-6, foreach=False)
         tracker = FSDPMemTracker(model, optimizer)
         with tracker:
             for _ in range(2):  # the moments exist from the second step on
@@ -153,7 +153,7 @@ def main() -> None:
     if kind == "fsdp":
         found = tracked_fsdp(int(rest[0]))
         place = Placement(int(rest[0]), sharded=True)
-        estimate = training_memory(shape_of(MODEL), TRACKED, place, TOKENS)
+        estimate = training_memory(shape_of(MODEL), TRACKED, place, TOKENS, passes=1)
         found["estimate"] = estimate.total - estimate.parts["process"]
     else:
         found = measured_cpu(Path(rest[0]), int(rest[1]), rest[2] == "lean")

@@ -56,9 +56,10 @@ def group_tokens(training: TrainingSettings, kind: str, new_tokens: int = 2048) 
 
 
 def training_memory(
-    shape: Shape, training: TrainingSettings, place: Placement, tokens: int
+    shape: Shape, training: TrainingSettings, place: Placement, tokens: int, passes: int = 2
 ) -> Memory:
-    """Peak of one training process whose passes have ``tokens`` tokens."""
+    """Peak of one training process whose passes have ``tokens`` tokens; a step of one pass has no gradients
+    yet when the output layer is at work."""
     bf16 = training.precision == "bf16"
     share = place.processes if place.sharded else 1
     lora = training.lora.rank
@@ -80,11 +81,15 @@ def training_memory(
     layer = _layer_elements(shape, training, place)
     if training.gradient_checkpointing:
         # the layers' inputs, and the larger of two moments: the output layer's, or a layer's made again
-        parts["inputs of layers"] = tokens * shape.layers * shape.hidden * width
+        inputs = tokens * shape.layers * shape.hidden * width
+        parts["inputs of layers"] = inputs
         again = AGAIN * tokens * layer
         if place.sharded:  # the embedding is being gathered, a layer's gradients are on their way
             again += width * shape.head_weights + 4 * shape.layer_weights
-        parts["pass"] = max(again, _output_layer(shape, training, place, tokens))
+        output = _output_layer(shape, training, place, tokens)
+        none_yet = parts["gradients"] if passes == 1 else 0.0
+        # by the last layers the inputs of the others are gone
+        parts["pass"] = max(again - inputs, output - none_yet)
     else:
         parts["activations"] = tokens * shape.layers * layer
         parts["pass"] = _output_layer(shape, training, place, tokens)
