@@ -20,6 +20,10 @@ from sso.checkpoints import count_weights
 
 EFFICIENCY = {"prompt": 0.7, "new": 0.25, "train": 0.55}
 """Share of the machine's matrix-product rate that each kind of work typically reaches."""
+WRITTEN, TRAINED = 12.0, 3.5
+"""Time of a token that is written, or trained on, over that of a prompt's: small batches on a CPU."""
+JUDGED_TOKENS = 600
+"""Assumed tokens of a call of the local judge."""
 
 
 @dataclass(frozen=True)
@@ -73,9 +77,16 @@ def seconds(cost: Cost, parameters: int, gflops: float) -> float:
 
 
 def relative_times(prepared: Prepared) -> dict[str, float]:
-    """The time of each stage up to a factor, which the machine shows as stages end."""
+    """The time of each stage up to a factor, which the machine shows as stages end: a prompt's token
+    is 1, a written one ``WRITTEN``, a trained one ``TRAINED``."""
     costs = stage_costs(prepared)
-    return {stage.id: seconds(costs.get(stage.id, Cost()), 1, 1.0) for stage in prepared.plan}
+    local = prepared.config.judge.name == "local"
+
+    def work(cost: Cost) -> float:
+        judged = JUDGED_TOKENS * cost.judge_calls if local else 0
+        return cost.prompt + WRITTEN * cost.new + TRAINED * cost.train + judged
+
+    return {stage.id: work(costs.get(stage.id, Cost())) for stage in prepared.plan}
 
 
 def machine_gflops(size: int = 1024, repeats: int = 8) -> float:
