@@ -17,6 +17,7 @@ def arguments(model: Path, out: Path, *names: str) -> list[str]:
         "engine.kind": "fake", "writer.model": model, "writer.kind": "fake", "writer.device": "auto",
         "queries.per_iteration": 6, "queries.generator": 3, "sampling.max_new_tokens": 24,
         "training.max_length": 4096, "training.micro_tokens": 4096, "pair_accuracy.limit": 2,
+        "launch.own_process": "false",
     }  # fmt: skip
     found = ["--scale", "quick", "--out", str(out), "--quiet"]
     for name in names:
