@@ -64,7 +64,7 @@ def test_at_the_quick_scale_all_models_are_one_run_with_every_arm() -> None:
     plans = planned_runs(get_experiment("v2:table3"), QUICK)
     assert [plan.folder.name for plan in plans] == ["quick-v2"]
     assert plans[0].config.methods == ("pbaa", "sso", "sso-plus", "sso-minus")
-    assert plans[0].config.data == "sample"
+    assert plans[0].config.data == "starter"
     assert plans[0].config.training.of_step("generator").batch_size == 2
     rewards = planned_runs(get_experiment("v2:table2"), QUICK)
     assert [plan.config.reward.name for plan in rewards if plan.reward][:2] == [

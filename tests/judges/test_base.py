@@ -10,7 +10,7 @@ from judges.base import Judge
 from judges.logprob_judge import LocalJudge
 from judges.server import ServerJudge
 
-METHODS = ["preferences", "ratings", "pairwise", "check", "estimate", "describe"]
+METHODS = ["preferences", "ratings", "pairwise", "graded", "check", "estimate", "describe"]
 
 
 @pytest.mark.parametrize("kind", [LocalJudge, ServerJudge])

@@ -41,7 +41,7 @@ def test_presets_arms_and_layouts_exist() -> None:
 
     presets = {path.stem for path in (REPO / "harness" / "presets").glob("*.yaml")}
     assert set(given("--preset", RUNS)) <= presets
-    assert {"_paper", "_paper_shared", "_paper_v2", "quickstart"} | set(
+    assert {"_paper", "_paper_shared", "_paper_v2", "quickstart", "suite"} | set(
         given("--preset", RUNS)
     ) == presets
     arms = {arm for methods in given("--methods", RUNS) for arm in methods.split(",")}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import threading
+import time
+import types
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -118,4 +120,6 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
         for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_HUB_OFFLINE", *PROXIES):
             monkeypatch.delenv(name, raising=False)
         monkeypatch.setattr(fetch, "PAUSE_S", 0.0)
+        patient = types.SimpleNamespace(**{**vars(time), "sleep": lambda seconds: None})
+        monkeypatch.setattr("huggingface_hub.utils._http.time", patient)
         yield running
