@@ -17,8 +17,9 @@ from harness.news import Forecast, outline
 from harness.prepare import Prepared, judge_uses, prepare
 from harness.progress import Reporter
 from harness.run_folder import SCHEMA, RunFolder, now
-from harness.runner import Runner, RunSummary, package_versions
+from harness.runner import Runner, RunSummary
 from harness.shards import check_same_run, whole_set
+from harness.stage_runner import package_versions
 from sso.arms import get_arm
 from sso.settings import SPEED_ONLY
 

@@ -37,9 +37,13 @@ class Forecast:
         self._expected = expected
         self._took: dict[str, list[tuple[float, float]]] = {}
 
+    def expected(self, stage: Stage) -> float:
+        """Seconds of a stage up to a factor; 0 where nothing is known."""
+        return self._expected.get(stage.id, 0.0)
+
     def finished(self, stage: Stage, seconds: float) -> None:
         """A stage took this long."""
-        pair = (self._expected.get(stage.id, 0.0), seconds)
+        pair = (self.expected(stage), seconds)
         self._took.setdefault(_step(stage), []).append(pair)
 
     def left(self, stages: Sequence[Stage]) -> float:
@@ -49,7 +53,7 @@ class Forecast:
         total = 0.0
         for stage in stages:
             own = self._took.get(_step(stage), [])
-            expected = self._expected.get(stage.id, 0.0)
+            expected = self.expected(stage)
             if own and not sum(guess for guess, _ in own):
                 total += sum(took for _, took in own) / len(own)
             else:

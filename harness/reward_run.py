@@ -14,8 +14,9 @@ from harness.prepare import IDENTITY, named_model
 from harness.progress import Reporter
 from harness.resources import Resources
 from harness.run_folder import SCHEMA, RunFolder, now
-from harness.runner import Runner, RunSummary, package_versions
+from harness.runner import Runner, RunSummary
 from harness.stage import CheckpointKey, PlanInputs, Source, Stage
+from harness.stage_runner import package_versions
 from harness.stages.evaluate import eval_stage
 from harness.stages.reward_training import (
     MODEL,

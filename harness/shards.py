@@ -20,8 +20,8 @@ from harness.config import JudgeSettings, RunConfig
 from harness.engines import ResumableEngine, engine_identity
 from harness.prepare import prepare
 from harness.progress import Reporter
-from harness.runner import package_versions
 from harness.stage import PlanInputs
+from harness.stage_runner import package_versions
 from harness.stages.evaluate import eval_request, journal_of
 
 FILE = "shard.json"

@@ -27,7 +27,7 @@ from benchmarking.chaos.kill_points import die_when_there
 
 Harm = Callable[[Path, random.Random], None]
 GUARD_S = 3.0
-MADE_ANEW = ("tables/", "run.lock", ".run.json")
+MADE_ANEW = ("tables/", "run.lock", ".run.json", ".claims/")
 """Written at every start, read by none."""
 
 

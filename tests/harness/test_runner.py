@@ -9,12 +9,15 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from groundwork.claims import Claims
 from groundwork.errors import UserError
+from harness.news import Forecast
 from harness.plan import plan_status
 from harness.progress import Reporter
 from harness.run_folder import RunFolder
-from harness.runner import Runner
+from harness.runner import Runner, chains
 from harness.stage import Source, Stage, StageContext, StageResult
+from harness.stage_runner import Outcome
 
 
 class NoResources:
@@ -214,3 +217,38 @@ def test_damaged_results_set_aside_are_not_taken_back(tmp_path: Path) -> None:
     assert (tmp_path / "s" / "out").read_text() == "whole"
     assert not (tmp_path / ".replaced" / "s").exists()
     assert ran == []
+
+
+def test_stages_that_another_process_does_meanwhile_are_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.runner.LOOK_S", 0.01)
+    ran: list[str] = []
+    plan = make_plan(ran)
+    claims = Claims(tmp_path / ".claims")
+    other = claims.holding("first")
+    other.__enter__()
+    looks: list[int] = []
+    runner = Runner(RunFolder(tmp_path), plan, NoResources(), Reporter(Console(quiet=True)))  # type: ignore[arg-type]
+    wait = runner.executor.wait
+
+    def waiting(seconds: float) -> list[Outcome]:
+        looks.append(len(ran))
+        if len(looks) == 3:
+            other.__exit__(None, None, None)
+            runner.executor._runner.attempt(plan[0])  # type: ignore[attr-defined]
+        return wait(seconds)
+
+    monkeypatch.setattr(runner.executor, "wait", waiting)
+    summary = runner.execute()
+    assert looks[:3] == [0, 0, 0]
+    assert (summary.by_others, summary.done) == (["first"], ["second"])
+
+
+def test_the_longest_line_of_stages_goes_first() -> None:
+    def stage(name: str, *inputs: str) -> Stage:
+        return Stage(name, "eval", {n: Source(n) for n in inputs}, {}, lambda run: StageResult())
+
+    plan = [stage("a"), stage("a1", "a"), stage("b"), stage("b1", "b"), stage("b2", "b1")]
+    assert chains(plan, Forecast({})) == {"a": 2, "a1": 1, "b": 3, "b1": 2, "b2": 1}
+    assert chains(plan, Forecast({"a": 9, "b2": 3}))["a"] == 9
