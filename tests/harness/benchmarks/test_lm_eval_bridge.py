@@ -72,6 +72,24 @@ def sample_folder() -> Path:
     return open_source("sample").root
 
 
+def tied(lm: Any, prompt: str, text: str, other: str) -> bool:
+    """Whether two greedy texts part at a token where float32 can't tell the two best apart.
+
+    A processor that sums in another order may then take either: 5e-5 apart happens in real items.
+    """
+    import torch
+
+    prompt_ids, *texts = (
+        lm.tok_encode(part, add_special_tokens=False) for part in (prompt, text, other)
+    )
+    place = next(n for n, (a, b) in enumerate(zip(*texts, strict=False)) if a != b)
+    with torch.inference_mode():
+        logits = lm.model(torch.tensor([prompt_ids + texts[0][:place]])).logits[0, -1]
+    best = logits.topk(2)
+    assert {texts[0][place], texts[1][place]} == set(best.indices.tolist())
+    return bool(best.values[0] - best.values[1] < 1e-3)
+
+
 def compare(
     name: str,
     task: str,
@@ -105,7 +123,10 @@ def compare(
     for sample in theirs:
         row = by_place[sample["doc_id"]]
         assert sample["prompt_hash"] == row["prompt_hash"]
-        assert sample["resps"][0][0] == row["output"]
+        text = sample["resps"][0][0]
+        if text != row["output"]:
+            assert tied(lm, sample["arguments"][0][0], text, row["output"])
+            continue
         values = items[row["item_id"]].values
         if name == "math":
             assert values["minerva"] == sample["exact_match"]
