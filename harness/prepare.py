@@ -13,6 +13,7 @@ from groundwork.errors import UserError
 from harness.config import RunConfig
 from harness.plan import build_plan, plan_status
 from harness.run_folder import RunFolder
+from harness.served_model import ask_served, is_served, served_model
 from harness.stage import PlanInputs, Stage
 
 if TYPE_CHECKING:
@@ -63,10 +64,13 @@ def prepare(config: RunConfig, out: Path | None, log: Callable[[str], None]) -> 
     _collect(problems, lambda: _check_names(config))
     data = _collect(problems, lambda: open_source(config.data))
     model, name = None, _collect(problems, lambda: named_model(config))
-    if name is not None and (not problems or Path(name).exists()):  # else it might be fetched
+    served = name is not None and is_served(config, name)
+    if name is not None and served:
+        model = _collect(problems, lambda: served_model(config, name, judge_uses(config)))
+    elif name is not None and (not problems or Path(name).exists()):  # else it might be fetched
         model = _collect(problems, lambda: resolve_model(name, log=log))
     plan = resources = None
-    if model is not None and not problems:
+    if model is not None and not problems and not served:
         _collect(problems, lambda: _check_kind(config, model.path))
     if model is not None and data is not None:
         run_id = _collect(problems, RunFolder(out).run_id) if out is not None else None
@@ -79,6 +83,8 @@ def prepare(config: RunConfig, out: Path | None, log: Callable[[str], None]) -> 
                 _collect(problems, lambda: check_engine(config.writer))
             for note in engine_notes(config.engine):
                 log(note)
+            if served and not problems:
+                _collect(problems, partial(ask_served, config, model.id))
             _collect(problems, lambda: _check_judge(resources, config, log))
         if out is not None and not problems:
             _collect(problems, lambda: _check_disk(config, model, out))
@@ -213,6 +219,8 @@ def disk_needed(config: RunConfig, model: ResolvedModel) -> int:
     from harness.planning.report import disk_bytes
     from sso.checkpoints import count_weights
 
+    if model.source == "server":
+        return 0
     return int(sum(disk_bytes(config, count_weights(model.path)).values()))
 
 

@@ -13,7 +13,9 @@ from harness.cli.options import Evaluation, Judging, Quiet, configured, expanded
 
 @expanded
 def evaluate(
-    model: Annotated[str, typer.Argument(help="Hub id or local folder.")],
+    model: Annotated[
+        str, typer.Argument(help="Hub id, local folder, or with --engine openai the server's name.")
+    ],
     evaluation: Evaluation,
     judging: Judging,
     shard: Annotated[
@@ -31,7 +33,7 @@ def evaluate(
     from harness.progress import Reporter, print_table, terminal
     from leaderboards import render_table
 
-    evaluation = replace(evaluation, preset=evaluation.preset or default_preset())
+    evaluation = replace(evaluation, preset=evaluation.preset or default_preset(evaluation.engine))
     config = configured(evaluation, judging, model=model, iterations=0, methods=[])
     folder = evaluation.folder(config, prefix="eval-")
     reporter = Reporter(terminal(), quiet)
@@ -48,8 +50,8 @@ def evaluate(
     print(f"Run folder: {folder}")
 
 
-def default_preset() -> str:
-    """The quick start's few items and float32 are for a CPU; a GPU gets every item."""
+def default_preset(engine: str | None) -> str:
+    """The quick start's few items and float32 are for a CPU; a GPU or a server gets every item."""
     import torch
 
-    return "suite" if torch.cuda.is_available() else "quickstart"
+    return "suite" if engine == "openai" or torch.cuda.is_available() else "quickstart"

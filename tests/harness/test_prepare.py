@@ -69,13 +69,13 @@ def test_disk_of_the_checkpoints(
 ) -> None:
     weights = 4 * count_weights(tiny_model_dir)  # float32
     config = load_config("quickstart", overrides)
-    model = SimpleNamespace(path=tiny_model_dir)
+    model = SimpleNamespace(path=tiny_model_dir, source="folder")
     assert disk_needed(config, model) == checkpoints * weights  # type: ignore[arg-type]
 
 
 def test_disk_of_two_mid_stage_checkpoints_with_moments(tiny_model_dir: Path) -> None:
     config = load_config("quickstart", ["training.checkpoint_every=5"])
-    model = SimpleNamespace(path=tiny_model_dir)
+    model = SimpleNamespace(path=tiny_model_dir, source="folder")
     plain = disk_needed(load_config("quickstart"), model)  # type: ignore[arg-type]
     weights = count_weights(tiny_model_dir)
     assert disk_needed(config, model) == plain + 2 * 12 * weights  # type: ignore[arg-type]

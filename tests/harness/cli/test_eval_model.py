@@ -19,7 +19,8 @@ from tests.conftest import REPO
 def test_a_gpu_gets_the_suite_and_a_cpu_the_quick_start(monkeypatch: pytest.MonkeyPatch) -> None:
     for gpu, preset in ((True, "suite"), (False, "quickstart")):
         monkeypatch.setattr(torch.cuda, "is_available", lambda gpu=gpu: gpu)
-        assert default_preset() == preset
+        assert default_preset(None) == preset
+        assert default_preset("openai") == "suite"
 
 
 def test_the_gpu_workflow_scores_every_item_in_bfloat16_on_the_gpu(
