@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from groundwork.errors import UserError
 from harness.plan import changes, input_fingerprints
-from harness.run_folder import RunFolder, StageRecord
+from harness.run_folder import RunFolder, StageRecord, copy_stage
 from harness.stage import Stage
 
 
@@ -30,26 +27,6 @@ def adopt(
             continue
         if changes(record, stage, inputs) or theirs.damage(record):
             continue
-        _copy(theirs.path, run.stage(stage.id).path)
+        copy_stage(theirs.path, run.stage(stage.id).path)
         return other.root.name
     return ""
-
-
-def _copy(source: Path, target: Path) -> None:
-    """Beside the target first, so that a kill leaves no half stage."""
-    partial = target.with_name(f".{target.name}.adopted")
-    shutil.rmtree(partial, ignore_errors=True)
-    shutil.rmtree(target, ignore_errors=True)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copytree(source, partial, copy_function=_link)
-    partial.rename(target)
-
-
-def _link(source: str, target: str) -> str:
-    if Path(source).name == "stage.json":
-        return str(shutil.copy2(source, target))
-    try:
-        os.link(source, target)
-        return target
-    except OSError:
-        return str(shutil.copy2(source, target))

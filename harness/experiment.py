@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from harness.estimate import relative_times
 from harness.news import Forecast, outline
 from harness.prepare import Prepared, judge_uses, prepare
 from harness.progress import Reporter
+from harness.retry_errors import failed_stages, retry_errors
 from harness.run_folder import SCHEMA, RunFolder, now
 from harness.runner import Runner, RunSummary
 from harness.shards import check_same_run, whole_set
@@ -73,18 +75,30 @@ def _differences(preset: Any, config: Any, key: str = "") -> list[str]:
     return [re.sub(r"[^\w.=+-]+", "_", f"{leaf.removeprefix('benchmarks.')}={value}")]
 
 
+@dataclass(frozen=True)
+class Redo:
+    """What of finished stages may be done again: those of other ``settings``, and items that ended in
+    ``errors`` (only these are asked again)."""
+
+    settings: bool = False
+    errors: bool = False
+
+
+NOTHING = Redo()
+
+
 def run_experiment(
     config: RunConfig,
     out: Path,
     reporter: Reporter,
     *,
-    redo: bool = False,
+    redo: Redo = NOTHING,
     others: Sequence[RunFolder] | None = None,
     shards: Sequence[Path] = (),
 ) -> RunSummary:
     """Run (or resume) the experiment in ``out`` and write ``run.json`` and the tables.
 
-    ``redo`` allows finished stages of other settings to be replaced. With ``others`` (run folders whose
+    ``redo`` says what of finished stages is done again. With ``others`` (run folders whose
     finished stages may be taken over) the folder is one part of several experiments: its description
     goes on naming the arms and benchmarks that it had. Answers are taken from ``shards``, a whole set of
     ``harness.shards``.
@@ -103,7 +117,7 @@ def run_experiment(
             reporter.say(damage)
         folder.clean()
         resources = prepared.resources
-        runner = Runner(folder, prepared.plan, resources, reporter, redo, others or ())
+        runner = Runner(folder, prepared.plan, resources, reporter, redo.settings, others or ())
         runner.forecast = Forecast(relative_times(prepared))
         runner.check()
         reporter.say(outline(prepared.plan))
@@ -111,6 +125,11 @@ def run_experiment(
         try:
             watch_judge(folder, prepared, reporter)
             summary = runner.execute()
+            if redo.errors:
+                retried = retry_errors(folder, prepared.plan, resources, reporter)
+                summary.done += retried
+                summary.skipped = [name for name in summary.skipped if name not in retried]
+            summary.failed = failed_stages(folder, prepared.plan)
             finish_run(folder, prepared)
         finally:
             prepared.resources.close()

@@ -186,6 +186,14 @@ class StageFolder:
         else:
             _remove(self.path)
 
+    def set_copy_aside(self) -> None:
+        """Keep the finished results aside while they are changed: ``take_back`` restores them. Files are
+        linked where the file system can: outputs are replaced, never written in place."""
+        shutil.rmtree(self.aside, ignore_errors=True)
+        self.aside.parent.mkdir(parents=True, exist_ok=True)
+        self.path.rename(self.aside)
+        copy_stage(self.aside, self.path)
+
     def drop_aside(self) -> None:
         """Remove the earlier results that were set aside."""
         if self.aside.exists():
@@ -332,6 +340,27 @@ class RunFolder:
         for path in left:
             _remove(path)
         return len(left)
+
+
+def copy_stage(source: Path, target: Path) -> None:
+    """Copy a stage's folder, with links where the file system can. It is made beside the target first,
+    so that a kill leaves no half stage."""
+    partial = target.with_name(f".{target.name}.adopted")
+    shutil.rmtree(partial, ignore_errors=True)
+    shutil.rmtree(target, ignore_errors=True)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copytree(source, partial, copy_function=_link)
+    partial.rename(target)
+
+
+def _link(source: str, target: str) -> str:
+    if Path(source).name == STAGE_FILE:
+        return str(shutil.copy2(source, target))
+    try:
+        os.link(source, target)
+        return target
+    except OSError:
+        return str(shutil.copy2(source, target))
 
 
 def _description(file: Path) -> dict[str, Any] | None:

@@ -22,13 +22,14 @@ LOOK_S = 1.0
 
 @dataclass
 class RunSummary:
-    """What a run did: stages done now, stages found done, those that other processes did meanwhile, and seconds
-    of work."""
+    """What a run did: stages done now, stages found done, those that other processes did meanwhile, seconds
+    of work, and items that failed in scoring, by stage."""
 
     done: list[str] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
     by_others: list[str] = field(default_factory=list)
     seconds: float = 0.0
+    failed: dict[str, int] = field(default_factory=dict)
 
 
 class Runner:

@@ -115,7 +115,8 @@ class StageContext:
 class Stage:
     """One step of the plan. ``id`` is also its folder; ``work`` makes its outputs.
 
-    ``prunable`` names outputs that may be removed once nothing pending reads them.
+    ``prunable`` names outputs that may be removed once nothing pending reads them. ``rescore`` makes the
+    scores again from a finished stage's outputs: only verdicts that failed are asked for.
     """
 
     id: str
@@ -127,6 +128,7 @@ class Stage:
     iteration: int = 0
     arm: str = ""
     prunable: tuple[str, ...] = ()
+    rescore: Callable[[StageContext], StageResult] | None = None
 
 
 def readers(plan: Sequence[Stage], stage: str, output: str) -> list[Stage]:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.options import Evaluation, Judging, Quiet, configured, expanded
+from harness.cli.options import Evaluation, Judging, Quiet, RetryErrors, configured, expanded
 
 
 @expanded
@@ -26,11 +26,13 @@ def evaluate(
         list[Path] | None,
         typer.Option("--merge", help="Folder of a shard whose answers to score (repeatable)."),
     ] = None,
+    retry_errors: RetryErrors = False,
     quiet: Quiet = False,
 ) -> None:
     """Score one model on the benchmarks of a preset, or on those named."""
-    from harness.experiment import run_experiment
+    from harness.experiment import Redo, run_experiment
     from harness.progress import Reporter, print_table, terminal
+    from harness.retry_errors import failures
     from leaderboards import render_table
 
     evaluation = replace(evaluation, preset=evaluation.preset or default_preset(evaluation.engine))
@@ -45,9 +47,13 @@ def evaluate(
         answer_shard(config, folder, part, reporter)
         print(f"Shard {part.number} of {part.of}: {folder}")
         return
-    run_experiment(config, folder, reporter, redo=evaluation.redo, shards=merge or ())
+    summary = run_experiment(
+        config, folder, reporter, redo=Redo(evaluation.redo, retry_errors), shards=merge or ()
+    )
     print_table(render_table([folder], format="terminal"))
     print(f"Run folder: {folder}")
+    for line in failures(summary.failed):
+        print(line)
 
 
 def default_preset(engine: str | None) -> str:

@@ -31,6 +31,10 @@ Set = Annotated[
     typer.Option("--set", help="Override any key: --set loss.kind=dpo (repeatable)."),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only the result, no progress.")]
+RetryErrors = Annotated[
+    bool,
+    typer.Option("--retry-errors", help="Ask items of finished stages that failed again."),
+]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from groundwork.files import replacing
@@ -51,6 +52,10 @@ def eval_stage(inputs: PlanInputs, name: str, key: CheckpointKey, model: Source)
 
     def work(run: StageContext) -> StageResult:
         tokens = answer(run)
+        return replace(rescore(run), tokens=tokens)
+
+    def rescore(run: StageContext) -> StageResult:
+        """Grade or judge the outputs in the folder."""
         judge = run.resources.judge(name) if benchmark.needs_judge else None
         outcome = benchmark.score(request, run.folder, judge)
         scores = outcome.described(benchmark.info, **key.score_fields(config.model)).scores
@@ -58,7 +63,6 @@ def eval_stage(inputs: PlanInputs, name: str, key: CheckpointKey, model: Source)
         return StageResult(
             counts={"items": len(outcome.items)},
             measures={s.metric: s.value for s in scores if s.headline and s.value is not None},
-            tokens=tokens,
         )
 
     settings = {
@@ -77,6 +81,7 @@ def eval_stage(inputs: PlanInputs, name: str, key: CheckpointKey, model: Source)
         inputs={"model": model, "data": Source(fingerprint=benchmark.fingerprint(request))},
         settings=settings,
         work=work,
+        rescore=rescore,
         seed=key.seed,
         iteration=key.iteration,
         arm=key.arm,

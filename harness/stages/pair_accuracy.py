@@ -10,7 +10,7 @@ from groundwork.conversations import transcript
 from groundwork.files import digest, read_json_lines, write_lines
 from groundwork.reasoning import split_reasoning
 from harness.stage import CheckpointKey, PlanInputs, Source, Stage, StageContext, StageResult
-from harness.stages.results import write_results
+from harness.stages.results import VERDICTS, write_results
 from judges import Comparison, PairAccuracy, PairOutcome
 from leaderboards.benchmark_info import BenchmarkInfo, InfoColumn
 from leaderboards.records import ItemScore, Score
@@ -42,7 +42,7 @@ def pair_accuracy_stage(inputs: PlanInputs, key: CheckpointKey, pairs: Source) -
         score = accuracy_score(result, marks, config.judge.withhold_above)
         score = score.model_copy(update=key.score_fields(config.model))
         write_results(run.folder, item_scores(result), [score])
-        write_lines(run.folder / "verdicts.jsonl", [verdict_line(o) for o in result.items])
+        write_lines(run.folder / VERDICTS, [verdict_line(o) for o in result.items])
         return StageResult(
             counts={
                 "pairs": len(sample),
@@ -66,6 +66,7 @@ def pair_accuracy_stage(inputs: PlanInputs, key: CheckpointKey, pairs: Source) -
             "v": PROTOCOL_VERSION,
         },
         work=work,
+        rescore=work,
         seed=key.seed,
         iteration=key.iteration,
         arm=key.arm,
