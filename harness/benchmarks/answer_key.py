@@ -90,6 +90,8 @@ class ObjectiveBenchmark:
     own_fields: tuple[str, ...]
     changes: Mapping[str, Any] = field(default_factory=dict)
     needs_judge: bool = False
+    own_processes: bool = False
+    """Whether ``grade`` bounds itself, in processes that it kills."""
 
     def fingerprint(self, request: EvalRequest) -> str:
         """Hash of the items drawn and of the files read."""
@@ -231,10 +233,22 @@ class ObjectiveBenchmark:
             for k in asked
         ]
         grades = [Grade({}, error=str(row.get("error") or "")) for row in rows]
-        for k, grade in zip(asked, self.grade(answers, settings), strict=True):
+        for k, grade in zip(asked, self._graded(answers, settings), strict=True):
             grades[k] = grade
         header = replace(header, marks=(*header.marks, *fewer_examples(rows)))
         return outcome(rows, grades, header)
+
+    def _graded(self, answers: Sequence[Answer], settings: Settings) -> Sequence[Grade]:
+        """The grade of each answer; written ones in a process that can be killed."""
+        from harness.benchmarks.bounded_grading import grade_bounded
+
+        written = [answer for answer in answers if not answer.logprobs]
+        if self.own_processes or not written:
+            return self.grade(answers, settings)
+        scored = [answer for answer in answers if answer.logprobs]
+        by_choice = iter(self.grade(scored, settings) if scored else ())
+        by_text = iter(grade_bounded(lambda some: self.grade(some, settings), written))
+        return [next(by_choice if answer.logprobs else by_text) for answer in answers]
 
 
 def _with_state(row: Mapping[str, Any]) -> Mapping[str, Any]:

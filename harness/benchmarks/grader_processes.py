@@ -33,7 +33,8 @@ MEMORY = 8 << 30
 READY = b"ready"
 
 
-def _bound_memory() -> None:
+def bound_memory() -> None:
+    """Bound this process's address space."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
 
 
@@ -56,10 +57,11 @@ class Worker:
             self._process.stdin.write(json.dumps(task).encode() + b"\n")
             self._process.stdin.flush()
             line = self._line(seconds, used)
+            late = line is None or self._cpu_seconds() - used > seconds
         except (BrokenPipeError, EOFError, psutil.NoSuchProcess):
             self.stop()
             return {"error": "the grader died"}
-        if line is None:
+        if line is None or late:
             self.stop()
             return {"error": f"grading took more than {seconds:g} s of CPU time"}
         answer: dict[str, Any] = json.loads(line)
@@ -81,7 +83,7 @@ class Worker:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             env=environment,
-            preexec_fn=_bound_memory,
+            preexec_fn=bound_memory,
         )
         try:
             started = self._line(START_SECONDS, 0.0) == READY

@@ -113,6 +113,7 @@ BENCHMARK = ObjectiveBenchmark(
     files=files,
     questions=questions_in("ifeval/input_data.jsonl", text="prompt", item_id="key"),
     target_of=target_of,
+    own_processes=True,
     own_fields=FIELDS,
     changes={"doc_to_target": "", "process_results": None},
 )

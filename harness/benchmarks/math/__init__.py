@@ -23,7 +23,7 @@ from leaderboards.benchmark_info import BenchmarkInfo, InfoColumn
 SETS = {"math_500": "math/math_500.jsonl", "full": "math/math_test_5000.jsonl"}
 FIELDS = ("problem", "solution", "answer", "unique_id", "level")
 GRADER = Path(__file__).with_name("grader.py")
-SECONDS = 5.0
+SECONDS = 2.0
 """CPU time for grading one answer."""
 
 
@@ -130,5 +130,6 @@ BENCHMARK = ObjectiveBenchmark(
         "math/math_test_5000.jsonl", "math/math_500.jsonl", text="problem", item_id="unique_id"
     ),
     target_of=target_of,
+    own_processes=True,
     own_fields=(*FIELDS, "ground_truth", "subject", "type"),
 )

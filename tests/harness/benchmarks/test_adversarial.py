@@ -40,7 +40,9 @@ for spec in load_protocols(name):
         for k, piece in enumerate(eval(sys.argv[3]))
     ]
     header = Header(name, "p", str(spec.settings["metric"]))
-    assert len(benchmark.score_rows(rows, spec.settings, header).items) == len(rows)
+    items = benchmark.score_rows(rows, spec.settings, header).items
+    assert len(items) == len(rows)
+    assert not [item.error for item in items if item.error], "each ends within its own bound"
     break  # the grader applies every extraction, whatever the protocol
 print("done")
 """
