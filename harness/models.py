@@ -132,17 +132,26 @@ def check_model_folder(folder: Path) -> None:
 
 
 def _check_adapter(folder: Path) -> None:
-    """An adapter's folder is no model: named as such, with what to do."""
+    """An adapter's folder is no model: named as such, with what to do. Beside whole weights an adapter
+    would make transformers load the base that it names, and then the adapter, unchecked."""
     adapter = folder / "adapter_config.json"
+    if not adapter.is_file():
+        return
+    base = one_line(
+        str(json_object(adapter).get("base_model_name_or_path") or "its base model"), 100
+    )
     whole = (folder / "config.json").is_file() and any(
         not file.name.startswith("adapter_") for file in weight_files(folder)
     )
-    if adapter.is_file() and not whole:
-        base = json_object(adapter).get("base_model_name_or_path") or "its base model"
+    if whole:
         raise ModelError(
-            f"model folder {folder} holds a LoRA adapter of {base}, no whole model: merge it "
-            "(peft: merge_and_unload, then save_pretrained) and give the merged folder"
+            f"model folder {folder} holds whole weights and a LoRA adapter of {base}: take adapter_config.json "
+            "out (the whole weights are then used), or merge the adapter and give the merged folder"
         )
+    raise ModelError(
+        f"model folder {folder} holds a LoRA adapter of {base}, no whole model: merge it "
+        "(peft: merge_and_unload, then save_pretrained) and give the merged folder"
+    )
 
 
 def _check_custom_code(folder: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from groundwork.errors import UserError
+from harness.models import resolve_model
 from judges import Comparison, Rating, Verdict
 from judges.protocols.five_way import graded
 from judges.settings import PairPrompt
@@ -26,13 +27,18 @@ def reward_folder(name: str) -> Path | None:
 
 
 def reward_judge_id(name: str) -> str:
-    """The judge's exact name: its folder and the fingerprint of its weights."""
+    """The judge's exact name: its folder and the fingerprint of its weights.
+
+    Raises:
+        UserError: no such folder, one that can't be loaded safely, or no reward model.
+    """
     from sso.checkpoints import weights_fingerprint
     from sso.reward_model import require_reward_model
 
     folder = Path(name.removeprefix(PREFIX))
     if not folder.is_dir():
         raise UserError(f"judge {name}: no folder {folder}")
+    resolve_model(str(folder.resolve()))
     require_reward_model(folder)
     return f"{name}@{weights_fingerprint(folder)[:16]}"
 

@@ -179,6 +179,7 @@ def _command(kind: str, model: Path, port: int, name: str, engine: EngineSetting
         return [sys.executable, "-m", "harness.engines.chat_server", str(model), str(port), name]
     command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server"]
     command += ["--model", str(model), "--served-model-name", name]
+    command += ["--load-format", "safetensors"]  # no code of the model is trusted by default
     command += ["--host", "127.0.0.1", "--port", str(port)]
     command += ["--tensor-parallel-size", str(engine.tensor_parallel)]
     command += ["--gpu-memory-utilization", str(engine.gpu_memory)]

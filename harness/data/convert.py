@@ -11,6 +11,7 @@ from groundwork.conversations import read_preference
 from groundwork.errors import UserError
 from groundwork.files import write_lines
 from harness.data.manifest import DataFile
+from harness.data.parquet import parquet_rows
 from harness.errors import DataError
 
 
@@ -22,7 +23,7 @@ def convert(file: DataFile, parts: Sequence[Path], target: Path) -> None:
     """Write the rows of the downloaded parquet files as JSON lines, atomically.
 
     Raises:
-        ConversionError: a file is no parquet, a row lacks a field, or the number of rows is wrong.
+        ConversionError: a file is no parquet, or stands for too much, a row lacks a field, or the number of rows is wrong.
     """
     rows = _checked(file, list(_rows(file, parts)))
     write_lines(target, (json.dumps(row, ensure_ascii=False) for row in rows))
@@ -40,16 +41,10 @@ def _rows(file: DataFile, parts: Sequence[Path]) -> Iterator[dict[str, Any]]:
 
 
 def _parquet(name: str, path: Path) -> list[dict[str, Any]]:
-    import pyarrow
-    import pyarrow.parquet
-
     try:
-        rows: list[dict[str, Any]] = pyarrow.parquet.read_table(path).to_pylist()
-    except (pyarrow.ArrowInvalid, OSError) as error:
-        raise ConversionError(
-            f"{name} is not a parquet file: {str(error).splitlines()[0]}"
-        ) from None
-    return rows
+        return parquet_rows(path, name)
+    except DataError as error:
+        raise ConversionError(str(error)) from None
 
 
 def _checked(file: DataFile, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

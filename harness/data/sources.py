@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from groundwork.files import numbered_json_lines, read_bytes, read_json_list, read_text
+from harness.data.parquet import parquet_rows
 from harness.errors import DataError
 
 
@@ -86,7 +87,7 @@ def numbered_rows(path: Path, required: Sequence[str] = ()) -> list[tuple[int, d
     elif name.endswith(".json"):
         numbered = list(enumerate(read_json_list(path), 1))
     elif name.endswith(".parquet"):
-        numbered = list(enumerate(_parquet_rows(path), 1))
+        numbered = list(enumerate(parquet_rows(path), 1))
     else:
         numbered = list(numbered_json_lines(path))
     for number, row in numbered:
@@ -102,14 +103,3 @@ def _csv_rows(path: Path) -> list[tuple[int, dict[str, Any]]]:
         return list(enumerate(reader, 2))
     except csv.Error as error:
         raise DataError(f"{path}:{reader.line_num}: no CSV row ({error})") from None
-
-
-def _parquet_rows(path: Path) -> list[dict[str, Any]]:
-    import pyarrow
-    import pyarrow.parquet
-
-    try:
-        rows: list[dict[str, Any]] = pyarrow.parquet.read_table(path).to_pylist()
-    except (pyarrow.ArrowException, OSError) as error:
-        raise DataError(f"{path} is not a parquet file: {str(error).splitlines()[0]}") from None
-    return rows

@@ -70,6 +70,8 @@ class VllmEngine:
         )
         options: dict[str, Any] = {
             "model": str(folder),
+            "trust_remote_code": False,
+            "load_format": "safetensors",
             "dtype": pick_dtype(settings.dtype, device),
             "max_model_len": min(self.max_length, FIRST_CONTEXT),
             "tensor_parallel_size": settings.tensor_parallel,

@@ -36,6 +36,8 @@ LOCAL_HEADER = struct.Struct("<4s5H3I2H")
 """What stands before a member's name; its last two fields are the lengths of name and extra field."""
 LARGEST_MEMBER = 512 * 1024 * 1024
 """Bytes of one file in a log that is read; a larger one is taken for an attack."""
+LARGEST_LOG = 8 << 30
+"""Bytes of all files in a log."""
 
 
 def read(path: Path, data: DataSource) -> list[ImportedResult]:
@@ -65,6 +67,8 @@ def _opened(file: Path) -> tuple[Mapping[str, Any], list[Mapping[str, Any]]]:
         return _checked(file, header), list(header.get("samples") or [])
     with zipfile.ZipFile(file) as archive:
         names = set(archive.namelist())
+        if sum(member.file_size for member in archive.infolist()) > LARGEST_LOG:
+            raise UserError(f"{file}: unpacks to more than {LARGEST_LOG >> 30} GB")
         if "header.json" not in names:
             raise UserError(f"{file} is not a finished log of Inspect: it holds no header.json")
         header = _checked(file, _member(file, archive, "header.json"))
