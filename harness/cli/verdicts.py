@@ -47,6 +47,10 @@ def export(
     form: Format = "jsonl",
     judge: JudgeName = None,
     prompts: Prompts = None,
+    outputs: Annotated[
+        Path | None,
+        typer.Option("--model-outputs", help="alpaca_eval's file of the one model that is meant."),
+    ] = None,
     store: Store = None,
 ) -> None:
     """Write verdicts as JSONL, alpaca_eval annotations or FastChat judgments."""
@@ -60,11 +64,13 @@ def export(
         raise JudgeError(
             f"--format {form} needs --judge NAME (sso-bench verdicts stats lists them)"
         )
+    if outputs is not None and form != "alpaca_eval":
+        raise JudgeError("--model-outputs is for --format alpaca_eval")
     source = _open(store, must_exist=True)
     if judge is None or form == "jsonl":
         done = export_jsonl(source, out, judge=judge)
     elif form == "alpaca_eval":
-        done = export_alpaca_eval(source, out, judge=judge)
+        done = export_alpaca_eval(source, out, judge=judge, outputs=outputs)
     else:
         done = export_fastchat(source, out, prompt_book(prompts), Judgments(judge))
     _report("written", out, done)

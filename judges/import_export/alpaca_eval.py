@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,19 +30,22 @@ def export_alpaca_eval(
     *,
     judge: str,
     comparisons: Sequence[Comparison] | None = None,
+    outputs: Path | None = None,
     generators: tuple[str, str] = ("baseline", "model"),
     seed: int = 0,
 ) -> Exchanged:
-    """Write one judge's weighted preferences.
+    """Write one judge's weighted preferences, in the order of the instructions: alpaca_eval finds an
+    instruction's difficulty by the row's place, so that a row less or another order moves the LC win
+    rate.
 
     Args:
         judge: the judge's name in the store.
-        comparisons: which ones (in this order); else all of the protocol that the store holds,
-            which may be of several models.
+        comparisons: which ones (in this order); else all of the protocol that the store holds.
+        outputs: alpaca_eval's ``model_outputs.json`` of the one model that is meant.
         generators: names of the two sides.
 
     Raises:
-        JudgeError: the store holds none, or lacks some of ``comparisons``.
+        JudgeError: the store holds none, lacks some of ``comparisons``, or holds several models'.
     """
     protocol = weighted_preference.protocol("logprobs", seed)
     left_out: dict[str, int] = {}
@@ -53,16 +57,50 @@ def export_alpaca_eval(
             left_out["without a preference"] = left_out.get("without a preference", 0) + 1
         else:
             rows.append(_annotation(stored, item, value, generators))
+    if outputs is not None:
+        rows = _of_outputs(rows, outputs, left_out)
+    present = {_identity(row) for row in rows}
     for item in comparisons or ():
-        if item.output_1 == item.output_2:
+        if item.output_1 == item.output_2 and _identity(item) not in present:
             rows.append(_tie(item, judge, generators))
     if not rows:
         raise JudgeError(f"{store.path}: no weighted preference of judge {judge!r}")
     if comparisons is not None:
         place = {_identity(c): i for i, c in enumerate(comparisons)}
         rows.sort(key=lambda row: place[_identity(row)])
+    else:
+        _one_model(store, rows)
+        rows.sort(key=lambda row: row["index"])
     write_json(path, rows)
     return Exchanged(len(rows), left_out)
+
+
+def _of_outputs(
+    rows: Sequence[dict[str, Any]], path: Path, left_out: dict[str, int]
+) -> list[dict[str, Any]]:
+    """The rows on the answers of alpaca_eval's ``model_outputs.json``, under its name, in its order."""
+    wanted = {}
+    for number, row in enumerate(read_json_list(path), start=1):
+        place = f"{path}: row {number}"
+        answer = field(row, "instruction", place, str), field(row, "output", place, str)
+        wanted[answer] = number - 1, str(row.get("generator", path.stem))
+    chosen = []
+    for row in rows:
+        if found := wanted.pop((row["instruction"], row["output_2"]), None):
+            chosen.append(row | {"index": found[0], "generator_2": found[1]})
+    if wanted:
+        left_out["answers without a verdict"] = len(wanted)
+    return chosen
+
+
+def _one_model(store: VerdictStore, rows: Sequence[dict[str, Any]]) -> None:
+    """alpaca_eval reads one answer for each instruction."""
+    several = len(rows) - len({row["instruction"] for row in rows})
+    if several:
+        raise JudgeError(
+            f"{store.path}: {several} instructions have verdicts on answers of several models: name one's "
+            "with --model-outputs model_outputs.json, or take annotations.json of its evaluation"
+        )
 
 
 @dataclass(frozen=True)
@@ -185,7 +223,14 @@ def _frame(item: Comparison, judge: str, generators: tuple[str, str]) -> dict[st
         "output_2": item.output_2,
         "generator_2": generators[1],
         "annotator": names.get(judge, judge),
+        "index": _number(item.item_id),
     }
+
+
+def _number(item_id: str) -> int:
+    """The place of an instruction: the last number in the item's id."""
+    numbers = re.findall(r"\d+", item_id)
+    return int(numbers[-1]) if numbers else 0
 
 
 def _tie(item: Comparison, judge: str, generators: tuple[str, str]) -> dict[str, Any]:
@@ -200,7 +245,7 @@ def _identity(item: Comparison | Mapping[str, Any]) -> tuple[str, ...]:
 
 def _comparison(row: dict[str, Any], place: str) -> Comparison:
     return Comparison(
-        item_id=place.rpartition(" ")[2],
+        item_id=str(row["index"] if isinstance(row.get("index"), int) else _number(place) - 1),
         instruction=field(row, "instruction", place, str),
         output_1=field(row, "output_1", place, str),
         output_2=field(row, "output_2", place, str),
@@ -220,9 +265,9 @@ def _of_baseline(
 
 
 def _no_use(item: Comparison, preference: Any) -> str:
-    """Why a row is not stored: equal outputs need no verdict, and a gap is none."""
-    if item.output_1 == item.output_2:
-        return "equal outputs (a tie without a call)"
+    """Why a row is not stored: a gap is no verdict."""
+    if item.output_1 == item.output_2 and preference is None:
+        return "equal outputs without a preference"
     if not isinstance(preference, int | float) or math.isnan(preference):
         return "without a preference"
     return ""

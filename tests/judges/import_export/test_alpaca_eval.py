@@ -196,6 +196,44 @@ def annotation(**changes: Any) -> dict[str, Any]:
     return {**row, **changes}
 
 
+def test_an_export_keeps_ties_places_and_one_model(tmp_path: Path) -> None:
+    """alpaca_eval pairs rows with difficulties by place: none may be missing or moved."""
+    rows = [
+        annotation(instruction="c", preference=1.9),
+        annotation(instruction="a", output_2="base", preference=1.5),
+        annotation(instruction="b", preference=1.1),
+    ]
+    first, second = tmp_path / "first.json", tmp_path / "second.json"
+    first.write_text(json.dumps(rows))
+    second.write_text(json.dumps([annotation(instruction="c", output_2="other", preference=1.2)]))
+    store, out = VerdictStore(tmp_path / "v.sqlite"), tmp_path / "out.json"
+    assert import_alpaca_eval(store, first).rows == 3
+    assert export_alpaca_eval(store, out, judge=GPT4).rows == 3
+    written = json.loads(out.read_text())
+    assert [(r["instruction"], r["index"], r["preference"]) for r in written] == [
+        ("c", 0, pytest.approx(1.9)),
+        ("a", 1, 1.5),
+        ("b", 2, pytest.approx(1.1)),
+    ]
+
+    import_alpaca_eval(store, second)
+    with pytest.raises(JudgeError, match=r"1 instructions have verdicts on answers of several"):
+        export_alpaca_eval(store, out, judge=GPT4)
+    outputs = tmp_path / "model_outputs.json"
+    answers = [("a", "base"), ("b", "model"), ("c", "model"), ("d", "model")]
+    outputs.write_text(
+        json.dumps([{"instruction": q, "output": a, "generator": "m1"} for q, a in answers])
+    )
+    done = export_alpaca_eval(store, out, judge=GPT4, outputs=outputs)
+    assert (done.rows, done.left_out) == (3, {"answers without a verdict": 1})
+    written = json.loads(out.read_text())
+    assert [(r["instruction"], r["index"], r["generator_2"]) for r in written] == [
+        ("a", 0, "m1"),
+        ("b", 1, "m1"),
+        ("c", 2, "m1"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("rows", "match"),
     [
