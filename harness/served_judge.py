@@ -29,6 +29,10 @@ from judges.settings import PairPrompt
 from judges.store import VerdictStore
 
 STARTING_S = 900.0
+JUDGE_CONTEXT = 16_384
+"""Tokens of a judge's prompt and reply that room is kept for, unless ``engine.max_length`` says more:
+Arena-Hard's two answers of 4,096 tokens with the question and the verdict."""
+CPU_CACHE_GIGABYTES = "2"
 KINDS = ("vllm", "hf")
 Log = Callable[[str], None]
 
@@ -152,7 +156,7 @@ class ServedJudge:
             self._process = GuardedProcess(
                 _command(served_kind(self.name) or "hf", path, port, self.name, self._engine),
                 log,
-                {**os.environ, "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"},
+                _environment(),
             )
             try:
                 _wait(f"http://127.0.0.1:{port}/v1/models", self._process, self.name, log)
@@ -177,15 +181,37 @@ class ServedJudge:
 def _command(kind: str, model: Path, port: int, name: str, engine: EngineSettings) -> list[str]:
     if kind == "hf":
         return [sys.executable, "-m", "harness.engines.chat_server", str(model), str(port), name]
+    from transformers import AutoConfig
+
+    from harness.engines.hf import context_length
+
+    own = context_length(
+        AutoConfig.from_pretrained(model, trust_remote_code=False), engine.max_length
+    )
     command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server"]
     command += ["--model", str(model), "--served-model-name", name]
     command += ["--load-format", "safetensors"]  # no code of the model is trusted by default
     command += ["--host", "127.0.0.1", "--port", str(port)]
     command += ["--tensor-parallel-size", str(engine.tensor_parallel)]
-    command += ["--gpu-memory-utilization", str(engine.gpu_memory)]
-    if engine.max_length:
-        command += ["--max-model-len", str(engine.max_length)]
-    return command
+    command += ["--max-model-len", str(engine.max_length or min(own, JUDGE_CONTEXT))]
+    if _on_cpu():
+        return [*command, "--enforce-eager"]  # compiling costs more than it saves there
+    return [*command, "--gpu-memory-utilization", str(engine.gpu_memory)]
+
+
+def _environment() -> dict[str, str]:
+    found = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "HF_HUB_OFFLINE": "1"}
+    if _on_cpu():
+        found["VLLM_CPU_KVCACHE_SPACE"] = os.environ.get(
+            "VLLM_CPU_KVCACHE_SPACE", CPU_CACHE_GIGABYTES
+        )
+    return {**os.environ, **found}
+
+
+def _on_cpu() -> bool:
+    import torch
+
+    return not torch.cuda.is_available()
 
 
 def _wait(url: str, process: GuardedProcess, name: str, log: Path) -> None:

@@ -96,8 +96,8 @@ def peak_mb() -> int:
     return int(line.split()[1]) // 1024
 
 
-def client(port: int, names: list[str], work: Path) -> dict[str, Any]:
-    """Ask for all verdicts; what became of them. In a process of its own."""
+def client(port: int, names: list[str], work: Path, patience: float) -> dict[str, Any]:
+    """Ask for all verdicts; what became of them. In a process of its own. ``patience`` in seconds."""
     from judges import Comparison, JudgeSettings, open_judge
     from judges.client import ClientSettings
     from judges.protocols.weighted_preference import is_switched
@@ -115,7 +115,7 @@ def client(port: int, names: list[str], work: Path) -> dict[str, Any]:
     prices.write_text("models:\n  judge-1: {input: 10.0, output: 30.0}\n")
     settings = JudgeSettings(
         "judge-1", f"http://127.0.0.1:{port}/v1", prices=prices, max_cost=1000.0, scope="run",
-        client=ClientSettings(concurrency=64, timeout_s=3.0, attempts=3, backoff_s=0.02, backoff_max_s=0.5, patience_s=4.0),
+        client=ClientSettings(concurrency=64, timeout_s=0.75 * patience, attempts=8, backoff_s=0.02, backoff_max_s=0.5, patience_s=patience),
     )  # fmt: skip
     judge = open_judge(settings, work / "v.sqlite")
     before = peak_mb()
@@ -126,7 +126,7 @@ def client(port: int, names: list[str], work: Path) -> dict[str, Any]:
         if item.item_id.startswith("g"):
             expected = 2 - SHARE if not is_switched(item.instruction) else 1 + SHARE
             if verdict.state != "ok" or abs((verdict.value or 0) - expected) > 1e-9:
-                wrong.append(item.item_id)
+                wrong.append(f"{item.item_id}: {verdict.state}, {(verdict.raw or verdict.error)[:200]}")
         elif verdict.state == "ok" or verdict.value is not None:
             bad.append(names[int(item.item_id[1:])])
     store = check_store(work / "v.sqlite")
@@ -145,8 +145,11 @@ def client(port: int, names: list[str], work: Path) -> dict[str, Any]:
     }
 
 
-def attack(work: Path, names: list[str]) -> dict[str, Any]:
-    """The client in a process of its own against the named cases; ``ended`` where it did not finish."""
+def attack(work: Path, names: list[str], patience: float = 4.0) -> dict[str, Any]:
+    """The client in a process of its own against the named cases; ``ended`` where it did not finish.
+
+    On a busy machine good replies come late too: without silent cases ``patience`` may be long.
+    """
     replies = cases()
     work.mkdir(parents=True, exist_ok=True)
     for old in work.glob("v.sqlite*"):
@@ -154,7 +157,7 @@ def attack(work: Path, names: list[str]) -> dict[str, Any]:
     (work / "names.json").write_text(json.dumps(names))
     with HostileServer([replies[name] for name in names]) as server:
         command = [sys.executable, "-m", "benchmarking.chaos.hostile_replies"]
-        command += ["--work", str(work), "--client", str(server.port)]
+        command += ["--work", str(work), "--client", str(server.port), "--patience", str(patience)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         return {"hostile": len(names), "ended": done.stderr[-2000:]}
@@ -166,13 +169,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--client", type=int, help="(the client's process) port of the server")
+    parser.add_argument("--patience", type=float, default=4.0, help="seconds for one reply")
     options = parser.parse_args()
     work = options.work.resolve()
     if options.client:
         names = json.loads((work / "names.json").read_text())
-        print(json.dumps(client(options.client, names, work)))
+        print(json.dumps(client(options.client, names, work, options.patience)))
     else:
-        print(json.dumps(attack(work, list(cases())), indent=1))
+        print(json.dumps(attack(work, list(cases()), options.patience), indent=1))
 
 
 if __name__ == "__main__":

@@ -53,7 +53,7 @@ def test_damage_is_noticed_and_mended(work: Path) -> None:
 
 def test_hostile_replies_poison_nothing_and_end_nothing(tmp_path: Path) -> None:
     quick = [name for name in cases() if not any(slow in name for slow in SLOW_CASES)]
-    found = attack_judge(tmp_path, quick[::2])
+    found = attack_judge(tmp_path, quick[::2], patience=60)
     assert found["ended"] == ""
     assert found["poison"] == []
     assert found["good_verdicts_wrong"] == []

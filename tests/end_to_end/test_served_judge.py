@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
 from harness.engines import EngineSettings
-from harness.served_judge import ServedJudge, served_kind
+from harness.served_judge import JUDGE_CONTEXT, ServedJudge, _command, served_kind
 from judges import Comparison, JudgeSettings, Rating
 from judges.store import VerdictStore
 from tests.end_to_end.conftest import Call, small
@@ -101,6 +104,25 @@ def test_no_server_is_left_after_kill_minus_nine(tiny_model_dir: Path, tmp_path:
 )
 def test_which_names_are_served(name: str, kind: str | None) -> None:
     assert served_kind(name) == kind
+
+
+def test_room_is_kept_for_a_judges_prompt_not_for_the_models_whole_context(
+    tiny_model_dir: Path, tmp_path: Path
+) -> None:
+    long = tmp_path / "long"
+    shutil.copytree(tiny_model_dir, long)
+    config = json.loads((long / "config.json").read_text())
+    config["max_position_embeddings"] = 131_072
+    (long / "config.json").write_text(json.dumps(config))
+
+    def context(folder: Path, **engine: Any) -> str:
+        command = _command("vllm", folder, 1, "m", EngineSettings(**engine))
+        assert ("--enforce-eager" in command) == (not torch.cuda.is_available())
+        return command[command.index("--max-model-len") + 1]
+
+    assert context(long) == str(JUDGE_CONTEXT)
+    assert int(context(tiny_model_dir)) < JUDGE_CONTEXT
+    assert context(long, max_length=50_000) == "50000"
 
 
 def test_a_judge_that_can_not_be_served_is_refused_before_anything_starts(

@@ -96,10 +96,10 @@ def test_every_ifeval_checker_ends_on_a_megabyte_of_anything() -> None:
         "instruction_id_list": [name for name, _ in IFEVAL_CHECKS],
         "kwargs": [kwargs for _, kwargs in IFEVAL_CHECKS],
     }
-    texts = [piece * (1_000_000 // len(piece)) for piece in PIECES[:12]]
+    texts = [piece * (1_000_000 // len(piece)) for piece in PIECES[:12:3]]
     texts += [piece * 300 for piece in PIECES] + ["A plain answer."]
     found = grade_all(GRADER, [{"target": target, "text": t} for t in texts], seconds=SECONDS)
     assert len(found) == len(texts)
     for verdicts in found:
         assert "error" in verdicts or len(verdicts["inst_level_strict_acc"]) == len(IFEVAL_CHECKS)
-    assert all("error" not in verdicts for verdicts in found[12:])
+    assert all("error" not in verdicts for verdicts in found[4:])
