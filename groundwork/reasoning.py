@@ -7,7 +7,9 @@ alone: the reasoning holds numbers, letters and verdicts that are not the final 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -30,6 +32,8 @@ MARKERS: tuple[Markers, ...] = (
 """DeepSeek-R1, Qwen3 and most others; Magistral; Seed; Kimi; Sky-T1; Command A; gpt-oss; Gemma 4."""
 
 
+_more: ContextVar[tuple[Markers, ...]] = ContextVar("more_markers", default=())
+
 NEXT_MESSAGE = "<|end|><|start|>assistant"
 """What gpt-oss writes between its reasoning and the channel of its answer."""
 
@@ -43,8 +47,18 @@ class SplitText:
     unclosed: bool = False
 
 
+@contextmanager
+def more_markers(markers: Iterable[Sequence[str]]) -> Iterator[None]:
+    """Within the ``with`` these pairs of tags are known beside ``MARKERS``, for a model that has its own."""
+    token = _more.set(tuple((opening, closing) for opening, closing in markers))
+    try:
+        yield
+    finally:
+        _more.reset(token)
+
+
 def split_reasoning(
-    text: str, markers: Sequence[Markers] = MARKERS, *, opened: bool = False
+    text: str, markers: Sequence[Markers] | None = None, *, opened: bool = False
 ) -> SplitText:
     """Split a text into reasoning and answer; a text without sections is its own answer, unchanged.
 
@@ -54,11 +68,11 @@ def split_reasoning(
 
     Args:
         text: what the model wrote.
-        markers: pairs of tags.
+        markers: pairs of tags; default: ``MARKERS`` and those of ``more_markers``.
         opened: the prompt ended inside a section (``opens_reasoning``), so that even a text without
             any tag is unclosed reasoning.
     """
-    pattern, closings = _pattern(tuple(markers))
+    pattern, closings = _pattern(_known(markers))
     lowered = text.lower()
     if not opened and not any(o in lowered or c in lowered for o, c in closings.items()):
         return SplitText("", text)  # most texts, without the cost of the pattern
@@ -90,10 +104,14 @@ def split_reasoning(
     return SplitText("\n".join(thoughts), "".join(answer).strip(), bool(waiting))
 
 
-def opens_reasoning(prompt: str, markers: Sequence[Markers] = MARKERS) -> bool:
+def _known(markers: Sequence[Markers] | None) -> tuple[Markers, ...]:
+    return (*MARKERS, *_more.get()) if markers is None else tuple(markers)
+
+
+def opens_reasoning(prompt: str, markers: Sequence[Markers] | None = None) -> bool:
     """Whether a rendered prompt ends with an opening tag, as some chat templates write it."""
     end = prompt.rstrip().lower()
-    return any(end.endswith(opening.lower()) for opening, _ in markers)
+    return any(end.endswith(opening.lower()) for opening, _ in _known(markers))
 
 
 @lru_cache(maxsize=16)

@@ -142,6 +142,9 @@ class StepTraining(TrainingSettings):
         return TrainingSettings.model_validate(merge(shared, given))
 
 
+Tag = Annotated[str, Field(min_length=1)]
+
+
 class BenchmarkSettings(Section):
     """How one benchmark is run."""
 
@@ -256,6 +259,9 @@ class RunConfig(Section):
     benchmarks: dict[str, BenchmarkSettings] = Field(
         default_factory=dict,
         description="benchmarks by name, each with protocol, limit and overrides",
+    )
+    reasoning_markers: tuple[tuple[Tag, Tag], ...] = Field(
+        (), description="opening and closing tags of reasoning, besides those that are known"
     )
     judge: JudgeSettings = JudgeSettings()
     pair_accuracy: PairAccuracySettings = PairAccuracySettings()

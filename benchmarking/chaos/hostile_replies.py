@@ -126,7 +126,9 @@ def client(port: int, names: list[str], work: Path, patience: float) -> dict[str
         if item.item_id.startswith("g"):
             expected = 2 - SHARE if not is_switched(item.instruction) else 1 + SHARE
             if verdict.state != "ok" or abs((verdict.value or 0) - expected) > 1e-9:
-                wrong.append(f"{item.item_id}: {verdict.state}, {(verdict.raw or verdict.error)[:200]}")
+                wrong.append(
+                    f"{item.item_id}: {verdict.state}, {(verdict.raw or verdict.error)[:200]}"
+                )
         elif verdict.state == "ok" or verdict.value is not None:
             bad.append(names[int(item.item_id[1:])])
     store = check_store(work / "v.sqlite")

@@ -34,7 +34,7 @@ Settings = Mapping[str, Any]
 CHARACTERS_A_TOKEN = 4
 OPTIONAL = {
     *("shots", "max_new_tokens", "stop", "chat", "multiturn", "system", "prompt", "set"),
-    *("permutations", "order_seed", "grading_seconds"),
+    *("permutations", "order_seed", "grading_seconds", "reasoning_markers"),
 }
 """Settings that a protocol may leave out, so that an override of them is no typing error."""
 NUMBERS = {"shots", "max_new_tokens", "permutations", "order_seed", "grading_seconds"}

@@ -7,11 +7,12 @@ them the ``samples_*.jsonl`` of lm_eval.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from groundwork.errors import did_you_mean
+from groundwork.reasoning import more_markers
 from harness.benchmarks import BENCHMARKS, get_benchmark, load_protocol
 from harness.benchmarks.aggregate import Header, flat, protocol_id
 from harness.benchmarks.answer_key import ObjectiveBenchmark
@@ -27,13 +28,17 @@ from harness.errors import DataError, ProtocolError
 
 
 def rescore(
-    file: str | Path, protocol: str | ProtocolSpec, answer_field: str | None = None
+    file: str | Path,
+    protocol: str | ProtocolSpec,
+    answer_field: str | None = None,
+    markers: Sequence[Sequence[str]] = (),
 ) -> Outcome:
     """Score a file of saved answers: an ``outputs.jsonl``, an evaluation's folder, lm_eval's samples,
     or JSON lines with the model's text and the key.
 
     ``protocol`` is ``benchmark/name`` (``gsm8k/community``), or a loaded ``ProtocolSpec``;
-    ``answer_field`` names the field of the model's text where several could be it.
+    ``answer_field`` names the field of the model's text where several could be it, ``markers`` are
+    opening and closing tags of reasoning that the model has of its own.
 
     Raises:
         ProtocolError: no such protocol, or a benchmark whose scores come from a judge.
@@ -56,15 +61,17 @@ def rescore(
         raise DataError(f"no file {path} to score")
     rows = _rows(benchmark, path, answer_field)
     settings = {"extraction": spec.settings.get("extraction"), "metric": spec.settings["metric"]}
+    own = {"reasoning_markers": [list(pair) for pair in markers]} if markers else {}
     header = Header(
         benchmark=spec.benchmark,
-        protocol=protocol_id(spec, {**spec.settings, "source": "rescored"}) + "/rescored",
+        protocol=protocol_id(spec, {**spec.settings, **own, "source": "rescored"}) + "/rescored",
         headline=str(settings["metric"]),
-        settings=flat({**settings, "file": path.name}),
+        settings=flat({**settings, **own, "file": path.name}),
         data="rescored",
         marks=tuple(spec.marks),
     )
-    return benchmark.score_rows(rows, spec.settings, header).described(benchmark.info)
+    with more_markers(markers):
+        return benchmark.score_rows(rows, spec.settings, header).described(benchmark.info)
 
 
 def find_protocol(name: str) -> ProtocolSpec:

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from groundwork.errors import UserError
+
 
 def rescore(
     file: Annotated[
@@ -21,6 +23,12 @@ def rescore(
             "--answer-field", help="Field of the model's text, where several could be it."
         ),
     ] = None,
+    markers: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--reasoning-markers", help="Tags of the model's reasoning, as '<r> </r>' (repeatable)."
+        ),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Folder for items.jsonl and scores.json.")
     ] = None,
@@ -29,7 +37,12 @@ def rescore(
     from harness.benchmarks.rescore import rescore as score_again
     from harness.stages.results import write_results
 
-    outcome = score_again(file, protocol, answer_field)
+    pairs = [pair.split() for pair in markers or ()]
+    if wrong := [pair for pair in pairs if len(pair) != 2]:
+        raise UserError(
+            f"--reasoning-markers {' '.join(wrong[0])!r}: an opening and a closing tag, as '<r> </r>'"
+        )
+    outcome = score_again(file, protocol, answer_field, pairs)
     for score in outcome.scores:
         value = "-" if score.value is None else f"{score.value:.2f}"
         error = "" if score.stderr is None else f" ±{score.stderr:.2f}"

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from groundwork.files import replacing
+from groundwork.reasoning import more_markers
 from harness.benchmarks import EvalRequest, get_benchmark, load_protocol
 from harness.engines import engine_identity
 from harness.stage import CheckpointKey, PlanInputs, Source, Stage, StageContext, StageResult
@@ -17,12 +18,14 @@ from harness.stages.results import write_results
 def eval_request(inputs: PlanInputs, name: str) -> EvalRequest:
     """The configured way to run a benchmark: the same items for every checkpoint and seed."""
     settings = inputs.config.benchmarks[name]
+    markers = [list(pair) for pair in inputs.config.reasoning_markers]
+    overrides = {"reasoning_markers": markers} if markers else {}
     return EvalRequest(
         data=inputs.data,
         protocol=load_protocol(name, settings.protocol),
         limit=settings.limit,
         seed=inputs.config.seeds[0],
-        overrides=settings.overrides,
+        overrides={**overrides, **settings.overrides},
     )
 
 
@@ -51,13 +54,15 @@ def eval_stage(inputs: PlanInputs, name: str, key: CheckpointKey, model: Source)
         return engine.tokens
 
     def work(run: StageContext) -> StageResult:
-        tokens = answer(run)
+        with more_markers(config.reasoning_markers):
+            tokens = answer(run)
         return replace(rescore(run), tokens=tokens)
 
     def rescore(run: StageContext) -> StageResult:
         """Grade or judge the outputs in the folder."""
         judge = run.resources.judge(name) if benchmark.needs_judge else None
-        outcome = benchmark.score(request, run.folder, judge)
+        with more_markers(config.reasoning_markers):
+            outcome = benchmark.score(request, run.folder, judge)
         scores = outcome.described(benchmark.info, **key.score_fields(config.model)).scores
         write_results(run.folder, outcome.items, scores)
         return StageResult(

@@ -8,7 +8,7 @@ from typing import Any
 
 from groundwork.conversations import transcript
 from groundwork.files import digest, read_json_lines, write_lines
-from groundwork.reasoning import split_reasoning
+from groundwork.reasoning import more_markers, split_reasoning
 from harness.stage import CheckpointKey, PlanInputs, Source, Stage, StageContext, StageResult
 from harness.stages.results import VERDICTS, write_results
 from judges import Comparison, PairAccuracy, PairOutcome
@@ -29,6 +29,7 @@ def pair_accuracy_stage(inputs: PlanInputs, key: CheckpointKey, pairs: Source) -
     """Accuracy of one iteration's pairs, on a seeded sample of ``pair_accuracy.limit`` of them."""
     config = inputs.config
     prompt = config.pair_accuracy.prompt
+    markers = [list(pair) for pair in config.reasoning_markers]
 
     def work(run: StageContext) -> StageResult:
         from judges import pair_accuracy
@@ -36,8 +37,9 @@ def pair_accuracy_stage(inputs: PlanInputs, key: CheckpointKey, pairs: Source) -
         rows = read_json_lines(run.inputs["pairs"])
         sample = draw_pairs(rows, config.pair_accuracy.limit, key.seed)
         judge = run.resources.judge("pairs")
-        compared = [comparison(row) for row in sample]
-        result = pair_accuracy(judge, compared, [1] * len(sample), config.pair_accuracy.prompt)
+        with more_markers(config.reasoning_markers):
+            compared = [comparison(row) for row in sample]
+            result = pair_accuracy(judge, compared, [1] * len(sample), config.pair_accuracy.prompt)
         marks = pair_marks(inputs.data.kind, judge.comparable, len(sample), len(rows))
         score = accuracy_score(result, marks, config.judge.withhold_above)
         score = score.model_copy(update=key.score_fields(config.model))
@@ -63,6 +65,7 @@ def pair_accuracy_stage(inputs: PlanInputs, key: CheckpointKey, pairs: Source) -
             "judge": inputs.judge_id("pairs"),
             "limit": config.pair_accuracy.limit,
             **({} if prompt == "pair-v2" else {"prompt": prompt}),
+            **({"reasoning_markers": markers} if markers else {}),
             "v": PROTOCOL_VERSION,
         },
         work=work,

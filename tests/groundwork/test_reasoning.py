@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from groundwork.reasoning import MARKERS, SplitText, opens_reasoning, split_reasoning
+from groundwork.reasoning import MARKERS, SplitText, more_markers, opens_reasoning, split_reasoning
 
 
 @pytest.mark.parametrize(
@@ -89,3 +89,13 @@ def test_a_megabyte_of_tags_is_split(piece: str) -> None:
 def test_every_marker_of_the_table_works() -> None:
     for opening, closing in MARKERS:
         assert split_reasoning(f"{opening}\n7\n{closing}\n8") == SplitText("7", "8"), opening
+
+
+def test_a_models_own_tags_are_known_within_the_with_only() -> None:
+    text = "<reflect>5? No.</reflect>4"
+    with more_markers([("<reflect>", "</reflect>")]):
+        assert split_reasoning(text) == SplitText("5? No.", "4")
+        assert split_reasoning("<think>a</think>b").answer == "b"
+        assert split_reasoning("<reflect>cut").unclosed
+        assert opens_reasoning("assistant\n<reflect>\n")
+    assert split_reasoning(text) == SplitText("", text)

@@ -228,3 +228,14 @@ def test_an_ifeval_row_with_an_unbuildable_check_is_an_error_of_that_item(tmp_pa
 def test_a_reward_models_benchmark_has_no_answers_to_score(tmp_path: Path) -> None:
     with pytest.raises(ProtocolError, match="scores a reward model, not answers"):
         rescore(tmp_path / "o.jsonl", "rewardbench/community")
+
+
+def test_a_models_own_reasoning_tags_change_the_protocols_id(tmp_path: Path) -> None:
+    rows = [{"ground_truth": "4", "output": "<reflect>#### 5</reflect>#### 4"}]
+    path = write(tmp_path, "a.jsonl", rows)
+    plain = rescore(path, "gsm8k/community").scores[0]
+    named = rescore(path, "gsm8k/community", markers=[("<reflect>", "</reflect>")])
+    assert named.items[0].values["strict_match"] == 1.0
+    assert named.scores[0].n_reasoning == 1
+    assert plain.n_reasoning == 0
+    assert named.scores[0].protocol != plain.protocol

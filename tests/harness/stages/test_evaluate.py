@@ -36,3 +36,12 @@ def test_only_judged_benchmarks_depend_on_the_judge() -> None:
     other = stage("mt_bench", "judge.name=gpt-4.1").settings["judge"]
     assert "gpt-4.1" in str(other)
     assert stage("mt_bench").settings["judge"] != other
+
+
+def test_own_reasoning_tags_are_part_of_every_benchmarks_protocol() -> None:
+    named = 'reasoning_markers=[["<reflect>", "</reflect>"]]'
+    for name in ("gsm8k", "mt_bench"):
+        assert stage(name, named).settings != stage(name).settings
+    assert eval_request(plan_inputs(BASE, named), "gsm8k").overrides == {
+        "reasoning_markers": [["<reflect>", "</reflect>"]]
+    }
