@@ -146,7 +146,7 @@ def _check_names(config: RunConfig) -> None:
 def _check_kind(config: RunConfig, model: Path) -> None:
     """A model that writes text for training and most benchmarks, a reward model for the others."""
     from harness.benchmarks import get_benchmark
-    from sso.reward_model import refuse_reward_model, require_reward_model
+    from sso.reward_checkpoint import refuse_reward_model, require_reward_model
 
     kinds = {name: get_benchmark(name).info.measures for name in config.benchmarks}
     scored = [name for name, kind in kinds.items() if kind == "reward"]

@@ -33,7 +33,7 @@ def reward_judge_id(name: str) -> str:
         UserError: no such folder, one that can't be loaded safely, or no reward model.
     """
     from sso.checkpoints import weights_fingerprint
-    from sso.reward_model import require_reward_model
+    from sso.reward_checkpoint import require_reward_model
 
     folder = Path(name.removeprefix(PREFIX))
     if not folder.is_dir():

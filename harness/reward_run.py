@@ -51,7 +51,7 @@ def prepare_reward(config: RunConfig, reporter: Reporter) -> tuple[PlanInputs, l
     from groundwork.errors import UserError
     from harness.benchmarks import get_benchmark
     from harness.models import resolve_model
-    from sso.reward_model import refuse_reward_model
+    from sso.reward_checkpoint import refuse_reward_model
 
     if not config.reward.data:
         raise UserError("a reward model needs pairs: --data skywork, --data FILE or --data run:RUN")

@@ -18,8 +18,6 @@ from torch import Tensor
 
 from groundwork.attention import switch_attention
 from groundwork.cpu_kernels import speed_up
-from groundwork.errors import UserError
-from groundwork.files import read_json
 from groundwork.memory import PeakMemory, kept_memory
 from groundwork.rope import length_limit
 from groundwork.stage_result import StageResult
@@ -30,6 +28,7 @@ from sso.forward_probe import probe_groups, recurrent_part
 from sso.objectives import Objective, PromptGroup, as_objective
 from sso.ranks import Ranks
 from sso.records import Message, PreferencePair
+from sso.reward_checkpoint import require_reward_model
 from sso.settings import MethodSettings, TrainingSettings
 from sso.step_math import MicroResult, training_order
 from sso.trainer import PreferenceTrainer, StepSettings
@@ -145,33 +144,6 @@ def train_groups(
     if as_objective(objective).name != "reward":
         return train(model, examples, objective, settings, run)
     return train_reward(model, [pair for group in examples for pair in group.pairs], settings, run)
-
-
-def require_reward_model(model: Path) -> None:
-    """Raises ``UserError`` unless the checkpoint is a reward model: one score per conversation."""
-    names, labels = _head(model)
-    if not names.endswith("ForSequenceClassification") or labels != 1:
-        said = names or "no architecture named"
-        labelled = f", {labels} labels" if names.endswith("ForSequenceClassification") else ""
-        raise UserError(
-            f"{model} is no reward model ({said}{labelled}): sso-bench reward trains one"
-        )
-
-
-def refuse_reward_model(model: Path) -> None:
-    """Raises ``UserError`` where the checkpoint gives scores and writes no text."""
-    names, _ = _head(model)
-    if names.endswith("ForSequenceClassification"):
-        raise UserError(f"{model} is a reward model ({names}), which writes no text")
-
-
-def _head(model: Path) -> tuple[str, int]:
-    """The architecture's name and the number of labels (2 where a classifier names none)."""
-    file = model / "config.json"
-    config = read_json(file) if file.is_file() else {}
-    names = config.get("architectures") or [""]
-    labels = config.get("id2label")
-    return str(names[0]), len(labels) if isinstance(labels, dict) else config.get("num_labels", 2)
 
 
 class Scorer:

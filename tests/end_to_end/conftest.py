@@ -43,12 +43,21 @@ def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.fixture(autouse=True)
 def own_cache(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+    tiny_model_dir: Path,
 ) -> None:
     """A cache of the test's own, so that no verdict or model comes from another run; slow tests
-    keep the user's, where the quick-start model lies."""
+    keep the user's, where the quick-start model lies. The tiny model stands in it as checked, which
+    takes seconds each time (``tests/harness/test_model_checks.py`` checks models)."""
+    from harness.models import model_fingerprint
+
     if request.node.get_closest_marker("slow") is None:
         monkeypatch.setenv("SSO_BENCH_CACHE", str(tmp_path / "cache"))
+        note = tmp_path / "cache" / "checked-models" / model_fingerprint(tiny_model_dir)
+        note.parent.mkdir(parents=True)
+        note.touch()
 
 
 def small(model: Path, out: Path, *extra: str) -> list[str]:

@@ -10,13 +10,8 @@ import torch
 
 from groundwork.errors import UserError
 from sso.records import PreferencePair
-from sso.reward_model import (
-    Scorer,
-    refuse_reward_model,
-    require_reward_model,
-    reward_loss,
-    train_reward,
-)
+from sso.reward_checkpoint import refuse_reward_model, require_reward_model
+from sso.reward_model import Scorer, reward_loss, train_reward
 from sso.settings import LoraSettings, MethodSettings, TrainingSettings
 from sso.training import TrainingRun
 from tests.sso.training_examples import make_groups
