@@ -230,7 +230,8 @@ def cached_read(n: int) -> float:
 def fill(path: Path, items: Iterable[Any]) -> None:
     """Put a reply to each comparison into a store, as if it had been paid for."""
     from judges.protocols import weighted_preference
-    from judges.store import StoredReply, VerdictStore
+    from judges.store import VerdictStore
+    from judges.stored_reply import StoredReply
 
     store, rows = VerdictStore(path), []
     for item in items:

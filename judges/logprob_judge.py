@@ -28,7 +28,8 @@ from judges.protocols import five_way
 from judges.records import Comparison, Rating, Verdict
 from judges.request import JudgeRequest, Message, text_digest
 from judges.settings import DEFAULT_READING, LocalReading, PairPrompt
-from judges.store import StoredReply, VerdictStore
+from judges.store import VerdictStore
+from judges.stored_reply import StoredReply
 
 GOOD = "You are an expert who answers correctly, helpfully and completely, and does just what is asked."
 BAD = "You are a careless assistant who answers wrongly, unhelpfully and beside the point."

@@ -11,7 +11,8 @@ from judges.records import Comparison, Rating, Verdict
 from judges.reply import read_reply
 from judges.request import JudgeRequest
 from judges.settings import PairPrompt
-from judges.store import StoredReply, VerdictStore
+from judges.store import VerdictStore
+from judges.stored_reply import StoredReply
 
 PREFIX = "saved:"
 PROTOCOL = "saved-pairwise/1"

@@ -16,7 +16,7 @@ import threading
 import time
 import uuid
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +24,7 @@ from typing import Any
 
 from judges import ledger, unreadable
 from judges.errors import JudgeError
-from judges.request import JudgeRequest
+from judges.stored_reply import BROKEN, COLUMNS, StoredReply, from_row, to_row
 from judges.unreadable import Unreadable
 
 VERSION = 1
@@ -63,46 +63,6 @@ CHECKPOINT_EVERY = 500
 for the disk (10 to 50 ms), and requests in flight would wait with it."""
 LOG_PAGES = 50_000
 """Length of the log (4 kB pages) at which SQLite does so itself, should the thread lag behind."""
-
-
-@dataclass(frozen=True)
-class StoredReply:
-    """One answered request. ``origin`` is ``api``, ``batch``, ``local`` or ``import:<format>``."""
-
-    key: str
-    judge: str
-    served: str
-    protocol: str
-    attempt: int
-    request: Mapping[str, Any]
-    reply: Mapping[str, Any]
-    origin: str = "api"
-    scope: str = ""
-    created: float = 0.0
-    cost_usd: float = 0.0
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    tags: Mapping[str, Any] | None = None
-
-    @property
-    def imported(self) -> bool:
-        """Whether this project's import wrote the row, and no server."""
-        return self.origin.startswith("import:")
-
-    @classmethod
-    def of(
-        cls, request: JudgeRequest, judge: str, reply: Mapping[str, Any], **facts: Any
-    ) -> StoredReply:
-        """The reply of a judge to a request, under the request's key; ``facts``: other fields."""
-        return cls(
-            key=request.key(judge),
-            judge=judge,
-            protocol=request.protocol,
-            attempt=request.attempt,
-            request={"messages": list(request.messages), "params": dict(request.params)},
-            reply=reply,
-            **{"served": judge, "tags": request.tags, **facts},
-        )
 
 
 class VerdictStore:
@@ -205,7 +165,7 @@ class VerdictStore:
                     ledger.spent(db, row.scope)
                 new = db.execute(
                     f"INSERT OR IGNORE INTO replies ({COLUMNS}) VALUES ({','.join('?' * 14)})",
-                    _to_row(row),
+                    to_row(row),
                 ).rowcount
                 if paid:
                     ledger.book(db, row.scope, new, row.cost_usd)
@@ -390,14 +350,6 @@ class ScopeLedger:
         self.store.unreserve(self.scope, cost)
 
 
-BROKEN = (zlib.error, ValueError, TypeError, AttributeError, RecursionError)
-"""What reading a damaged row raises."""
-COLUMNS = (
-    "key, judge, served, protocol, attempt, origin, scope, created, cost_usd, prompt_tokens,"
-    " completion_tokens, request, reply, tags"
-)
-
-
 def _advice(error: Exception) -> str:
     damaged = any(word in str(error) for word in ("malformed", "not a database", "corrupt"))
     return "; sso-bench verdicts verify --mend saves what can be read" if damaged else ""
@@ -408,57 +360,6 @@ def _copy_log(path: Path) -> None:
     with suppress(sqlite3.Error), closing(sqlite3.connect(path, timeout=1)) as db:
         db.execute("PRAGMA wal_checkpoint(PASSIVE)")
         db.execute("PRAGMA wal_checkpoint(RESTART)")
-
-
-def _pack(value: Any) -> bytes:
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    return zlib.compress(text.encode("utf-8", "surrogatepass"), 1)
-
-
-def _unpack(blob: bytes) -> Any:
-    return json.loads(zlib.decompress(blob).decode("utf-8", "surrogatepass"))
-
-
-def _to_row(row: StoredReply) -> tuple[Any, ...]:
-    return (
-        row.key,
-        row.judge,
-        row.served,
-        row.protocol,
-        row.attempt,
-        row.origin,
-        row.scope,
-        row.created or time.time(),
-        row.cost_usd,
-        row.prompt_tokens,
-        row.completion_tokens,
-        _pack(row.request),
-        _pack(row.reply),
-        _pack(row.tags or {}),
-    )
-
-
-def from_row(row: tuple[Any, ...]) -> StoredReply:
-    """A row of ``replies`` (``COLUMNS``). Raises one of ``BROKEN`` where it is damaged."""
-    key, judge, served, protocol, attempt, origin, scope, created, cost, prompt, completion = row[
-        :11
-    ]
-    return StoredReply(
-        key=key,
-        judge=judge,
-        served=served,
-        protocol=protocol,
-        attempt=attempt,
-        request=_unpack(row[11]) if row[11] else {},
-        reply=_unpack(row[12]),
-        origin=origin,
-        scope=scope,
-        created=created,
-        cost_usd=cost,
-        prompt_tokens=prompt,
-        completion_tokens=completion,
-        tags=_unpack(row[13]) if row[13] else {},
-    )
 
 
 def _started(pid: int) -> str:

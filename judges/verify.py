@@ -21,7 +21,8 @@ from groundwork.printable import one_line
 from judges.errors import JudgeError
 from judges.reply import MOST_TOKENS, read_reply
 from judges.request import JudgeRequest
-from judges.store import BROKEN, COLUMNS, StoredReply, VerdictStore, from_row
+from judges.store import VerdictStore
+from judges.stored_reply import BROKEN, COLUMNS, StoredReply, from_row
 
 MOST_DOLLARS = 10_000.0
 """No one reply costs that much."""

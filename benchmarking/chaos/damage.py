@@ -2,7 +2,8 @@
 
     python -m benchmarking.chaos.damage --damages 300 --work DIR
 
-Two runs are attacked: a finished one, and one that was killed in the middle of its last training.
+Two runs are attacked: a finished one, and one that was killed in the middle of its last training, which has
+a process of its own and two mid-stage checkpoints; a third of the damages is in the files of that training.
 Each damage is one file and one kind of harm. After it ``doctor`` and then the command run. *Silent*:
 a result differs from the undamaged run's, or the file stays damaged and neither has named it.
 *Stuck*: the command does not end with exit code 0 in two starts. *Traceback*: any.
@@ -27,6 +28,7 @@ from benchmarking.chaos.kill_points import die_when_there
 
 Harm = Callable[[Path, random.Random], None]
 GUARD_S = 3.0
+KINDS = ("finished", "killed", "killed training")
 MADE_ANEW = ("tables/", "run.lock", ".run.json", ".claims/")
 """Written at every start, read by none."""
 
@@ -87,7 +89,20 @@ def digit(file: Path, chance: random.Random) -> None:
     file.write_bytes(data)
 
 
-HARMS: tuple[Harm, ...] = (flip, zero, cut, empty, remove, garbage, lengthen, digit)
+def swap(file: Path, chance: random.Random) -> None:
+    """The file and another of its name, or beside it, have changed places: each is whole by itself."""
+    near = [p for p in file.parents[1].glob(f"*/{file.name}") if p != file]
+    others = near or [p for p in sorted(file.parent.iterdir()) if p.is_file() and p != file]
+    if not others:
+        garbage(file, chance)
+        return
+    other = chance.choice(sorted(others))
+    mine, theirs = file.read_bytes(), other.read_bytes()
+    file.write_bytes(theirs)
+    other.write_bytes(mine)
+
+
+HARMS: tuple[Harm, ...] = (flip, zero, cut, empty, remove, garbage, lengthen, digit, swap)
 
 
 @dataclass(frozen=True)
@@ -136,6 +151,15 @@ def attack(
     return Result(place, harm.__name__, "mended" if named else "made anew")
 
 
+def targets(template: Path, kind: str, chance: random.Random) -> list[str]:
+    """The files of a state that are damaged, in the order of the attacks."""
+    files = sorted(p.relative_to(template).as_posix() for p in template.rglob("*") if p.is_file())
+    if kind == "killed training":
+        files = [name for name in files if "/policy/work/" in name]
+    chance.shuffle(files)
+    return files
+
+
 def templates(work: Path) -> dict[str, Path]:
     """A finished run, and one killed in its last training; both on the same model."""
     model = tiny_model(work / "model")
@@ -176,25 +200,21 @@ def main() -> None:
     expected = results(Path(made["finished"]))
     chance, found = random.Random(options.seed), []
     began = time.monotonic()
+    places = {kind: targets(Path(made[kind.split()[0]]), kind, chance) for kind in KINDS}
     for number in range(options.damages):
-        template = Path(made["killed" if number % 3 == 2 else "finished"])
-        files = sorted(p for p in template.rglob("*") if p.is_file())
-        place = (
-            files[number // 3 * (2 if number % 3 < 2 else 1) % len(files)]
-            if number < len(files)
-            else chance.choice(files)
-        )
-        name, harm = place.relative_to(template).as_posix(), HARMS[number % len(HARMS)]
-        seed = random.Random(number)
+        kind = KINDS[number % len(KINDS)]
+        template = Path(made[kind.split()[0]])
+        name = places[kind][number // len(KINDS) % len(places[kind])]
+        harm, seed = HARMS[number // len(KINDS) % len(HARMS)], random.Random(number)
         outcome = forked(
             lambda t=template, n=name, h=harm, s=seed: asdict(attack(t, n, h, s, expected))
         )
         result = Result(**outcome) if outcome else Result(name, harm.__name__, "killed or hung")
         found.append(result)
+        (work / "damage.json").write_text(json.dumps([asdict(r) for r in found], indent=1))
         if result.state not in ("mended", "made anew", "no change"):
             print(json.dumps(asdict(result)), flush=True)
     states = Counter(result.state for result in found)
-    (work / "damage.json").write_text(json.dumps([asdict(r) for r in found], indent=1))
     seconds = round(time.monotonic() - began)
     print(json.dumps({"damages": len(found), **states, "seconds": seconds}))
 

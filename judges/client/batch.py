@@ -18,7 +18,7 @@ from judges.client.retry import RETRIED
 from judges.errors import JudgeError
 from judges.reply import read_reply
 from judges.request import JudgeRequest
-from judges.store import StoredReply
+from judges.stored_reply import StoredReply
 from judges.unreadable import Unreadable
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from judges.client.records import Answer, Failure, Job
 from judges.errors import JudgeError
 from judges.request import JudgeRequest
-from judges.store import StoredReply
+from judges.stored_reply import StoredReply
 
 if TYPE_CHECKING:
     from judges.client import Client

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from judges.errors import JudgeError
 from judges.request import JudgeRequest
-from judges.store import StoredReply
+from judges.stored_reply import StoredReply
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from judges.client.connection import Connection, HttpReply, NoReplyError
 from judges.client.parsing import parse_object
 from judges.client.records import Failure, FatalServerError, Job
 from judges.reply import Reply, read_reply
-from judges.store import StoredReply
+from judges.stored_reply import StoredReply
 from judges.unreadable import Unreadable
 
 if TYPE_CHECKING:

@@ -16,7 +16,8 @@ from judges.protocols import weighted_preference
 from judges.records import Comparison
 from judges.reply import read_reply
 from judges.request import JudgeRequest
-from judges.store import StoredReply, VerdictStore
+from judges.store import VerdictStore
+from judges.stored_reply import StoredReply
 
 ANNOTATORS = {"weighted_alpaca_eval_gpt4_turbo": "gpt-4-1106-preview"}
 """The model behind an annotator's name. Any other annotator's name is taken as its model's."""

@@ -16,7 +16,8 @@ from judges.protocols import pairwise, rating
 from judges.records import Comparison
 from judges.reply import read_reply
 from judges.request import JudgeRequest
-from judges.store import StoredReply, VerdictStore
+from judges.store import VerdictStore
+from judges.stored_reply import StoredReply
 
 Mode = Literal["single", "pair"]
 FAILED = "$ERROR$"

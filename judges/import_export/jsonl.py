@@ -12,7 +12,8 @@ from judges.errors import JudgeError
 from judges.import_export.files import Exchanged, field
 from judges.reply import MOST_TOKENS
 from judges.request import JudgeRequest
-from judges.store import StoredReply, VerdictStore
+from judges.store import VerdictStore
+from judges.stored_reply import StoredReply
 
 NAMES = [f.name for f in fields(StoredReply)]
 BATCH = 500

@@ -17,7 +17,8 @@ from judges.errors import JudgeError
 from judges.import_export.files import Exchanged, field
 from judges.records import Comparison, Verdict
 from judges.saved_judge import saved_reply
-from judges.store import StoredReply, VerdictStore
+from judges.store import VerdictStore
+from judges.stored_reply import StoredReply
 
 VALUES = {"1": 1.0, "2": 2.0, "0": 1.5, "tie": 1.5}
 

@@ -9,7 +9,8 @@ import pytest
 
 from judges.errors import JudgeError
 from judges.request import JudgeRequest
-from judges.store import CHECKPOINT_EVERY, StoredReply, VerdictStore
+from judges.store import CHECKPOINT_EVERY, VerdictStore
+from judges.stored_reply import StoredReply
 
 
 def row(key: str = "k", **changes: object) -> StoredReply:

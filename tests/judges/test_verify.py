@@ -10,7 +10,8 @@ import pytest
 
 from judges.errors import JudgeError
 from judges.request import JudgeRequest
-from judges.store import StoredReply, VerdictStore
+from judges.store import VerdictStore
+from judges.stored_reply import StoredReply
 from judges.verify import check_store, mend_store
 from tests.judges.faulty_server import completion
 
