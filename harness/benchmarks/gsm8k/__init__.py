@@ -30,7 +30,7 @@ from harness.errors import DataError
 from leaderboards.benchmark_info import BenchmarkInfo, InfoColumn
 
 if TYPE_CHECKING:
-    from harness.benchmarks.lm_eval_bridge import TaskScorer
+    from harness.benchmarks.task_scorer import TaskScorer
 
 TEST = "gsm8k/test.jsonl"
 TRAIN = ("gsm8k/train.jsonl", "gsm8k/train_first300.jsonl")
@@ -70,7 +70,8 @@ def files(data: DataSource, settings: Settings) -> list[str]:
 
 @lru_cache(maxsize=8)
 def _scorer(task: str) -> TaskScorer:
-    from harness.benchmarks.lm_eval_bridge import TaskScorer, TaskSpec
+    from harness.benchmarks.lm_eval_bridge import TaskSpec
+    from harness.benchmarks.task_scorer import TaskScorer
 
     return TaskScorer(TaskSpec("gsm8k", task), {"question": "1", "answer": "#### 1"})
 

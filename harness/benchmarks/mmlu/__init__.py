@@ -21,7 +21,7 @@ from harness.errors import DataError
 from leaderboards.benchmark_info import BenchmarkInfo, InfoColumn
 
 if TYPE_CHECKING:
-    from harness.benchmarks.lm_eval_bridge import TaskScorer
+    from harness.benchmarks.task_scorer import TaskScorer
 
 TEST, DEV = "mmlu/test.jsonl", "mmlu/dev.jsonl"
 FIELDS = ("question", "choices", "answer", "subject")
@@ -77,7 +77,8 @@ def files(data: DataSource, settings: Settings) -> list[str]:
 @lru_cache(maxsize=2)
 def _scorer() -> TaskScorer:
     """One subject's task scores them all: the metric is the same."""
-    from harness.benchmarks.lm_eval_bridge import TaskScorer, TaskSpec
+    from harness.benchmarks.lm_eval_bridge import TaskSpec
+    from harness.benchmarks.task_scorer import TaskScorer
 
     doc = {"question": "", "choices": ["", "", "", ""], "answer": 0, "subject": "anatomy"}
     return TaskScorer(TaskSpec("mmlu", "mmlu_anatomy"), doc)

@@ -22,7 +22,7 @@ from harness.errors import DataError
 from leaderboards.benchmark_info import BenchmarkInfo, InfoColumn
 
 if TYPE_CHECKING:
-    from harness.benchmarks.lm_eval_bridge import TaskScorer
+    from harness.benchmarks.task_scorer import TaskScorer
 
 TEST = "mmlu_pro/test.jsonl"
 VALIDATION = "mmlu_pro/validation.jsonl"
@@ -94,7 +94,8 @@ def files(data: DataSource, settings: Settings) -> list[str]:
 @lru_cache(maxsize=2)
 def _scorer() -> TaskScorer:
     """One subject's task scores them all: filters and metric are the same."""
-    from harness.benchmarks.lm_eval_bridge import TaskScorer, TaskSpec
+    from harness.benchmarks.lm_eval_bridge import TaskSpec
+    from harness.benchmarks.task_scorer import TaskScorer
 
     doc = {
         "question": "",
