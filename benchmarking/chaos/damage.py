@@ -190,6 +190,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--damages", type=int, default=300)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--state", choices=KINDS, action="append", help="only this state")
     parser.add_argument("--work", type=Path, required=True)
     options = parser.parse_args()
     work = options.work.resolve()
@@ -198,16 +199,17 @@ def main() -> None:
     warm()
     made = forked(lambda: {k: str(v) for k, v in templates(work).items()}, 600)
     expected = results(Path(made["finished"]))
+    kinds = options.state or list(KINDS)
     chance, found = random.Random(options.seed), []
     began = time.monotonic()
-    places = {kind: targets(Path(made[kind.split()[0]]), kind, chance) for kind in KINDS}
+    places = {kind: targets(Path(made[kind.split()[0]]), kind, chance) for kind in kinds}
     for number in range(options.damages):
-        kind = KINDS[number % len(KINDS)]
+        kind = kinds[number % len(kinds)]
         template = Path(made[kind.split()[0]])
-        name = places[kind][number // len(KINDS) % len(places[kind])]
-        harm, seed = HARMS[number // len(KINDS) % len(HARMS)], random.Random(number)
+        name = places[kind][number // len(kinds) % len(places[kind])]
+        harm, seed = HARMS[number // len(kinds) % len(HARMS)], random.Random(number)
         outcome = forked(
-            lambda t=template, n=name, h=harm, s=seed: asdict(attack(t, n, h, s, expected))
+            lambda t=template, n=name, h=harm, s=seed: asdict(attack(t, n, h, s, expected)), 900
         )
         result = Result(**outcome) if outcome else Result(name, harm.__name__, "killed or hung")
         found.append(result)
