@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarking.chaos.damage import HARMS, attack
+from benchmarking.chaos.damage import HARMS, attack, flip, remove, swap, templates
 from benchmarking.chaos.experiment import results
 from benchmarking.chaos.forked import forked
 from benchmarking.chaos.hostile_cases import cases
@@ -49,6 +49,19 @@ def test_damage_is_noticed_and_mended(work: Path) -> None:
         outcome = forked(lambda n=name, h=harm, c=chance: vars(attack(finished, n, h, c, expected)))
         states.append((name, harm.__name__, outcome["state"]))
     assert {state for _, _, state in states} == {"mended"}, states
+
+
+def test_damage_of_a_killed_training_is_noticed_and_the_older_checkpoint_taken(work: Path) -> None:
+    made = forked(lambda: {k: str(v) for k, v in templates(work).items()}, 900)
+    killed, expected = Path(made["killed"]), results(Path(made["finished"]))
+    checkpoints = killed / "sso/iter-1/policy/work/checkpoints"
+    newest = max(checkpoints.iterdir(), key=lambda p: int(p.name.removeprefix("checkpoint-")))
+    state = next((newest / "state").glob("*.distcp")).relative_to(killed).as_posix()
+    metadata = (newest / "state" / ".metadata").relative_to(killed).as_posix()
+    for number, (name, harm) in enumerate(((state, flip), (metadata, swap), (state, remove))):
+        chance = random.Random(number)
+        outcome = forked(lambda n=name, h=harm, c=chance: vars(attack(killed, n, h, c, expected)))
+        assert outcome["state"] == "mended", outcome
 
 
 def test_hostile_replies_poison_nothing_and_end_nothing(tmp_path: Path) -> None:
