@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from harness.cli.options import Evaluation, Judging, Quiet, RetryErrors, configured, expanded
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """A part of the items alone, or all parts together."""
+
+    shard: Annotated[
+        str | None,
+        typer.Option("--shard", help="Only answer every OF-th item, as 3/8; --merge scores them."),
+    ] = None
+    merge: Annotated[
+        list[Path] | None,
+        typer.Option("--merge", help="Folder of a shard whose answers to score (repeatable)."),
+    ] = None
 
 
 @expanded
@@ -18,14 +32,7 @@ def evaluate(
     ],
     evaluation: Evaluation,
     judging: Judging,
-    shard: Annotated[
-        str | None,
-        typer.Option("--shard", help="Only answer every OF-th item, as 3/8; --merge scores them."),
-    ] = None,
-    merge: Annotated[
-        list[Path] | None,
-        typer.Option("--merge", help="Folder of a shard whose answers to score (repeatable)."),
-    ] = None,
+    parts: Parts,
     retry_errors: RetryErrors = False,
     quiet: Quiet = False,
 ) -> None:
@@ -39,16 +46,16 @@ def evaluate(
     config = configured(evaluation, judging, model=model, iterations=0, methods=[])
     folder = evaluation.folder(config, prefix="eval-")
     reporter = Reporter(terminal(), quiet)
-    if shard is not None:
+    if parts.shard is not None:
         from harness.shards import answer_shard, parse_shard
 
-        part = parse_shard(shard)
+        part = parse_shard(parts.shard)
         folder = evaluation.out or folder.with_name(f"{folder.name}-{part.number}-of-{part.of}")
         answer_shard(config, folder, part, reporter)
         print(f"Shard {part.number} of {part.of}: {folder}")
         return
     summary = run_experiment(
-        config, folder, reporter, redo=Redo(evaluation.redo, retry_errors), shards=merge or ()
+        config, folder, reporter, redo=Redo(evaluation.redo, retry_errors), shards=parts.merge or ()
     )
     print_table(render_table([folder], format="terminal"))
     print(f"Run folder: {folder}")
