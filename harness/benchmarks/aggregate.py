@@ -15,6 +15,16 @@ from leaderboards.records import ItemScore, Score
 
 
 @dataclass(frozen=True)
+class Answer:
+    """A saved answer as a grader sees it; ``logprobs`` are (nats, greedy) of every choice."""
+
+    target: Mapping[str, Any]
+    text: str = ""
+    logprobs: Sequence[tuple[float, bool]] = ()
+    task: str = ""
+
+
+@dataclass(frozen=True)
 class Grade:
     """What a scorer says of one answer.
 

@@ -16,7 +16,15 @@ from typing import TYPE_CHECKING, Any
 
 from groundwork.errors import did_you_mean
 from groundwork.reasoning import opens_reasoning
-from harness.benchmarks.aggregate import Grade, Header, data_marks, flat, outcome, protocol_id
+from harness.benchmarks.aggregate import (
+    Answer,
+    Grade,
+    Header,
+    data_marks,
+    flat,
+    outcome,
+    protocol_id,
+)
 from harness.benchmarks.answers_file import final_answer, read_outputs, text_hash, write_outputs
 from harness.benchmarks.base import EvalRequest, Outcome, QuestionReader, Workload
 from harness.benchmarks.item_subset import draw
@@ -57,16 +65,6 @@ class Item:
     stratum: str = ""
     cluster: str = ""
     extra: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Answer:
-    """A saved answer as a grader sees it; ``logprobs`` are (nats, greedy) of every choice."""
-
-    target: Mapping[str, Any]
-    text: str = ""
-    logprobs: Sequence[tuple[float, bool]] = ()
-    task: str = ""
 
 
 @dataclass(frozen=True)

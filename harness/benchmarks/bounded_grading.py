@@ -13,8 +13,7 @@ from multiprocessing.connection import Connection
 
 import psutil
 
-from harness.benchmarks.aggregate import Grade
-from harness.benchmarks.answer_key import Answer
+from harness.benchmarks.aggregate import Answer, Grade
 from harness.benchmarks.grader_processes import PATIENCE, bound_memory
 
 Grading = Callable[[Sequence[Answer]], Sequence[Grade]]

@@ -1,25 +1,20 @@
 """Figures from saved judgments of others, told apart by their fields; no judge is called.
 
-Files of other tools hold an answer's judgment more than once where calls failed and were made again
-(FastChat appends). The rule here: a judgment that failed is replaced by a later one; of two usable
-ones the file is refused, unless the user chooses the ``last`` one, or ``all`` (FastChat's own mean
-over all rows).
+Answers that were judged twice are settled as ``harness.benchmarks.judged_twice`` says.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, get_args
 
 from groundwork.errors import did_you_mean
 from groundwork.files import numbered_rows
 from harness.benchmarks.base import EvalRequest, Outcome
+from harness.benchmarks.judged_twice import Duplicates
 from harness.data.sources import DataSource
 from harness.errors import DataError
-
-Duplicates = Literal["refuse", "last", "all"]
-Row = TypeVar("Row")
 
 
 def score_judgments(
@@ -72,29 +67,3 @@ def _check_baseline(
                 f"{file}: entry {number} is against {row.get('generator_1', 'another model')}, not "
                 f"against the data's baseline {instruction.baseline}"
             )
-
-
-def settle(
-    rows: Sequence[Row],
-    key: Callable[[Row], Hashable],
-    usable: Callable[[Row], bool],
-    rule: Duplicates,
-    place: Callable[[Row], str],
-) -> list[Row]:
-    """One row per key, in the order of first appearance (every usable row with ``all``).
-
-    Raises:
-        DataError: two usable rows of one key, with ``refuse``; ``place`` names the later one.
-    """
-    if rule == "all":
-        settled = {key(row) for row in rows if usable(row)}
-        return [row for row in rows if usable(row) or key(row) not in settled]
-    found: dict[Hashable, Row] = {}
-    for row in rows:
-        earlier = found.get(key(row))
-        if earlier is not None and usable(earlier) and not usable(row):
-            continue
-        if earlier is not None and usable(earlier) and rule == "refuse":
-            raise DataError(f"{place(row)} is judged twice (--duplicates last or all)")
-        found[key(row)] = row
-    return list(found.values())

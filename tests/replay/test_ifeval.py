@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.benchmarks.answer_key import Answer
+from harness.benchmarks.aggregate import Answer
 from harness.benchmarks.ifeval import BENCHMARK, target_of
 from harness.benchmarks.rescore import rescore
 from harness.data import open_source

@@ -17,7 +17,7 @@ from harness.benchmarks.alpaca_eval.files import Instruction, read_annotations
 from harness.benchmarks.alpaca_eval.scoring import Judged, outcome
 from harness.benchmarks.base import EvalRequest, Outcome
 from harness.benchmarks.judged import JudgedBy, error_text, judge_protocol
-from harness.benchmarks.saved_judgments import Duplicates, settle
+from harness.benchmarks.judged_twice import Duplicates, settle
 from harness.errors import DataError
 
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from harness.benchmarks.aggregate import Grade
-from harness.benchmarks.answer_key import Answer, Item, ObjectiveBenchmark, Settings
+from harness.benchmarks.aggregate import Answer, Grade
+from harness.benchmarks.answer_key import Item, ObjectiveBenchmark, Settings
 from harness.benchmarks.choice_key import choice_letter
 from harness.benchmarks.gpqa.extraction import (
     LETTERS,

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.benchmarks.aggregate import Grade
-from harness.benchmarks.answer_key import Answer, Item, ObjectiveBenchmark, Settings
+from harness.benchmarks.aggregate import Answer, Grade
+from harness.benchmarks.answer_key import Item, ObjectiveBenchmark, Settings
 from harness.benchmarks.base import questions_in
 from harness.benchmarks.ifeval.punkt import ensure_punkt
 from harness.data.sources import DataSource

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from harness.benchmarks.aggregate import Grade
-from harness.benchmarks.answer_key import Answer, Item, ObjectiveBenchmark, Settings
+from harness.benchmarks.aggregate import Answer, Grade
+from harness.benchmarks.answer_key import Item, ObjectiveBenchmark, Settings
 from harness.benchmarks.base import questions_in
 from harness.benchmarks.choice_key import choice_index
 from harness.benchmarks.letter_answer import answer_letter

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.benchmarks.saved_judgments import Duplicates, settle
+from harness.benchmarks.judged_twice import Duplicates, settle
 from harness.data.sources import read_rows
 from harness.errors import DataError
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from harness.benchmarks.base import EvalRequest, Outcome
 from harness.benchmarks.judged import JudgedBy
+from harness.benchmarks.judged_twice import Duplicates
 from harness.benchmarks.mt_bench.benchmark import header_of, prepare
 from harness.benchmarks.mt_bench.files import Judgment, read_judgments
 from harness.benchmarks.mt_bench.scoring import RatedTurn, outcome
-from harness.benchmarks.saved_judgments import Duplicates
 from harness.errors import DataError
 
 

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from harness.benchmarks.aggregate import Grade
-from harness.benchmarks.answer_key import Answer
+from harness.benchmarks.aggregate import Answer, Grade
 from harness.benchmarks.bounded_grading import TOGETHER, grade_bounded
 
 PARENT = os.getpid()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.benchmarks.answer_key import Answer
+from harness.benchmarks.aggregate import Answer
 from harness.benchmarks.grader_processes import grade_all
 from harness.benchmarks.math import GRADER, target_of
 from harness.benchmarks.math import grade as grade_math
