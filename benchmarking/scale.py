@@ -18,6 +18,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 CASES = ("joint-ipo", "generator-dpo", "lora-checkpointed")
 WORLDS = (8, 4, 2, 1)
+PASSES = (1, 2)
 
 
 def run(*command: str) -> str:
@@ -57,7 +58,11 @@ def fsdp_difference(model: Path, folder: Path) -> float:
 def estimate_errors(tiny: Path, model: Path | None) -> dict[str, dict[str, float]]:
     """Measured bytes, estimate and relative error of each training."""
     program = "benchmarking/scale_memory.py"
-    asked = {f"8B, FSDP2 on {world}": ("fsdp", str(world)) for world in WORLDS}
+    asked = {
+        f"8B, FSDP2 on {world}, passes of a step: {passes}": ("fsdp", str(world), str(passes))
+        for world in WORLDS
+        for passes in PASSES
+    }
     asked["tiny, CPU"] = ("cpu", str(tiny), "300", "plain")
     if model is not None:
         for tokens in ("150", "450"):

@@ -1,7 +1,7 @@
 """Peaks of memory that the estimator is checked against: torch's tracker on fake tensors, and real CPU trainings.
 
-``python benchmarking/scale_memory.py fsdp WORLD`` tracks one optimizer step of an 8B model under FSDP2 on WORLD
-devices without allocating it; ``... cpu MODEL TOKENS LEAN`` trains and measures. One JSON line each.
+``python benchmarking/scale_memory.py fsdp WORLD PASSES`` tracks an optimizer step of an 8B model under FSDP2 on
+WORLD devices, with PASSES micro-batches, without allocating it; ``... cpu MODEL TOKENS LEAN`` trains and measures. One JSON line each.
 """
 
 from __future__ import annotations
@@ -21,8 +21,13 @@ TOKENS = 8192
 TRACKED = TrainingSettings(precision="bf16", gradient_checkpointing=True)
 
 
-def tracked_fsdp(world: int) -> dict[str, float]:
-    """Bytes of one device at the peak of a step: our forward pass, backward, clipping, AdamW."""
+def tracked_fsdp(world: int, passes: int, shape: Shape) -> float:
+    """Bytes of one device at the peak of a step of ``passes`` forward and backward passes, clipping and AdamW.
+
+    Only the second step counts: the moments exist from there on, and in the first one DTensor works out how
+    each operation is sharded on fake tensors of the whole shape, which no device ever holds but the tracker
+    counts (116 GB of an 8B model on eight devices).
+    """
     import torch
     from torch._subclasses.fake_tensor import FakeTensorMode
     from torch.distributed._tools.fsdp2_mem_tracker import FSDPMemTracker
@@ -30,26 +35,25 @@ def tracked_fsdp(world: int) -> dict[str, float]:
 
     torch.distributed.init_process_group("fake", store=FakeStore(), rank=0, world_size=world)
     mesh = torch.distributed.device_mesh.init_device_mesh("cpu", (world,))
-    shape = shape_of(MODEL)
     with FakeTensorMode(allow_non_fake_inputs=True):
         model = _sharded(shape, mesh)
         optimizer = torch.optim.AdamW(model.parameters(), lr=1e-6, foreach=False)
         tracker = FSDPMemTracker(model, optimizer)
         with tracker:
-            for _ in range(2):  # the moments exist from the second step on
-                for _ in range(
-                    2
-                ):  # passes of a step: the gradients of the first are there in the second
+            for count in (1, passes):
+                tracker._peak_mem.clear()
+                tracker._peak_mem_snap.clear()
+                for _ in range(count):
                     with torch.autocast("cpu", dtype=torch.bfloat16):
                         loss = model(_batch()).sum()
                     loss.backward()
                     tracker.reset_mod_stats()
+                torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
                 optimizer.step()
                 optimizer.zero_grad()
         peak = tracker.get_tracker_snapshot("peak")
-    found = {str(device): parts for device, parts in peak.items()}
-    total = max(float(parts["Total"]) for parts in found.values())
-    return {"measured": total}
+    torch.distributed.destroy_process_group()
+    return max(float(parts["Total"]) for parts in peak.values())
 
 
 def _sharded(shape: Shape, mesh: Any) -> Any:
@@ -151,10 +155,13 @@ def measured_cpu(model: Path, tokens: int, lean: bool) -> dict[str, float]:
 def main() -> None:
     kind, *rest = sys.argv[1:]
     if kind == "fsdp":
-        found = tracked_fsdp(int(rest[0]))
-        place = Placement(int(rest[0]), sharded=True)
-        estimate = training_memory(shape_of(MODEL), TRACKED, place, TOKENS, passes=1)
-        found["estimate"] = estimate.total - estimate.parts["process"]
+        world, passes = map(int, rest)
+        place = Placement(world, sharded=True)
+        estimate = training_memory(shape_of(MODEL), TRACKED, place, TOKENS, passes)
+        found = {
+            "measured": tracked_fsdp(world, passes, shape_of(MODEL)),
+            "estimate": estimate.total - estimate.parts["process"],
+        }
     else:
         found = measured_cpu(Path(rest[0]), int(rest[1]), rest[2] == "lean")
     print(json.dumps(found))

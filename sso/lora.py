@@ -16,6 +16,8 @@ from groundwork.files import read_json, write_json
 from sso.settings import LoraSettings
 
 INDEX = "model.safetensors.index.json"
+NOT_PLAIN = ("use_dora", "rank_pattern", "alpha_pattern", "modules_to_save", "layer_replication")
+"""Keys of an adapter's configuration that make it more than A, B and one factor."""
 
 
 @dataclass(frozen=True)
@@ -146,6 +148,57 @@ def merge_adapters(
     if (source / INDEX).is_file():
         old = read_json(source / INDEX)
         write_json(out / INDEX, {**old, "weight_map": index})
+
+
+def merge_saved_adapter(folder: Path, base: Path, out: Path) -> None:
+    """Write the model ``base`` with the adapter that peft saved in ``folder`` merged to ``out``, in the base's
+    precision, with the tokenizer and template of the adapter's folder where it has them.
+
+    Raises:
+        UserError: another kind of adapter than LoRA, one that is damaged, or one of another model.
+    """
+    import shutil
+
+    from safetensors import SafetensorError, safe_open
+    from safetensors.torch import load_file
+
+    config = read_json(folder / "adapter_config.json")
+    odd = [name for name in NOT_PLAIN if config.get(name)]
+    if config.get("peft_type") != "LORA" or config.get("bias", "none") != "none" or odd:
+        what = odd[0] if odd else config.get("peft_type")
+        raise UserError(f"{folder} is no plain LoRA adapter ({what}): merge it with peft")
+    try:
+        raw = load_file(folder / "adapter_model.safetensors")
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"{folder}: the adapter can't be read: {error}") from None
+    state = {name.removeprefix("base_model.model."): value.float() for name, value in raw.items()}
+    files = checkpoint_files(base)
+    rank = int(config["r"])
+    scaling = config["lora_alpha"] / (rank**0.5 if config.get("use_rslora") else rank)
+    layers = [name.removesuffix(".lora_A.weight") for name in state if ".lora_A." in name]
+    adapters = [
+        Adapter(
+            f"{layer}.weight",
+            f"{layer}.lora_A.weight",
+            f"{layer}.lora_B.weight",
+            float(scaling),
+            bool(config.get("fan_in_fan_out")),
+        )
+        for layer in layers
+    ]
+    wanted = {adapter.key for adapter in adapters} | {n for n in state if ".lora_" not in n}
+    missing = sorted(wanted - files.keys())
+    if missing or not adapters:
+        raise UserError(f"{folder} is no adapter of {base}: {(missing or ['no layer'])[0]}")
+    out.mkdir(parents=True, exist_ok=True)
+    for source in (base, folder):
+        for file in source.iterdir():
+            weights = file.suffix in (".safetensors", ".bin", ".pt", ".pth")
+            if file.is_file() and not weights and file.name not in (INDEX, "adapter_config.json"):
+                shutil.copyfile(file, out / file.name)
+    with safe_open(base / files[adapters[0].key], framework="pt") as handle:
+        dtype = handle.get_tensor(adapters[0].key).dtype
+    merge_adapters(base, out, adapters, state, dtype)
 
 
 def checkpoint_files(source: Path) -> dict[str, str]:

@@ -87,6 +87,21 @@ class PreferenceTrainer(Trainer):
         for layer in _layers(kwargs["model"])[::LAYERS_BETWEEN]:
             layer.register_forward_pre_hook(lambda module, inputs: self._give_back())
 
+    def create_accelerator_and_postprocess(self) -> None:
+        """As the base's; where processes on CPUs are to share the model, accelerate is told that they may: it
+        knows shards of GPUs alone, and trains copies without a word else.
+
+        Raises:
+            RuntimeError: shards were asked for, and the processes got copies.
+        """
+        from accelerate import DistributedType, PartialState
+
+        if self.args.fsdp and PartialState().distributed_type == DistributedType.MULTI_CPU:
+            PartialState._shared_state["distributed_type"] = DistributedType.MULTI_GPU
+        super().create_accelerator_and_postprocess()
+        if self.args.fsdp and self.accelerator.num_processes > 1 and not self.is_fsdp_enabled:
+            raise RuntimeError("the model is not sharded, though it should be")
+
     # -- data ---------------------------------------------------------------------------------
 
     def get_train_dataloader(self) -> DataLoader:

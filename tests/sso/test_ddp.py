@@ -50,6 +50,7 @@ def check_equal(one: Path, other: Path, model: Path, processes: int) -> None:
         for rank in range(processes):
             found = json.loads((other / case / f"report-{rank}.json").read_text())
             assert found["counts"] == expected["counts"], case
+            assert found["whole_gradients"] == 0, f"{case}: a sharded process kept whole gradients"
             assert found["tokens"] == expected["tokens"], case
             for name in ("loss", "final_loss", "kl_to_ref", "grad_norm"):
                 value = expected["measures"][name]
