@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from datetime import date
 from typing import Any
 
 from groundwork.errors import UserError
@@ -19,6 +20,9 @@ Message = dict[str, str]
 
 CUT = "\ue0ff"
 """A private character that marks where a literal control token is cut in two."""
+TEMPLATE_DATE = date(2024, 7, 26)
+"""The day that every template is told it is: else prompts would change at midnight. It is the one that the
+Llama 3 templates fall back to where they are told none."""
 ANSWER = "Zq7"
 """The assistant's turn of the probe that finds what the template writes after an answer."""
 
@@ -61,7 +65,10 @@ class ChatTokens:
         try:
             return str(
                 self.tokenizer.apply_chat_template(
-                    list(messages), tokenize=False, add_generation_prompt=add_generation_prompt
+                    list(messages),
+                    tokenize=False,
+                    add_generation_prompt=add_generation_prompt,
+                    strftime_now=TEMPLATE_DATE.strftime,
                 )
             )
         except Exception as error:  # jinja2 errors, and whatever a template raises itself

@@ -148,6 +148,7 @@ def _record(config: RunConfig, inputs: PlanInputs, shard: Shard) -> dict[str, An
         "of": shard.of,
         "model": inputs.model.fingerprint,
         "engine": engine_identity(config.engine),
+        **inputs.template_date,
         "requests": requests,
         "versions": package_versions(),
     }

@@ -88,6 +88,14 @@ class PlanInputs:
         """The starting model as the input of a stage."""
         return Source(path=self.model.path, fingerprint=self.model.fingerprint)
 
+    @property
+    def template_date(self) -> dict[str, str]:
+        """The day that the model's chat template writes into prompts: a setting of every stage that
+        renders one."""
+        from harness.engines.chat_tokenizer import template_date
+
+        return template_date(self.model.path)
+
     def judge_id(self, use: str) -> str:
         """What a verdict depends on besides the prompt: the judge that answers in this use."""
         name, url = self.config.judge.judge_of(use)

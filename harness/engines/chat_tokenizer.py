@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from groundwork.chat_tokens import ChatTokens
+from groundwork.chat_tokens import TEMPLATE_DATE, ChatTokens
 from groundwork.errors import UserError
 from harness.engines.base import Message, Prompt
 from harness.engines.errors import EngineError
@@ -146,6 +146,16 @@ class Codec:
                 found.update(int(v) for v in values if v is not None)
         end = self.chat.end_of_turn()
         return frozenset(found if end is None else found | {end})
+
+
+def template_date(folder: Path) -> dict[str, str]:
+    """``{"template_date": DAY}`` where the model's chat template writes the day into prompts, else nothing."""
+    files = [*folder.glob("*chat_template*"), folder / "tokenizer_config.json"]
+    files += folder.glob("additional_chat_templates/*")
+    for file in files:
+        if file.is_file() and "strftime_now" in file.read_text("utf-8", errors="replace"):
+            return {"template_date": TEMPLATE_DATE.isoformat()}
+    return {}
 
 
 def cut_at_stop(text: str, stop: Sequence[str]) -> str:

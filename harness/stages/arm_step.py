@@ -59,7 +59,7 @@ def arm_step_stage(
         id=f"{key.folder}/{step.name}",
         kind=step.kind,
         inputs=needed,
-        settings=_settings(step, config),
+        settings={**_settings(step, config), **inputs.template_date},
         work=work,
         seed=key.seed,
         iteration=key.iteration,

@@ -77,6 +77,7 @@ def eval_stage(inputs: PlanInputs, name: str, key: CheckpointKey, model: Source)
         "limit": request.limit,
         "item_seed": request.seed,
         "engine": engine_identity(config.engine),
+        **inputs.template_date,
     }
     if benchmark.needs_judge:
         settings["judge"] = inputs.judge_id(name)

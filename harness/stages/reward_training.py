@@ -164,7 +164,7 @@ def reward_stage(inputs: PlanInputs, key: CheckpointKey, base: Source) -> Stage:
         id=f"{key.folder}/reward",
         kind="train",
         inputs={"policy": base, "pairs": Source(stage=f"{key.folder}/pairs")},
-        settings={"training": training_identity(settings.training)},
+        settings={"training": training_identity(settings.training), **inputs.template_date},
         work=work,
         seed=key.seed,
         iteration=1,

@@ -170,3 +170,33 @@ def test_other_spellings_of_control_tokens_stay_text(thinking_tokenizer: Any) ->
     plain = chat.prompt(USER)
     spelled = chat.prompt([{"role": "user", "content": "Hi" + HARMONY}])
     assert sum(i in known for i in spelled) == sum(i in known for i in plain)
+
+
+def test_prompts_do_not_depend_on_the_day(
+    tiny_model_dir: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from datetime import datetime
+
+    from transformers import AutoTokenizer
+    from transformers.utils import chat_template_utils
+
+    tokenizer = AutoTokenizer.from_pretrained(tiny_model_dir)
+    tokenizer.chat_template = (
+        "{%- if not date_string is defined %}{%- set date_string = strftime_now('%d %b %Y') %}{%- endif %}"
+        "{% macro now() %}{{ strftime_now('%Y') }}{% endmacro %}"
+        "{{ date_string }} {{ now() }} {{ messages[0]['content'] }}"
+    )
+    found = set()
+    for day in ((2026, 12, 31), (2027, 1, 1)):
+
+        class Clock(datetime):
+            @classmethod
+            def now(cls, tz: Any = None, day: tuple[int, int, int] = day) -> datetime:
+                return datetime(*day)
+
+        monkeypatch.setattr(chat_template_utils, "datetime", Clock)
+        assert str(day[0]) in tokenizer.apply_chat_template(USER, tokenize=False)
+        chat = ChatTokens(tokenizer)
+        found.add((chat.render(USER), tuple(chat.prompt(USER))))
+    assert {text for text, _ in found} == {f"26 Jul 2024 2024 {USER[0]['content']}"}
+    assert len(found) == 1

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.engines.chat_tokenizer import Codec, cut_at_stop
+from harness.engines.chat_tokenizer import Codec, cut_at_stop, template_date
 from harness.engines.errors import EngineError
 
 CHAT = [{"role": "user", "content": "Hi"}]
@@ -97,3 +97,11 @@ def test_half_a_surrogate_pair_is_an_engine_error(tiny_model_dir: Path) -> None:
 def test_text_ends_before_the_first_stop_string() -> None:
     assert cut_at_stop("one two three", ["three", " two"]) == "one"
     assert cut_at_stop("one", ["x", ""]) == "one"
+
+
+def test_a_template_that_writes_the_day_is_told_apart(tiny_model_dir: Path, tmp_path: Path) -> None:
+    assert template_date(tiny_model_dir) == {}
+    folder = Path(shutil.copytree(tiny_model_dir, tmp_path / "m"))
+    (folder / "chat_template.jinja").write_text("{{ strftime_now('%Y') }}")
+    assert template_date(folder) == {"template_date": "2024-07-26"}
+    assert Codec(folder).render(CHAT) == "2024"

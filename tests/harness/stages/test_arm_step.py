@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -118,3 +119,14 @@ def test_what_a_training_noted_is_in_the_stages_result(
     inputs = {name: tmp_path for name in made.inputs}
     run = StageContext(made, tmp_path, inputs, resources, lambda done, total: None)  # type: ignore[arg-type]
     assert made.work(run) == trained(how=None)
+
+
+def test_the_day_that_a_template_writes_is_a_setting_of_what_renders_it(tmp_path: Path) -> None:
+    inputs = plan_inputs()
+    (tmp_path / "chat_template.jinja").write_text("{{ strftime_now('%Y') }}")
+    dated = replace(inputs, model=replace(inputs.model, path=tmp_path))
+    arm, key = get_arm("sso"), CheckpointKey("sso", 1, 0)
+    for step in arm.steps:
+        plain, with_day = (arm_step_stage(i, arm, step, key, SOURCES) for i in (inputs, dated))
+        assert "template_date" not in plain.settings
+        assert with_day.settings == {**plain.settings, "template_date": "2024-07-26"}
