@@ -165,8 +165,16 @@ class Resources:
             if name != "local"
         }
 
+    def release_model(self, folder: Path) -> None:
+        """Close the engine of one checkpoint, before it is removed or made again; others stay open."""
+        engine = self._engines.pop(str(folder.resolve()), None)
+        if engine is not None:
+            engine.close()
+            gc.collect()
+            return_memory()
+
     def release(self) -> None:
-        """Free the memory of all loaded engines (before training, before a checkpoint goes)."""
+        """Free the memory of all loaded engines (before training)."""
         while self._engines:
             self._close(*self._engines.popitem())
         gc.collect()

@@ -237,8 +237,8 @@ class Runner:
                 map(self._still_done, readers(self.plan, stage.id, output))
             ):
                 return
-            self.resources.release()
             folder = self.run.stage(stage.id)
+            self.resources.release_model(folder.path / output)
             folder.prune(output)
             self.records[stage.id] = folder.record() or self.records[stage.id]
 

@@ -53,3 +53,14 @@ def test_a_writer_is_alone_in_memory_and_open_only_while_it_writes(
         assert closed == [policy]
         assert writer is not policy
     assert closed == [policy, writer]
+
+
+def test_only_the_engine_of_a_checkpoint_that_goes_is_closed(
+    closed: list[object], tmp_path: Path
+) -> None:
+    held = resources(tmp_path, "engine.loaded_models=2")
+    a, b = held.engine(tmp_path / "a"), held.engine(tmp_path / "b")
+    held.release_model(tmp_path / "a")
+    held.release_model(tmp_path / "never opened")
+    assert closed == [a]
+    assert held.engine(tmp_path / "b") is b

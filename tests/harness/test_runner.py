@@ -9,11 +9,16 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+import harness.engines
 from groundwork.claims import Claims
 from groundwork.errors import UserError
+from harness.config import load_config
+from harness.data import open_source
+from harness.models import ResolvedModel
 from harness.news import Forecast
 from harness.plan import plan_status
 from harness.progress import Reporter
+from harness.resources import Resources
 from harness.run_folder import RunFolder
 from harness.runner import Runner, chains
 from harness.stage import Source, Stage, StageContext, StageResult
@@ -24,6 +29,9 @@ class NoResources:
     """Stands in for the resources: these stages need none."""
 
     def release(self) -> None:
+        pass
+
+    def release_model(self, folder: Path) -> None:
         pass
 
 
@@ -252,3 +260,48 @@ def test_the_longest_line_of_stages_goes_first() -> None:
     plan = [stage("a"), stage("a1", "a"), stage("b"), stage("b1", "b"), stage("b2", "b1")]
     assert chains(plan, Forecast({})) == {"a": 2, "a1": 1, "b": 3, "b1": 2, "b2": 1}
     assert chains(plan, Forecast({"a": 9, "b2": 3}))["a"] == 9
+
+
+def test_stages_on_the_same_weights_share_one_engine_while_earlier_ones_are_pruned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+    real = harness.engines.open_engine
+
+    def counted(settings: Any, model: Path) -> Any:
+        opened.append(model.relative_to(tmp_path).as_posix())
+        return real(settings, model)
+
+    monkeypatch.setattr(harness.engines, "open_engine", counted)
+
+    def train(run: StageContext) -> StageResult:
+        run.resources.release()
+        (run.folder / "model").mkdir()
+        (run.folder / "model" / "text").write_text(run.stage.id)
+        return StageResult()
+
+    def read(run: StageContext) -> StageResult:
+        run.resources.engine(run.inputs["model"])
+        return StageResult()
+
+    plan: list[Stage] = []
+    for number in range(3):  # each checkpoint goes once the next training has read it
+        before = {"policy": Source(f"train-{number - 1}", "model")} if number else {}
+        plan.append(Stage(f"train-{number}", "train", before, {}, train, prunable=("model",)))
+        plan += [
+            Stage(
+                f"eval-{number}-{name}",
+                "eval",
+                {"model": Source(f"train-{number}", "model")},
+                {},
+                read,
+            )
+            for name in "abc"
+        ]
+    config = load_config("quickstart", ["engine.kind=fake", "engine.loaded_models=1"])
+    model = ResolvedModel(tmp_path, "folder", "m", "f" * 64)
+    resources = Resources(config, model, open_source("sample"))
+    reporter = Reporter(Console(quiet=True), quiet=True)
+    Runner(RunFolder(tmp_path), plan, resources, reporter).execute()
+    assert opened == [f"train-{number}/model" for number in range(3)]
+    assert not list(tmp_path.glob("train-*/model"))
