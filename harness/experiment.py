@@ -154,6 +154,7 @@ def describe_run(folder: RunFolder, prepared: Prepared, *, keep: bool = False) -
             "model": config.model,
             "model_fingerprint": prepared.inputs.model.fingerprint,
             "model_source": prepared.inputs.model.source,
+            **prepared.inputs.template_date,
             "data": prepared.inputs.data.label,
             "arms": _with(before, "arms", config.methods if config.effective_iterations else []),
             "arm_info": {**before.get("arm_info", {}), **_arm_info(config)},

@@ -61,7 +61,7 @@ def prepare(config: RunConfig, out: Path | None, log: Callable[[str], None]) -> 
     if out is not None:
         identity = {key: getattr(config, key) for key in IDENTITY}
         _collect(problems, lambda: RunFolder(out).check_owner(identity))
-    _collect(problems, lambda: _check_names(config))
+    _collect(problems, lambda: check_names(config))
     data = _collect(problems, lambda: open_source(config.data))
     model, name = None, _collect(problems, lambda: named_model(config))
     served = name is not None and is_served(config, name)
@@ -71,7 +71,7 @@ def prepare(config: RunConfig, out: Path | None, log: Callable[[str], None]) -> 
         model = _collect(problems, lambda: resolve_model(name, log=log))
     plan = resources = None
     if model is not None and not problems and not served:
-        _collect(problems, lambda: _check_kind(config, model.path))
+        _collect(problems, lambda: check_kind(config, model.path))
     if model is not None and data is not None:
         run_id = _collect(problems, RunFolder(out).run_id) if out is not None else None
         resources = Resources(config, model, data, log, run_id=run_id or "")
@@ -85,7 +85,7 @@ def prepare(config: RunConfig, out: Path | None, log: Callable[[str], None]) -> 
                 log(note)
             if served and not problems:
                 _collect(problems, partial(ask_served, config, model.id))
-            _collect(problems, lambda: _check_judge(resources, config, log))
+            _collect(problems, lambda: check_judge(resources, config, log))
         if out is not None and not problems:
             _collect(problems, lambda: _check_disk(config, model, out))
         if config.methods and config.effective_iterations:
@@ -126,7 +126,8 @@ def _collect(problems: list[str], check: Callable[[], T]) -> T | None:
         return None
 
 
-def _check_names(config: RunConfig) -> None:
+def check_names(config: RunConfig) -> None:
+    """Raises ``UserError`` for unknown arms, benchmarks, protocols or principles."""
     from harness.benchmarks import get_benchmark, load_protocol
     from sso.arms import get_arm
     from sso.principles import load_principles
@@ -143,7 +144,7 @@ def _check_names(config: RunConfig) -> None:
         raise UserError("\n".join(problems))
 
 
-def _check_kind(config: RunConfig, model: Path) -> None:
+def check_kind(config: RunConfig, model: Path) -> None:
     """A model that writes text for training and most benchmarks, a reward model for the others."""
     from harness.benchmarks import get_benchmark
     from sso.reward_checkpoint import refuse_reward_model, require_reward_model
@@ -183,7 +184,7 @@ def _anything_left(out: Path, plan: list[Stage]) -> bool:
     return any(reason for reason, _ in plan_status(RunFolder(out), plan).values())
 
 
-def _check_judge(resources: Resources, config: RunConfig, log: Callable[[str], None]) -> None:
+def check_judge(resources: Resources, config: RunConfig, log: Callable[[str], None]) -> None:
     """A remote judge must answer one cheap request before anything is spent on training."""
     unfit = [_unfit(use, config.judge.judge_of(use)[0]) for use in judge_uses(config)]
     if any(unfit):

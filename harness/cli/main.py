@@ -38,12 +38,14 @@ from harness.cli import (
     run,
     table,
     verdicts,
+    watch,
 )
 from harness.cli.process_list import hide_secrets
 
 COMMANDS: dict[str, Any] = {
     "run": run.run,
     "eval": eval_model.evaluate,
+    "watch": watch.watch,
     "reward": reward.reward,
     "reproduce": reproduce.reproduce,
     "plan": plan.plan,
