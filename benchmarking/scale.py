@@ -1,4 +1,5 @@
-"""Training on several processes against one, and the estimator of memory against measured peaks.
+"""Training on several processes against one, a Ray cluster against the sequence, and the estimator of memory against
+measured peaks.
 
 ``python benchmarking/scale.py --json FILE`` needs some 30 minutes of two cores and no GPU: tiny models over gloo, the
 135M model on the CPU, 8B on fake tensors under torch's own memory tracker.
@@ -89,6 +90,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         tiny = build_tiny_model(Path(folder) / "tiny")
         result["fsdp_max_weight_difference"] = fsdp_difference(tiny, Path(folder))
+        result |= json.loads(run("benchmarking/scale_ray.py", str(tiny), folder).splitlines()[-1])
         details = estimate_errors(tiny, options.model)
     result["estimate_error"] = max(abs(row["error"]) for row in details.values())
     result["estimate_details"] = details

@@ -25,6 +25,7 @@ from pydantic.fields import FieldInfo
 from groundwork.errors import UserError, nearest
 from groundwork.records import Section
 from harness.engines.settings import EngineSettings
+from harness.executor_settings import ExecutorSettings
 from judges.settings import PairPrompt
 from sso.settings import (
     LaunchSettings,
@@ -255,6 +256,7 @@ class RunConfig(Section):
     )
     training: StepTraining = StepTraining()
     launch: LaunchSettings = LaunchSettings()
+    executor: ExecutorSettings = ExecutorSettings()
     benchmarks: dict[str, BenchmarkSettings] = Field(
         default_factory=dict,
         description="benchmarks by name, each with protocol, limit and overrides",
@@ -368,13 +370,20 @@ def load_config(
             problems.append(str(error))
     raw = merge(raw, flags or {})
     try:
-        config = RunConfig.model_validate(raw)
-    except ValidationError as error:
-        problems += [_describe(dict(item)) for item in error.errors()]
-        raise ConfigError("\n".join(problems)) from error
+        config = read_config(raw)
+    except ConfigError as error:
+        raise ConfigError("\n".join([*problems, str(error)])) from error
     if problems:
         raise ConfigError("\n".join(problems))
     return config
+
+
+def read_config(raw: Mapping[str, Any]) -> RunConfig:
+    """A whole configuration, validated. Raises ``ConfigError`` listing every problem, one per line."""
+    try:
+        return RunConfig.model_validate(raw)
+    except ValidationError as error:
+        raise ConfigError("\n".join(_describe(dict(item)) for item in error.errors())) from error
 
 
 def valid_keys(model: type[Section] = RunConfig, prefix: str = "") -> list[str]:

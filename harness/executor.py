@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
+from collections.abc import Iterator
 from typing import Protocol
 
 from groundwork.errors import UserError
@@ -63,3 +65,13 @@ class InProcess:
 
     def close(self) -> None:
         """Nothing works any more."""
+
+
+@contextlib.contextmanager
+def closed_after_error(executor: Executor) -> Iterator[None]:
+    """Close the executor where the block fails; a run that begins closes it itself."""
+    try:
+        yield
+    except BaseException:
+        executor.close()
+        raise

@@ -5,22 +5,29 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from groundwork.addresses import without_secrets, without_secrets_in
 from groundwork.files import digest
 from harness.config import RunConfig
+from harness.engines import engine_identity
 from harness.estimate import relative_times
+from harness.executor import closed_after_error
+from harness.executors import Order, open_executor
 from harness.news import Forecast, outline
+from harness.plan import recorded_settings
 from harness.prepare import Prepared, judge_uses, prepare
 from harness.progress import Reporter
+from harness.resources import verdict_store
 from harness.retry_errors import failed_stages, retry_errors
 from harness.run_folder import SCHEMA, RunFolder, now
 from harness.runner import Runner, RunSummary
 from harness.shards import check_same_run, whole_set
+from harness.stage import Stage
 from harness.stage_runner import package_versions
 from sso.arms import get_arm
 from sso.settings import SPEED_ONLY
@@ -29,7 +36,7 @@ IN_NAME = ("preset", "model", "data", "mode", "seeds")
 """Keys that the default folder's name shows in its own way."""
 EXTENDING = (
     *("iterations", "methods", "storage", "engine.batch_size", "engine.loaded_models"),
-    *("engine.data_parallel", "engine.tensor_parallel", "engine.gpu_memory", "launch"),
+    *("engine.data_parallel", "engine.tensor_parallel", "engine.gpu_memory", "launch", "executor"),
     *("judge.max_cost", "judge.max_calls", "judge.concurrency"),
     *(f"training.{step}{k}" for step in ("", "generator.", "policy.") for k in sorted(SPEED_ONLY)),
 )
@@ -112,7 +119,7 @@ def run_experiment(
     if shards:
         check_same_run(shards, config, prepared.inputs)
         prepared.resources.shards = whole_set(shards, config)
-    with folder.lock():
+    with folder.lock(f": sso-bench work {out} joins it"):
         if damage := folder.description_damage():
             reporter.say(damage)
         folder.clean()
@@ -121,9 +128,13 @@ def run_experiment(
         runner.forecast = Forecast(relative_times(prepared))
         runner.check()
         reporter.say(outline(prepared.plan))
-        describe_run(folder, prepared, keep=others is not None)
+        describe_run(folder, prepared, keep=others is not None, redo=redo.settings)
         try:
-            watch_judge(folder, prepared, reporter)
+            order = Order.of(config, folder, redo.settings)
+            order = replace(order, others=_roots(others or ()), shards=tuple(shards))
+            runner.executor = open_executor(config, order, reporter.say) or runner.executor
+            with closed_after_error(runner.executor):
+                watch_judge(folder, prepared, reporter)
             summary = runner.execute()
             if redo.errors:
                 retried = retry_errors(folder, prepared.plan, resources, reporter)
@@ -136,9 +147,16 @@ def run_experiment(
     return summary
 
 
-def describe_run(folder: RunFolder, prepared: Prepared, *, keep: bool = False) -> None:
+def _roots(folders: Sequence[RunFolder]) -> tuple[Path, ...]:
+    return tuple(folder.root.absolute() for folder in folders)
+
+
+def describe_run(
+    folder: RunFolder, prepared: Prepared, *, keep: bool = False, redo: bool = False
+) -> None:
     """Write ``run.json``, keeping the creation time of a resumed run; with ``keep`` also the arms,
-    benchmarks and stages that it had before."""
+    benchmarks and stages that it had before. ``engine``, ``plan``, ``store`` and ``redo`` are for those who
+    join the run."""
     config = prepared.config
     old = folder.description() or {}
     before = old if keep else {}
@@ -162,9 +180,40 @@ def describe_run(folder: RunFolder, prepared: Prepared, *, keep: bool = False) -
             "seeds": list(config.seeds),
             "benchmarks": _with(before, "benchmarks", config.benchmarks),
             "stages": _with(before, "stages", [stage.id for stage in prepared.plan]),
+            "engine": engine_identity(config.engine),
+            "plan": plan_digests(prepared.plan),
+            "store": store_of(prepared),
+            "redo": redo,
             **{key: old[key] for key in ("judge", "judge_drift") if key in old},
         },
     )
+
+
+def plan_digests(plan: Sequence[Stage]) -> dict[str, str]:
+    """What each stage depends on besides other stages, by id: the same on every machine that can do it."""
+    return {
+        stage.id: digest(
+            [
+                recorded_settings(stage),
+                stage.seed,
+                {n: s.fingerprint for n, s in stage.inputs.items() if not s.stage},
+            ]
+        )[:16]
+        for stage in plan
+    }
+
+
+def store_of(prepared: Prepared) -> str | None:
+    """The name of the verdict store that bounds what this run may spend; None without a bound."""
+    settings = prepared.config.judge
+    if settings.max_cost is None and settings.max_calls is None:
+        return None
+    from judges.store import VerdictStore
+
+    store = VerdictStore(verdict_store())
+    if store.fact("store") is None:
+        store.set_fact("store", uuid.uuid4().hex)
+    return str(store.fact("store"))
 
 
 def _with(before: Mapping[str, Any], key: str, now_named: Iterable[str]) -> list[str]:

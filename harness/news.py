@@ -41,6 +41,11 @@ class Forecast:
         """Seconds of a stage up to a factor; 0 where nothing is known."""
         return self._expected.get(stage.id, 0.0)
 
+    @property
+    def known(self) -> bool:
+        """Whether a finished stage has shown the pace."""
+        return any(guess for pairs in self._took.values() for guess, _ in pairs)
+
     def finished(self, stage: Stage, seconds: float) -> None:
         """A stage took this long."""
         pair = (self.expected(stage), seconds)

@@ -31,6 +31,10 @@ class RunSummary:
     seconds: float = 0.0
     failed: dict[str, int] = field(default_factory=dict)
 
+    def __str__(self) -> str:
+        others = f", {len(self.by_others)} by other processes" if self.by_others else ""
+        return f"{len(self.done)} stages run in {self.seconds:.0f} s{others}, {len(self.skipped)} were done before"
+
 
 class Runner:
     """Executes a plan in one run folder. ``others`` as in ``StageRunner``; ``executor`` may be replaced before
@@ -195,12 +199,13 @@ class Runner:
         """Say what the stage found and how long the rest of the run takes."""
         rate = record.tokens / record.seconds if record.seconds else 0.0
         left = [s for s in self.plan if s.id not in self.records and not self._is_done(s)]
-        seconds = self.forecast.left(left) / self.executor.slots
+        known = left and self.forecast.known
+        seconds = self.forecast.left(left) / self.executor.slots if known else 0.0
         parts = [
             f"done in {record.seconds:.1f} s",
             f"{rate:.0f} tokens/s" if rate else "",
             f"peak {record.peak_memory_gb:.1f} GB",
-            f"{duration(seconds)} left for {len(left)} stages" if left else "",
+            f"{duration(seconds)} left for {len(left)} stages" if known else "",
         ]
         result = found(stage, self.run.stage(stage.id).path, record)
         news = f"{result}; " if result else ""

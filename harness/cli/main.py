@@ -39,11 +39,13 @@ from harness.cli import (
     table,
     verdicts,
     watch,
+    work,
 )
 from harness.cli.process_list import hide_secrets
 
 COMMANDS: dict[str, Any] = {
     "run": run.run,
+    "work": work.work,
     "eval": eval_model.evaluate,
     "watch": watch.watch,
     "reward": reward.reward,

@@ -117,6 +117,28 @@ class Evaluation:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Execution:
+    """Where the stages work."""
+
+    executor: Annotated[
+        str | None,
+        typer.Option(
+            "--executor", help="local (this machine) or ray (the nodes of a Ray cluster)."
+        ),
+    ] = None
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            "--workers", help="Stages side by side on this machine, which share its GPUs."
+        ),
+    ] = None
+
+    def flags(self) -> dict[str, Any]:
+        """The options given, as a nested configuration mapping."""
+        return given(executor=given(kind=self.executor, workers=self.workers))
+
+
+@dataclass(frozen=True, kw_only=True)
 class Judging:
     """Who judges."""
 

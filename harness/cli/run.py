@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from harness.cli.options import (
     Evaluation,
+    Execution,
     Judging,
     Quiet,
     RetryErrors,
@@ -18,6 +19,7 @@ def run(
     training: Training,
     evaluation: Evaluation,
     judging: Judging,
+    execution: Execution,
     retry_errors: RetryErrors = False,
     quiet: Quiet = False,
 ) -> None:
@@ -30,7 +32,7 @@ def run(
     from leaderboards import render_table
     from leaderboards.report import write_report
 
-    config = configured(evaluation, judging, training)
+    config = configured(evaluation, judging, training, **execution.flags())
     if config.iterations < 1:
         raise ConfigError("iterations must be at least 1 (sso-bench eval scores a model as it is)")
     if not config.methods:
@@ -40,10 +42,7 @@ def run(
         config, folder, Reporter(terminal(), quiet), redo=Redo(evaluation.redo, retry_errors)
     )
     print_table(render_table([folder], format="terminal"))
-    print(
-        f"{len(summary.done)} stages run in {summary.seconds:.0f} s, {len(summary.skipped)} were "
-        f"done before. Run folder: {folder}"
-    )
+    print(f"{summary}. Run folder: {folder}")
     for line in failures(summary.failed):
         print(line)
     if not quiet:

@@ -1,0 +1,305 @@
+"""Stages as tasks of a Ray cluster, each with its resources; Ray places them, and again where a node is lost."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+import traceback
+import uuid
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from groundwork.errors import UserError
+from harness.config import RunConfig
+from harness.executors.order import Order, OrderedStages, Told
+from harness.run_folder import CLAIMS
+from harness.stage import Stage
+from harness.stage_runner import Outcome, package_versions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+RETRIES = 3
+"""Times that a stage whose node is lost is started again."""
+DRAIN_S = 30.0
+RANKS = "{python} -m sso.launch.ray_ranks {{nodes}} {{devices}} {{program}}"
+PASSED_ON = ("OMP_NUM_THREADS", "SSO_BENCH_CACHE", "SSO_BENCH_DATA", "HF_HOME", "HF_HUB_OFFLINE")
+"""Variables that tasks get from here; keys of judges are each node's own."""
+
+
+class RayExecutor:
+    """See ``harness.executor.Executor``; ``say`` gets the tasks' news.
+
+    Raises:
+        UserError: Ray is not installed or reaches no cluster; a node does not see the run folder or the model's,
+            has other package versions, or none has the devices that a stage needs.
+    """
+
+    def __init__(self, order: Order, config: RunConfig, say: Callable[[str], None]) -> None:
+        self._ray = import_ray()
+        self._say = say
+        self._config = config
+        self._own = not self._ray.is_initialized()
+        if self._own:
+            self._connect(config.executor.address)
+        try:
+            nodes = self._nodes()
+            self.gpus = int(max(node["Resources"].get("GPU", 0) for node in nodes))
+            self.slots = max(2, len(nodes))
+            self._order = replace(order, config=with_devices(config, self.gpus).model_dump_json())
+            check_devices(config, self.gpus)
+            check_nodes(self._ray, nodes, order.root, config.model)
+            say(f"ray: {len(nodes)} nodes, {self.gpus} GPUs on the largest")
+        except BaseException:
+            self._disconnect()
+            raise
+        self._news: Any = self._ray.remote(News).options(num_cpus=0).remote()
+        self._task: Any = self._ray.remote(run_stage)
+        self._running: dict[Any, tuple[Stage, str | None, int]] = {}
+        self._tries: dict[str, int] = {}
+
+    def room(self) -> bool:
+        """See ``Executor``: Ray's queue holds any number."""
+        return True
+
+    def submit(self, stage: Stage, wanted: str | None = None) -> None:
+        """Queue the stage with what it needs."""
+        cpus, gpus = needs(stage, self._config, self.gpus)
+        options = {"num_cpus": cpus, "num_gpus": gpus, "max_retries": RETRIES, "name": stage.id}
+        task = self._task.options(**options).remote(self._order, stage.id, wanted, self._news)
+        self._running[task] = (stage, wanted, len(self._nodes()))
+
+    def wait(self, seconds: float) -> list[Outcome]:
+        """See ``Executor``."""
+        if not self._running:
+            time.sleep(seconds)
+            return []
+        ended, _ = self._ray.wait(list(self._running), timeout=seconds)
+        self._tell()
+        outcomes = []
+        for task in ended:
+            stage, wanted, nodes = self._running.pop(task)
+            outcome = self._outcome(task, stage)
+            lost = len(self._nodes()) < nodes
+            if outcome.state == "failed" and lost and self._tries.get(stage.id, 0) < RETRIES:
+                self._tries[stage.id] = self._tries.get(stage.id, 0) + 1
+                self._say(f"{stage.id}: a node was lost: started again")
+                self.submit(stage, wanted)
+                continue
+            outcomes.append(outcome)
+        return outcomes
+
+    def close(self) -> None:
+        """See ``Executor``."""
+        tasks = list(self._running)
+        for task in tasks:
+            self._ray.cancel(task, force=False)
+        if tasks:
+            self._ray.wait(tasks, num_returns=len(tasks), timeout=DRAIN_S)
+        self._running.clear()
+        self._disconnect()
+
+    def _outcome(self, task: Any, stage: Stage) -> Outcome:
+        try:
+            outcome: Outcome = self._ray.get(task)
+        except self._ray.exceptions.RayError as error:
+            words = str(error).strip().splitlines() or [type(error).__name__]
+            return Outcome(stage.id, "failed", error=f"ray: {words[0]}")
+        return outcome
+
+    def _tell(self) -> None:
+        with contextlib.suppress(self._ray.exceptions.RayError):
+            for line in self._ray.get(self._news.take.remote(), timeout=10):
+                self._say(line)
+
+    def _nodes(self) -> list[dict[str, Any]]:
+        return [node for node in self._ray.nodes() if node["Alive"]]
+
+    def _connect(self, address: str) -> None:
+        """To the cluster; where ``auto`` finds none, one of this machine is started."""
+        passed = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+        options = {
+            "log_to_driver": False,
+            "logging_level": logging.ERROR,
+            "runtime_env": {"env_vars": passed},
+        }
+        polite = signal.getsignal(signal.SIGTERM)
+        try:
+            self._ray.init(address=address, **options)
+        except ConnectionError as error:
+            if address != "auto":
+                raise UserError(f"no Ray cluster answers at {address}") from error
+            self._ray.init(include_dashboard=False, **options)
+        finally:
+            signal.signal(signal.SIGTERM, polite)  # Ray puts its own in place
+
+    def _disconnect(self) -> None:
+        if self._own:
+            self._ray.shutdown()
+
+
+class News:
+    """What tasks say, until the driver takes it; an actor."""
+
+    def __init__(self) -> None:
+        self._lines: list[str] = []
+
+    def say(self, line: str) -> None:
+        self._lines.append(line)
+
+    def take(self) -> list[str]:
+        lines, self._lines = self._lines, []
+        return lines
+
+
+_made: dict[Order, OrderedStages] = {}
+
+
+def run_stage(order: Order, stage: str, wanted: str | None, news: Any) -> Outcome:
+    """The task: one stage of the order in a worker process of Ray."""
+    import ray
+
+    os.environ["RAY_ADDRESS"] = ray.get_runtime_context().gcs_address
+    try:
+        if order not in _made:
+            own = replace(order, config=with_ranks(order.config))
+            _made[order] = OrderedStages(own, Told(lambda line: news.say.remote(line)))
+        return _made[order].attempt(stage, wanted, _traceback)
+    except UserError as error:
+        return Outcome(stage, "failed", error=str(error))
+    finally:
+        if order in _made:
+            _made[order].close()  # the devices go to the next task, which may be another's
+
+
+def _traceback() -> str:
+    traceback.print_exc()
+    return f"the log of Ray's worker {os.getpid()} on {socket.gethostname()}"
+
+
+def with_ranks(config: str) -> str:
+    """The configuration with the command that starts a training on several nodes, unless it has one."""
+    read = RunConfig.model_validate_json(config)
+    if read.launch.nodes == 1 or read.launch.command:
+        return config
+    launch = read.launch.model_copy(update={"command": RANKS.format(python=sys.executable)})
+    return read.model_copy(update={"launch": launch}).model_dump_json()
+
+
+def with_devices(config: RunConfig, gpus: int) -> RunConfig:
+    """The configuration of a training over several nodes with what ``auto`` can't see from outside them: a node's
+    GPUs, and shards where these are there."""
+    launch = config.launch
+    if launch.nodes == 1:
+        return config
+    found: dict[str, Any] = {}
+    if launch.devices == "auto":
+        found["devices"] = gpus or 1
+    if launch.strategy == "auto" and gpus and not config.training.lora.rank:
+        found["strategy"] = "fsdp"
+    return config.model_copy(update={"launch": launch.model_copy(update=found)})
+
+
+def needs(stage: Stage, config: RunConfig, gpus: int) -> tuple[int, int]:
+    """CPUs and GPUs of a stage. A training over several nodes waits with none: its processes have them."""
+    launch, engine = config.launch, config.engine
+    if stage.kind == "train":
+        if launch.nodes > 1:
+            return 0, 0
+        devices = (gpus or 1) if launch.devices == "auto" else int(launch.devices)
+        return devices, devices if gpus else 0
+    local_judge = config.judge.name == "local" or config.judge.name.startswith(("vllm:", "hf:"))
+    text = stage.kind in ("sample", "eval") and engine.kind not in ("fake", "openai")
+    if not gpus or not (text or (stage.kind == "judge" and local_judge)):
+        return 1, 0
+    if engine.kind == "hf":
+        return 1, 1
+    copies = engine.data_parallel
+    return 1, gpus if copies == "auto" else engine.tensor_parallel * int(copies)
+
+
+def check_devices(config: RunConfig, gpus: int) -> None:
+    """Raises ``UserError`` where no node has the GPUs that a stage needs."""
+    asked = {
+        "launch.devices": 0 if config.launch.devices == "auto" else int(config.launch.devices),
+        "engine.tensor_parallel": config.engine.tensor_parallel,
+    }
+    for key, value in asked.items():
+        if gpus and value > gpus:
+            raise UserError(f"{key} is {value}, but the largest node has {gpus} GPUs")
+
+
+def check_nodes(ray: Any, nodes: list[dict[str, Any]], root: Path, model: str) -> None:
+    """Have every node read a token in the run folder and write an answer beside it.
+
+    Raises:
+        UserError: a node that does not see the run folder or the model's, or has other package versions (named).
+    """
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    token = root / CLAIMS / f"token-{uuid.uuid4().hex}"
+    token.parent.mkdir(parents=True, exist_ok=True)
+    token.write_text(token.name)
+    folder = str(Path(model).absolute()) if Path(model).is_dir() else ""
+    look = ray.remote(look_around)
+    asked = [
+        look.options(
+            num_cpus=0,
+            scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False),
+        ).remote(token, folder, number)
+        for number, node in enumerate(nodes)
+    ]
+    try:
+        for number, (found, node) in enumerate(zip(ray.get(asked), nodes, strict=True)):
+            name = node["NodeManagerHostname"]
+            answer = token.with_name(f"{token.name}.{number}")
+            if not found["folder"] or not answer.is_file():
+                raise UserError(
+                    f"node {name} does not see {root}: put --out on a file system that all nodes share"
+                )
+            answer.unlink()
+            if not found["model"]:
+                raise UserError(f"node {name} has no model folder {folder}")
+            if found["versions"] != package_versions():
+                raise UserError(f"node {name} has other package versions: {_differences(found)}")
+    except ray.exceptions.RayError as error:
+        words = str(error).strip().splitlines() or [type(error).__name__]
+        raise UserError(f"a node of the Ray cluster can't run sso-bench: {words[-1]}") from error
+    finally:
+        for file in token.parent.glob(f"{token.name}*"):
+            file.unlink(missing_ok=True)
+
+
+def look_around(token: Path, model: str, number: int) -> dict[str, Any]:
+    """What a node sees, and an answer beside the token."""
+    seen = token.is_file() and token.read_text() == token.name
+    if seen:
+        token.with_name(f"{token.name}.{number}").write_text("seen")
+    there = not model or Path(model).is_dir()
+    return {"folder": seen, "model": there, "versions": package_versions()}
+
+
+def _differences(found: dict[str, Any]) -> str:
+    theirs, ours = found["versions"], package_versions()
+    names = [name for name in {**theirs, **ours} if theirs.get(name) != ours.get(name)]
+    return ", ".join(
+        f"{n} {theirs.get(n, 'is missing')} (here: {ours.get(n, 'none')})" for n in names[:4]
+    )
+
+
+def import_ray() -> Any:
+    """Raises ``UserError`` where Ray is not installed."""
+    try:
+        import ray
+    except ImportError:
+        raise UserError(
+            "--executor ray needs Ray, which is not installed here: pip install 'sso-bench[ray]'"
+        ) from None
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    return ray
