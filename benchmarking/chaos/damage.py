@@ -12,22 +12,27 @@ a result differs from the undamaged run's, or the file stays damaged and neither
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+import logging
 import os
 import random
 import shutil
+import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from benchmarking.chaos.experiment import arguments, call, results, tiny_model
 from benchmarking.chaos.forked import forked, warm
 from benchmarking.chaos.kill_points import die_when_there
+from sso.checkpoint_seal import CURVE, REFERENCES
 
 Harm = Callable[[Path, random.Random], None]
 GUARD_S = 3.0
+TRAINING = "sso/iter-1/policy/work"
 KINDS = ("finished", "killed", "killed training")
 MADE_ANEW = ("tables/", "run.lock", ".run.json", ".claims/")
 """Written at every start, read by none."""
@@ -151,11 +156,68 @@ def attack(
     return Result(place, harm.__name__, "mended" if named else "made anew")
 
 
+def resume_attack(killed: Path, place: str, harm: Harm, chance: random.Random) -> Result:
+    """Damage a copy of the killed training's own files; what would a resumed training start from?
+
+    *Silent*: from bytes that are not the undamaged ones. Much faster than a whole start, for many damages.
+    """
+    from sso.checkpoint_seal import newest_whole
+
+    whole = killed / TRAINING
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(shutil.copytree(whole, Path(folder) / "work"))
+        before = _contents(work)
+        harm(work / place, chance)
+        if _contents(work) == before:
+            return Result(place, harm.__name__, "no change")
+        with quiet_warnings() as said:
+            start = newest_whole(work)
+        if start is None:
+            return Result(place, harm.__name__, "mended", "from the beginning")
+        left = [p for p in work.rglob("*") if p.is_file() and (start in p.parents or _read(p))]
+        wrong = [
+            p for p in left if not _same(p.read_bytes(), before[p.relative_to(work).as_posix()], p)
+        ]
+    detail = f"from {start.name}; {' '.join(said)[:200]}"
+    return Result(place, harm.__name__, "silent" if wrong else "mended", detail)
+
+
+def _read(file: Path) -> bool:
+    """Whether a resumed training reads the file beside its checkpoint."""
+    return file.name in (CURVE, REFERENCES)
+
+
+def _same(now: bytes, before: bytes, file: Path) -> bool:
+    return before.startswith(now) if file.name == CURVE else now == before
+
+
+def _contents(folder: Path) -> dict[str, bytes]:
+    return {
+        p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()
+    }
+
+
+@contextlib.contextmanager
+def quiet_warnings() -> Iterator[list[str]]:
+    """The warnings of the program, kept and not printed."""
+    said: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]
+    logger = logging.getLogger("sso")
+    logger.addHandler(handler)
+    logger.propagate = False
+    try:
+        yield said
+    finally:
+        logger.removeHandler(handler)
+        logger.propagate = True
+
+
 def targets(template: Path, kind: str, chance: random.Random) -> list[str]:
     """The files of a state that are damaged, in the order of the attacks."""
     files = sorted(p.relative_to(template).as_posix() for p in template.rglob("*") if p.is_file())
     if kind == "killed training":
-        files = [name for name in files if "/policy/work/" in name]
+        files = [name for name in files if name.startswith(TRAINING)]
     chance.shuffle(files)
     return files
 
@@ -167,7 +229,7 @@ def templates(work: Path) -> dict[str, Path]:
     made = {}
     for name, last in (
         ("finished", None),
-        ("killed", "sso/iter-1/policy/work/checkpoints/checkpoint-3"),
+        ("killed", f"{TRAINING}/checkpoints/checkpoint-3"),
     ):
         shutil.rmtree(run, ignore_errors=True)
 
@@ -191,6 +253,9 @@ def main() -> None:
     parser.add_argument("--damages", type=int, default=300)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--state", choices=KINDS, action="append", help="only this state")
+    parser.add_argument(
+        "--resume", type=int, default=0, help="damages held against the resume alone"
+    )
     parser.add_argument("--work", type=Path, required=True)
     options = parser.parse_args()
     work = options.work.resolve()
@@ -199,6 +264,23 @@ def main() -> None:
     warm()
     made = forked(lambda: {k: str(v) for k, v in templates(work).items()}, 600)
     expected = results(Path(made["finished"]))
+    if options.resume:
+        killed = Path(made["killed"])
+        names = [
+            n.removeprefix(f"{TRAINING}/") for n in targets(killed, KINDS[2], random.Random(0))
+        ]
+        attacks = [
+            resume_attack(killed, name, harm, random.Random(f"{number} {name} {harm.__name__}"))
+            for number in range(options.resume)
+            for name, harm in [
+                (names[number % len(names)], HARMS[number // len(names) % len(HARMS)])
+            ]
+        ]
+        print(json.dumps({"resumed from": Counter(a.detail.split(";")[0] for a in attacks)}))
+        print(json.dumps({"resume": Counter(a.state for a in attacks)}), flush=True)
+        for result in attacks:
+            if result.state == "silent":
+                print(json.dumps(asdict(result)))
     kinds = options.state or list(KINDS)
     chance, found = random.Random(options.seed), []
     began = time.monotonic()

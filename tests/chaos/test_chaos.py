@@ -8,7 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from benchmarking.chaos.damage import HARMS, attack, flip, remove, swap, templates
+from benchmarking.chaos.damage import (
+    HARMS,
+    KINDS,
+    TRAINING,
+    attack,
+    flip,
+    remove,
+    resume_attack,
+    swap,
+    targets,
+    templates,
+)
 from benchmarking.chaos.experiment import results
 from benchmarking.chaos.forked import forked
 from benchmarking.chaos.hostile_cases import cases
@@ -58,6 +69,10 @@ def test_damage_of_a_killed_training_is_noticed_and_the_older_checkpoint_taken(w
     newest = max(checkpoints.iterdir(), key=lambda p: int(p.name.removeprefix("checkpoint-")))
     state = next((newest / "state").glob("*.distcp")).relative_to(killed).as_posix()
     metadata = (newest / "state" / ".metadata").relative_to(killed).as_posix()
+    names = [n.removeprefix(f"{TRAINING}/") for n in targets(killed, KINDS[2], random.Random(0))]
+    for number, name in enumerate(names * 3):
+        found = resume_attack(killed, name, HARMS[number % len(HARMS)], random.Random(number))
+        assert found.state in ("mended", "no change"), found
     for number, (name, harm) in enumerate(((state, flip), (metadata, swap), (state, remove))):
         chance = random.Random(number)
         outcome = forked(lambda n=name, h=harm, c=chance: vars(attack(killed, n, h, c, expected)))
