@@ -118,9 +118,11 @@ def test_one_line_each(
 def test_a_good_folder_is_checked_once(
     copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    resolve_model(str(copy), cache=tmp_path / "cache")
+    first = resolve_model(str(copy), cache=tmp_path / "cache")
     monkeypatch.setattr("harness.model_checks._check_numbers", None)
-    resolve_model(str(copy), cache=tmp_path / "cache")
+    assert resolve_model(str(copy), cache=tmp_path / "cache") == first
+    with pytest.raises(TypeError):
+        resolve_model(str(copy), cache=tmp_path / "another")
 
 
 def test_headers_count_tensors_and_numbers(copy: Path) -> None:

@@ -65,6 +65,7 @@ def test_two_processes_equal_one_with_copies_and_shards(
     for layout in ("copies", "sharded"):
         two = train_cases(tiny_model_dir, tmp_path / layout, 2, layout, FEW)
         check_equal(one, two, tiny_model_dir, 2)
+        assert sorted(p.name for p in two.iterdir()) == sorted(p.name for p in one.iterdir())
 
 
 @pytest.mark.slow

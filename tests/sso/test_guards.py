@@ -19,7 +19,10 @@ def groups(n: int) -> list[EncodedGroup]:
 
 
 def test_finite_losses_pass() -> None:
-    check_losses(torch.tensor([0.0, -1e30]), groups(2), step=1)
+    losses = torch.tensor([0.0, -1e30])
+    check_losses(losses, groups(2), step=1)
+    with pytest.raises(UserError):
+        check_losses(losses * 1e30, groups(2), step=1)
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])

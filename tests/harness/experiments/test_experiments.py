@@ -89,11 +89,13 @@ def test_a_plan_names_every_run(name: str, scale: str, tmp_path: Path) -> None:
 def test_runs_name_presets_and_arms_of_their_version() -> None:
     from harness.prepare import _check_version
 
-    for experiment in experiments().values():
-        for run in experiment.runs:
-            load_config(run.preset)
-            for arm in run.methods:
-                _check_version(arm, run.preset)
+    runs = [run for experiment in experiments().values() for run in experiment.runs]
+    assert {load_config(run.preset).preset for run in runs} == {run.preset for run in runs}
+    for run in runs:
+        for arm in run.methods:
+            _check_version(arm, run.preset)
+    with pytest.raises(UserError, match="is an arm of the paper's v2"):
+        _check_version("sso-minus", "llama3.1-8b-instruct")
 
 
 def test_a_target_without_its_version_and_one_that_neither_has() -> None:

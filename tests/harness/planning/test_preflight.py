@@ -33,11 +33,13 @@ def test_what_fits_passes_and_what_does_not_names_step_and_change(
 
 
 def test_a_model_of_another_form_is_let_through(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_model_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "config.json").write_text('{"model_type": "mamba", "state_size": 4}')
     memory(monkeypatch, 1.0, False)
     check_memory(load_config("quickstart"), tmp_path)
+    with pytest.raises(UserError, match="devices"):
+        check_memory(load_config("quickstart"), tiny_model_dir)
 
 
 def test_the_memory_of_this_machine_is_read() -> None:
