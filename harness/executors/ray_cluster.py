@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from groundwork.errors import UserError
 from harness.config import RunConfig
+from harness.engines import engine_identity
 from harness.executors.order import Order, OrderedStages, Told
 from harness.run_folder import CLAIMS
 from harness.stage import Stage
@@ -225,7 +226,8 @@ def needs(stage: Stage, config: RunConfig, gpus: int) -> tuple[int, int]:
 
 
 def check_devices(config: RunConfig, gpus: int) -> None:
-    """Raises ``UserError`` where no node has the GPUs that a stage needs."""
+    """Raises ``UserError`` where no node has the GPUs that a stage needs, or ``auto`` means something else on the nodes
+    that have GPUs than here, where the plan is made."""
     asked = {
         "launch.devices": 0 if config.launch.devices == "auto" else int(config.launch.devices),
         "engine.tensor_parallel": config.engine.tensor_parallel,
@@ -233,6 +235,20 @@ def check_devices(config: RunConfig, gpus: int) -> None:
     for key, value in asked.items():
         if gpus and value > gpus:
             raise UserError(f"{key} is {value}, but the largest node has {gpus} GPUs")
+    engine = config.engine
+    undecided = "auto" in (engine.kind, engine.dtype) and engine.kind not in ("fake", "openai")
+    if gpus and undecided and not engine.device.startswith("cpu") and not _gpu_here():
+        here = ", ".join(engine_identity(engine).values())
+        raise UserError(
+            f"engine auto is {here} on this node, which has no GPU, and another on nodes with GPUs: give --engine vllm "
+            "--set engine.dtype=bf16"
+        )
+
+
+def _gpu_here() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
 
 
 def check_nodes(ray: Any, nodes: list[dict[str, Any]], root: Path, model: str) -> None:
