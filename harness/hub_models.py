@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from groundwork.download_bar import download_bar
 from harness.model_checks import ModelError
 
 HUB_FILES = [
@@ -39,6 +40,7 @@ def from_hub(spec: str, log: Callable[[str], None]) -> Path:
                 allow_patterns=HUB_FILES,
                 local_files_only=offline,
                 etag_timeout=HUB_TIMEOUT_SECONDS,
+                tqdm_class=download_bar(),
             )
         )
     except errors.LocalEntryNotFoundError:

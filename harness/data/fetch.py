@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from groundwork.download_bar import download_bar
 from groundwork.files import file_sha256
 from harness.data.manifest import DataFile, RemoteFile
 from harness.errors import DataError
@@ -98,6 +99,7 @@ def _from_hub(file: DataFile, source: RemoteFile, partial: Path, name: str) -> F
                 revision=file.revision,
                 cache_dir=partial,
                 endpoint=_base(file),
+                tqdm_class=download_bar(),
             )
         )
     except (errors.LocalEntryNotFoundError, errors.HfHubHTTPError) as error:
