@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from typing import TYPE_CHECKING, Any, Literal
 
 from groundwork.errors import UserError
@@ -122,6 +123,12 @@ def item_seed(seed: int, item_id: str) -> int:
     """The sampling seed of one answer: the same for every checkpoint and every resumed run."""
     digest = hashlib.sha256(f"{seed}:{item_id}".encode()).digest()
     return int.from_bytes(digest[:4], "big")
+
+
+def counted(progress: Callable[[int, int], None], total: int) -> Callable[[int, object], None]:
+    """What an engine calls for each finished answer, in any order: reports how many of ``total`` are done."""
+    finished = count(1)
+    return lambda index, completion: progress(next(finished), total)
 
 
 def answer(

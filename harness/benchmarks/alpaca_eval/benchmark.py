@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +34,7 @@ from harness.benchmarks.judged import (
     answer,
     answer_text,
     ask,
+    counted,
     error_text,
     judged_by,
     make_header,
@@ -149,11 +149,6 @@ class AlpacaEval:
     ) -> None:
         """Write ``outputs.jsonl`` and ``model_outputs.json``."""
         task = prepare(request)
-        finished, total = count(1), len(task.instructions)
-
-        def done(index: int, completion: object) -> None:
-            progress(next(finished), total)
-
         rows = answer(
             engine,
             [i.item_id for i in task.instructions],
@@ -164,7 +159,7 @@ class AlpacaEval:
                 top_p=float(task.settings["top_p"]),
             ),
             request.seed,
-            done,
+            counted(progress, len(task.instructions)),
         )
         write_outputs(folder, rows)
         write_rows(folder / MODEL_OUTPUTS, model_outputs(task.instructions, rows))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +31,7 @@ from harness.benchmarks.judged import (
     Header,
     answer,
     answer_text,
+    counted,
     error_text,
     judged_by,
     make_header,
@@ -106,11 +106,6 @@ class ArenaHard:
     ) -> None:
         """Write ``outputs.jsonl``."""
         task = prepare(request)
-        finished, total = count(1), len(task.questions)
-
-        def done(index: int, completion: object) -> None:
-            progress(next(finished), total)
-
         rows = answer(
             engine,
             [q.item_id for q in task.questions],
@@ -120,7 +115,7 @@ class ArenaHard:
                 temperature=float(task.settings["temperature"]),
             ),
             request.seed,
-            done,
+            counted(progress, len(task.questions)),
         )
         write_outputs(folder, rows)
 

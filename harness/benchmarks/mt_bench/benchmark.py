@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +24,7 @@ from harness.benchmarks.judged import (
     answer,
     answer_text,
     ask,
+    counted,
     error_text,
     generator_name,
     judged_by,
@@ -136,11 +136,7 @@ class MtBench:
     ) -> None:
         """Write ``outputs.jsonl`` and ``model_answer/MODEL.jsonl``."""
         task = prepare(request)
-        total, finished = TURNS * len(task.questions), count(1)
-
-        def done(index: int, completion: object) -> None:
-            progress(next(finished), total)
-
+        done = counted(progress, TURNS * len(task.questions))
         chats: list[list[Message]] = [[] for _ in task.questions]
         rows: list[list[dict[str, Any]]] = [[] for _ in task.questions]
         for turn in range(TURNS):
