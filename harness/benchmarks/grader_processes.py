@@ -33,8 +33,7 @@ MEMORY = 8 << 30
 READY = b"ready"
 
 
-def bound_memory() -> None:
-    """Bound this process's address space."""
+def _bound_memory() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
 
 
@@ -83,7 +82,7 @@ class Worker:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             env=environment,
-            preexec_fn=bound_memory,
+            preexec_fn=_bound_memory,
         )
         try:
             started = self._line(START_SECONDS, 0.0) == READY
