@@ -78,10 +78,24 @@ def estimate_errors(tiny: Path, model: Path | None) -> dict[str, dict[str, float
     return found
 
 
+def queries(count: int) -> dict[str, float]:
+    """Peak memory with so many queries of 2,000 tokens, and seconds of it over those of half as many."""
+    half, whole = (
+        json.loads(run("benchmarking/scale_queries.py", str(n), "2000").splitlines()[-1])
+        for n in (count // 2, count)
+    )
+    name = f"queries_{count // 1000}k"
+    return {
+        f"{name}_peak_gb": whole["peak_gb"],
+        f"{name}_seconds_ratio_of_double": whole["seconds"] / half["seconds"],
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", type=Path, required=True)
     parser.add_argument("--model", type=Path, help="folder of SmolLM2-135M-Instruct")
+    parser.add_argument("--queries", type=int, default=60_000, help="long queries of an iteration")
     options = parser.parse_args()
     sys.path.insert(0, str(ROOT))
     from tests.conftest import build_tiny_model
@@ -94,6 +108,7 @@ def main() -> None:
         details = estimate_errors(tiny, options.model)
     result["estimate_error"] = max(abs(row["error"]) for row in details.values())
     result["estimate_details"] = details
+    result |= queries(options.queries)
     options.json.write_text(json.dumps(result, indent=1) + "\n")
     print(json.dumps(result, indent=1))
 

@@ -41,20 +41,15 @@ def in_bounded_child(work: Callable[[], str], *, cpu_seconds: int, memory: int) 
         os.waitpid(child, 0)
 
 
-def bound_memory(memory: int) -> None:
-    """Let this process take that many bytes beyond the address space that it has now, and no more."""
-    with contextlib.suppress(OSError, ValueError):
-        pages = int(Path("/proc/self/statm").read_text().split()[0])
-        most = pages * resource.getpagesize() + memory
-        resource.setrlimit(resource.RLIMIT_AS, (most, most))
-
-
 def _run(work: Callable[[], str], writer: int, cpu_seconds: int, memory: int) -> None:
     try:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds))
-        bound_memory(memory)
+        with contextlib.suppress(OSError, ValueError):
+            pages = int(Path("/proc/self/statm").read_text().split()[0])
+            most = pages * resource.getpagesize() + memory
+            resource.setrlimit(resource.RLIMIT_AS, (most, most))
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, 1)
         os.dup2(null, 2)

@@ -126,6 +126,29 @@ def read_text(path: Path) -> str:
         raise UserError(f"{path}: not UTF-8 text ({error.reason})") from None
 
 
+def text_lines(path: Path) -> Iterator[str]:
+    """The lines of a UTF-8 file one by one, without their ends and a byte-order mark; a packed one is read whole.
+
+    Only "\n" ends a line: JSON strings may hold U+2028 and its like, which splitlines would cut.
+
+    Raises:
+        UserError: as ``read_text``.
+    """
+    if path.suffix == ".gz":
+        yield from read_text(path).split("\n")
+        return
+    try:
+        with path.open("rb") as stream:
+            for number, line in enumerate(stream):
+                yield line.removesuffix(b"\n").decode("utf-8" if number else "utf-8-sig")
+    except FileNotFoundError:
+        raise UserError(f"no such file: {path}") from None
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror or error}") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not UTF-8 text ({error.reason})") from None
+
+
 def read_json(path: Path) -> Any:
     """A parsed JSON file.
 
@@ -153,8 +176,7 @@ def numbered_json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     Raises:
         UserError: the file is missing, or a line is not a JSON object; names file and line.
     """
-    # Only "\n" ends a line: JSON strings may hold U+2028 and its like, which splitlines would cut.
-    for number, line in enumerate(read_text(path).split("\n"), 1):
+    for number, line in enumerate(text_lines(path), 1):
         if not line.strip():
             continue
         row = _parse(line, f"{path}:{number}")
@@ -175,7 +197,8 @@ def numbered_rows(path: Path) -> list[tuple[int, dict[str, Any]]]:
     Raises:
         UserError: the file is missing, or neither; names the row or line.
     """
-    if not read_text(path).lstrip().startswith("["):
+    first = next((line.lstrip() for line in text_lines(path) if line.strip()), "")
+    if not first.startswith("["):
         return list(numbered_json_lines(path))
     return list(enumerate(read_json_list(path), 1))
 

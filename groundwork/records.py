@@ -9,7 +9,7 @@ from typing import Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from groundwork.errors import UserError
-from groundwork.files import read_text, write_lines
+from groundwork.files import text_lines, write_lines
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -42,7 +42,7 @@ def read_records(path: Path, kind: type[Model]) -> list[Model]:
         UserError: no such file, or a line that is no record of this kind (names file and line).
     """
     found = []
-    for number, line in enumerate(read_text(path).split("\n"), 1):
+    for number, line in enumerate(text_lines(path), 1):
         if line.strip():
             try:
                 found.append(kind.model_validate_json(line))

@@ -17,9 +17,9 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from groundwork.errors import UserError
 from harness.benchmarks import get_benchmark
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 WORD = re.compile(r"[^\W_]+")
 MULTIPLIER = 0x9E3779B97F4A7C15
+BLOCK = 4_000_000
+"""Letters of queries that are compared at a time: their words take some 20 times as much memory."""
 
 
 @dataclass(frozen=True)
@@ -74,11 +76,12 @@ def find_overlaps(
     if n < 1:
         raise UserError(f"contamination: n must be at least 1, not {n}")
     items = [item for name in benchmarks for item in item_texts(data, name)]
-    texts = {query_id: words(text) for query_id, text in queries.items()}
-    exact = _exact(texts, items)
-    found: dict[tuple[str, str], Overlap] = {(o.query_id, o.benchmark): o for o in exact}
-    for overlap in _shared_runs(texts, items, n):
-        found.setdefault((overlap.query_id, overlap.benchmark), overlap)
+    found: dict[tuple[str, str], Overlap] = {}
+    runs = _ItemRuns(items, n)
+    for block in _blocks(queries):
+        texts = {query_id: words(queries[query_id]) for query_id in block}
+        for overlap in (*_exact(texts, items), *runs.shared_with(texts)):
+            found.setdefault((overlap.query_id, overlap.benchmark), overlap)
     place = {name: number for number, name in enumerate(benchmarks)}
     rank = {query_id: number for number, query_id in enumerate(queries)}
     return sorted(found.values(), key=lambda o: (rank[o.query_id], place[o.benchmark]))
@@ -109,49 +112,73 @@ def _exact(queries: Mapping[str, tuple[str, ...]], items: Sequence[ItemText]) ->
     ]
 
 
-def _shared_runs(
-    queries: Mapping[str, tuple[str, ...]], items: Sequence[ItemText], n: int
-) -> Iterator[Overlap]:
-    """Runs are looked up by a 64-bit hash, all at once; every hit is then compared word by word."""
-    import numpy as np
+def _blocks(queries: Mapping[str, str]) -> Iterator[list[str]]:
+    """Ids of queries of ``BLOCK`` letters together, in order."""
+    block: list[str] = []
+    letters = 0
+    for query_id, text in queries.items():
+        block.append(query_id)
+        letters += len(text)
+        if letters >= BLOCK:
+            yield block
+            block, letters = [], 0
+    yield block
 
-    vocabulary: dict[str, int] = {}
-    hashes, owners, starts = _runs([item.words for item in items], n, vocabulary)
-    order = np.argsort(hashes, kind="stable")
-    hashes, owners, starts = hashes[order], owners[order], starts[order]
-    texts = list(queries.items())
-    wanted, askers, places = _runs([text for _, text in texts], n, vocabulary)
-    first = np.searchsorted(hashes, wanted, side="left")
-    last = np.searchsorted(hashes, wanted, side="right")
-    shared: dict[tuple[int, str], Counter[int]] = {}
-    shown: dict[tuple[int, int], tuple[str, ...]] = {}
-    for hit in np.flatnonzero(last > first):
-        asker, place = int(askers[hit]), int(places[hit])
-        run = texts[asker][1][place : place + n]
-        for entry in range(int(first[hit]), int(last[hit])):
-            owner, start = int(owners[entry]), int(starts[entry])
-            if items[owner].words[start : start + n] == run:
-                shared.setdefault((asker, items[owner].benchmark), Counter())[owner] += 1
-                shown.setdefault((asker, owner), run)
-    for (asker, benchmark), counts in shared.items():
-        owner = min(counts, key=lambda o: (-counts[o], o))
-        item = items[owner]
-        detail = f"{counts[owner]} shared runs of {n} words"
-        if not item.hidden:
-            detail += f", the first: {' '.join(shown[asker, owner])}"
-        yield Overlap(texts[asker][0], benchmark, item.item_id, "ngram", detail)
+
+class _ItemRuns:
+    """The runs of ``n`` words of the items, found by a 64-bit hash; every hit is then compared word by word."""
+
+    def __init__(self, items: Sequence[ItemText], n: int) -> None:
+        import numpy as np
+
+        self.items, self.n = items, n
+        self.vocabulary: dict[str, int] = {}
+        for item in items:
+            for word in item.words:
+                self.vocabulary.setdefault(word, len(self.vocabulary))
+        hashes, owners, starts = _runs([item.words for item in items], n, self.vocabulary)
+        order = np.argsort(hashes, kind="stable")
+        self.hashes, self.owners, self.starts = hashes[order], owners[order], starts[order]
+
+    def shared_with(self, queries: Mapping[str, tuple[str, ...]]) -> Iterator[Overlap]:
+        """For each query and benchmark the item that shares the most runs."""
+        import numpy as np
+
+        items, n = self.items, self.n
+        texts = list(queries.items())
+        wanted, askers, places = _runs([text for _, text in texts], n, self.vocabulary)
+        first = np.searchsorted(self.hashes, wanted, side="left")
+        last = np.searchsorted(self.hashes, wanted, side="right")
+        shared: dict[tuple[int, str], Counter[int]] = {}
+        shown: dict[tuple[int, int], tuple[str, ...]] = {}
+        for hit in np.flatnonzero(last > first):
+            asker, place = int(askers[hit]), int(places[hit])
+            run = texts[asker][1][place : place + n]
+            for entry in range(int(first[hit]), int(last[hit])):
+                owner, start = int(self.owners[entry]), int(self.starts[entry])
+                if items[owner].words[start : start + n] == run:
+                    shared.setdefault((asker, items[owner].benchmark), Counter())[owner] += 1
+                    shown.setdefault((asker, owner), run)
+        for (asker, benchmark), counts in shared.items():
+            owner = min(counts, key=lambda o: (-counts[o], o))
+            item = items[owner]
+            detail = f"{counts[owner]} shared runs of {n} words"
+            if not item.hidden:
+                detail += f", the first: {' '.join(shown[asker, owner])}"
+            yield Overlap(texts[asker][0], benchmark, item.item_id, "ngram", detail)
 
 
 def _runs(
-    texts: Sequence[tuple[str, ...]], n: int, vocabulary: dict[str, int]
+    texts: Sequence[tuple[str, ...]], n: int, vocabulary: Mapping[str, int]
 ) -> tuple[NDArray[np.uint64], NDArray[np.int64], NDArray[np.int64]]:
-    """Hash, number of the text and first word of every run of ``n`` words within one text."""
+    """Hash, number of the text and first word of every run of ``n`` words within one text; words that are in
+    no vocabulary count as one."""
     import numpy as np
 
     lengths = np.array([len(text) for text in texts], dtype=np.int64)
-    add: Callable[[str, int], Any] = vocabulary.setdefault
+    unknown = len(vocabulary)
     numbers = np.fromiter(
-        (add(word, len(vocabulary)) for text in texts for word in text),
+        (vocabulary.get(word, unknown) for text in texts for word in text),
         dtype=np.uint64,
         count=int(lengths.sum()),
     )

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import statistics
+from array import array
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from groundwork.records import Record
@@ -13,6 +15,8 @@ from sso.records import Message, PreferencePair
 if TYPE_CHECKING:  # sso.arms imports this module
     from sso.arms.base import TextEngine
 
+GRAMS = 1_000_000
+"""n-grams that are collected before those seen before are taken out."""
 NEAR_COPY = 0.8
 """Overlap of word trigrams from which two responses count as near-copies of each other."""
 
@@ -46,9 +50,27 @@ def ngrams(text: str, n: int) -> list[tuple[str, ...]]:
 
 
 def distinct_n(texts: Iterable[str], n: int) -> float:
-    """Different n-grams over all n-grams of a set of texts, 0..1 (Li et al. 2016); 0 when empty."""
-    grams = [gram for text in texts for gram in ngrams(text, n)]
-    return len(set(grams)) / len(grams) if grams else 0.0
+    """Different n-grams over all n-grams of a set of texts, 0..1 (Li et al. 2016); 0 when empty. ``n`` is 1 or 2;
+    takes eight bytes per different n-gram."""
+    import numpy as np
+
+    numbers: dict[str, int] = {}
+    seen, some = np.empty(0, np.int64), array("q")
+    total = 0
+    for text in texts:
+        ids = [numbers.setdefault(word, len(numbers)) for word in words(text)]
+        if n == 1:
+            keys = ids
+        elif len(ids) == 1:  # one shorter tuple, no pair of words
+            keys = [-1 - ids[0]]
+        else:
+            keys = [first << 32 | second for first, second in pairwise(ids)]
+        total += len(keys)
+        some.extend(keys)
+        if len(some) > max(GRAMS, len(seen)):
+            seen, some = np.union1d(seen, np.frombuffer(some, np.int64)), array("q")
+    seen = np.union1d(seen, np.array(some, np.int64))
+    return len(seen) / total if total else 0.0
 
 
 def overlap(first: str, second: str) -> float:

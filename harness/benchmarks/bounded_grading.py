@@ -13,9 +13,8 @@ from multiprocessing.connection import Connection
 
 import psutil
 
-from groundwork.bounded_child import bound_memory
 from harness.benchmarks.aggregate import Answer, Grade
-from harness.benchmarks.grader_processes import MEMORY, PATIENCE
+from harness.benchmarks.grader_processes import PATIENCE, bound_memory
 
 Grading = Callable[[Sequence[Answer]], Sequence[Grade]]
 SECONDS = 2.0
@@ -73,7 +72,7 @@ class _Child:
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, sys.__stdout__.fileno() if sys.__stdout__ else 1)
         os.dup2(null, 2)
-        bound_memory(MEMORY)
+        bound_memory()
         while True:
             numbers: range = there.recv()
             try:

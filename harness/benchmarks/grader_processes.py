@@ -33,7 +33,8 @@ MEMORY = 8 << 30
 READY = b"ready"
 
 
-def _bound_memory() -> None:
+def bound_memory() -> None:
+    """Bound this process's address space."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
 
 
@@ -82,7 +83,7 @@ class Worker:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             env=environment,
-            preexec_fn=_bound_memory,
+            preexec_fn=bound_memory,
         )
         try:
             started = self._line(START_SECONDS, 0.0) == READY

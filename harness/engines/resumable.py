@@ -9,7 +9,7 @@ import os
 import time
 import zlib
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -119,10 +119,10 @@ class ResumableEngine:
         sampled = not params.greedy
         common = ["chat", self.model_hash, params.max_new_tokens, float(params.temperature)]
         common += [float(params.top_p) if sampled else 1.0, list(params.stop)]
-        requests = [
+        requests = (
             [*common, self._text(prompt), seed if sampled else 0]
             for prompt, seed in zip(prompts, seeds, strict=True)
-        ]
+        )
 
         def run(finished: Collection[int], done: Callable[[int, Completion], None]) -> None:
             self.engine.chat(
@@ -145,10 +145,10 @@ class ResumableEngine:
     ) -> list[ContinuationLogprob]:
         """As ``Engine.logprobs``, journalled too."""
         ends = ended if ended is not None else [False] * len(prompts)
-        requests = [
+        requests = (
             ["logprobs", self.model_hash, self._text(prompt), rest, *(["ended"] if end else [])]
             for prompt, rest, end in zip(prompts, continuations, ends, strict=True)
-        ]
+        )
 
         def run(
             finished: Collection[int], done: Callable[[int, ContinuationLogprob], None]
@@ -181,7 +181,7 @@ class ResumableEngine:
 
     def _through(
         self,
-        requests: Sequence[list[Any]],
+        requests: Iterable[list[Any]],
         run: Callable[[Collection[int], Callable[[int, Any], None]], None],
         on_done: Callable[[int, Any], None] | None,
         make: Callable[[dict[str, Any]], Any],
@@ -220,7 +220,7 @@ class ResumableEngine:
         return [empty if i in left_out else results[i] for i in range(len(keys))]
 
 
-def _keys(requests: Sequence[list[Any]]) -> list[str]:
+def _keys(requests: Iterable[list[Any]]) -> list[str]:
     """One key per request; equal requests of one call are numbered, since their batches may differ."""
     keys, seen = [], Counter[str]()
     for request in requests:
@@ -232,21 +232,25 @@ def _keys(requests: Sequence[list[Any]]) -> list[str]:
 
 class Journal:
     """An append-only file of finished items: one JSON object per line, ``key``, the answer and the
-    line's own checksum ``sum``."""
+    line's own checksum ``sum``. In memory is where each line lies, not what it says."""
 
     def __init__(self, path: Path, private: bool = False) -> None:
         self.path, self.private = path, private
-        self._rows = self._read()
+        self._places = self._read()
         self._file: Any = None
         self._synced = time.monotonic()
 
     def get(self, key: str) -> dict[str, Any] | None:
         """The answer of a key, ``None`` when it isn't finished."""
-        return self._rows.get(key)
+        place = self._places.get(key)
+        if place is None:
+            return None
+        with self.path.open("rb") as stream:
+            stream.seek(place)
+            return _row(stream.readline(), key)
 
     def add(self, key: str, row: dict[str, Any]) -> None:
         """Append an answer; on the disk within about a second."""
-        self._rows[key] = row
         line: dict[str, Any] = {"key": key}
         if self.private:
             line["sealed"] = seal(json.dumps(row), key)
@@ -256,6 +260,8 @@ class Journal:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._file = self.path.open("ab")
         line["sum"] = digest(line)
+        # another object of this step may have written to the file meanwhile
+        self._places[key] = self._file.seek(0, os.SEEK_END)
         self._file.write(encode(json.dumps(line, ensure_ascii=False)) + b"\n")
         self._file.flush()
         if time.monotonic() - self._synced > SYNC_SECONDS:
@@ -274,25 +280,44 @@ class Journal:
             self._file.close()
             self._file = None
 
-    def _read(self) -> dict[str, dict[str, Any]]:
-        """The rows on disk; a torn end (killed while writing) is cut off, so appending stays clean."""
+    def _read(self) -> dict[str, int]:
+        """Where the whole lines lie; a torn end (killed while writing) is cut off, so appending stays clean."""
+        found: dict[str, int] = {}
         if not self.path.is_file():
-            return {}
-        data = self.path.read_bytes()
-        whole = data.rfind(b"\n") + 1
-        if whole < len(data):
-            os.truncate(self.path, whole)
-        rows: dict[str, dict[str, Any]] = {}
-        for line in data[:whole].split(b"\n"):
-            try:
-                row = json.loads(line)
-                if "sum" in row and row.pop("sum") != digest(row):
-                    continue
-                key = row.pop("key")
-                rows[key] = json.loads(unseal(row["sealed"], key)) if "sealed" in row else row
-            except (ValueError, KeyError, TypeError, AttributeError, RecursionError, zlib.error):
-                continue  # a damaged line: its item is generated again
-        return rows
+            return found
+        with self.path.open("rb") as stream:
+            place = 0
+            for raw in stream:
+                if not raw.endswith(b"\n"):
+                    os.truncate(self.path, place)
+                    break
+                key = _key(raw)
+                if key is not None:
+                    found[key] = place
+                place += len(raw)
+        return found
+
+
+def _key(raw: bytes) -> str | None:
+    """The key of a journal's line, None where the line is damaged: its item is generated again."""
+    try:
+        key = json.loads(raw)["key"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return key if isinstance(key, str) and _row(raw, key) is not None else None
+
+
+def _row(raw: bytes, key: str) -> dict[str, Any] | None:
+    """The answer in a line, None where it is damaged or another item's."""
+    try:
+        row: dict[str, Any] = json.loads(raw)
+        if "sum" in row and row.pop("sum") != digest(row):
+            return None
+        if row.pop("key") != key:
+            return None
+        return dict(json.loads(unseal(row["sealed"], key))) if "sealed" in row else row
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, zlib.error):
+        return None
 
 
 def seal(text: str, key: str) -> str:

@@ -9,7 +9,7 @@ import pytest
 
 from groundwork import files
 from groundwork.errors import UserError
-from groundwork.files import read_bytes, read_json, read_json_lines
+from groundwork.files import read_bytes, read_json, read_json_lines, read_text, text_lines
 
 
 def test_a_file_that_unpacks_to_anything_is_bounded(
@@ -39,3 +39,17 @@ def test_lone_surrogates_and_odd_line_ends_are_kept(tmp_path: Path) -> None:
     file = tmp_path / "x.jsonl"
     assert files.write_json_lines(file, rows) == 2
     assert read_json_lines(file) == rows
+
+
+def test_lines_one_by_one_are_those_of_the_whole_text(tmp_path: Path) -> None:
+    file = tmp_path / "a.jsonl"
+    for text in ("", "one", "\ufeffa\u2028b\r\n\nc\n", "x\n" * 3):
+        file.write_bytes(text.encode())
+        lines = list(text_lines(file))
+        whole = read_text(file).split("\n")
+        assert lines == (whole[:-1] if not whole[-1] else whole)
+    file.write_bytes(b"fine\n\xff\n")
+    with pytest.raises(UserError, match="not UTF-8 text"):
+        list(text_lines(file))
+    with pytest.raises(UserError, match="no such file"):
+        list(text_lines(tmp_path / "none"))

@@ -145,3 +145,16 @@ def test_real_items_are_found_among_real_queries(data_dir: Path) -> None:
     found = find_overlaps(problems, data, ["math"])
     assert {o.query_id for o in found} == set(problems)
     assert {o.kind for o in found} == {"exact"}
+
+
+def test_blocks_of_queries_find_what_all_at_once_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = open_source("sample")
+    texts = [" ".join(item.words) for item in item_texts(data, "gsm8k")]
+    queries = {f"copy-{n}": text for n, text in enumerate(texts)}
+    queries |= {f"near-{n}": f"Tell me: {text} Why?" for n, text in enumerate(texts)}
+    queries |= {f"other-{n}": f"something else altogether {n} " * 30 for n in range(20)}
+    whole = find_overlaps(queries, data, ["gsm8k", "math"])
+    assert {o.kind for o in whole} == {"exact", "ngram"}
+    for size in (1, 700, 5000):
+        monkeypatch.setattr("harness.contamination.BLOCK", size)
+        assert find_overlaps(queries, data, ["gsm8k", "math"]) == whole

@@ -12,6 +12,7 @@ from sso.pair_metrics import (
     distinct_n,
     fits_context,
     measure_pairs,
+    ngrams,
     overlap,
     summarize,
 )
@@ -148,3 +149,15 @@ def test_without_logprobs_nothing_is_made_up() -> None:
         PairQuality.model_validate_json(measure_pairs(pairs)[0].model_dump_json()).original_logp
         is None
     )
+
+
+@pytest.mark.parametrize("block", [1, 7, 1_000_000])
+def test_distinct_n_in_blocks_is_that_of_all_tuples(
+    block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sso.pair_metrics.GRAMS", block)
+    texts = ["one", "", "one two", "Two one, two one!", "three", "one two three four", "one"] * 3
+    for n in (1, 2):
+        grams = [gram for text in texts for gram in ngrams(text, n)]
+        assert distinct_n(texts, n) == len(set(grams)) / len(grams)
+    assert distinct_n([], 2) == distinct_n([""], 1) == 0.0

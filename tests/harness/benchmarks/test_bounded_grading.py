@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
 import os
 from collections.abc import Sequence
 
@@ -47,14 +46,6 @@ def test_many_answers_keep_their_order() -> None:
     grades = grade_bounded(grade, [Answer({}, text) for text in texts])
     assert [g.values["right"] for g in grades] == [float(text == "yes") for text in texts]
     assert grade_bounded(grade, []) == []
-
-
-def test_a_process_that_has_mapped_much_itself_grades_as_usual() -> None:
-    """As one with an accelerator, whose address space is a hundred gigabytes."""
-    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x4000  # MAP_NORESERVE
-    with mmap.mmap(-1, 64 << 30, flags=flags):
-        grades = grade_bounded(grade, [Answer({}, "yes"), Answer({}, "large")])
-    assert [g.error for g in grades] == ["", "grading failed: MemoryError"]
 
 
 def test_a_wrong_setting_is_no_error_of_an_item() -> None:

@@ -165,3 +165,32 @@ def test_lone_surrogates_and_carriage_returns_survive_the_journal(tmp_path: Path
         journal.add("k", {"text": "a\ud800\r\nb\u2028c"})
         journal.close()
         assert Journal(path, private).get("k") == {"text": "a\ud800\r\nb\u2028c"}
+
+
+def test_two_journals_of_one_file_find_what_each_wrote(tmp_path: Path) -> None:
+    path = tmp_path / "j.jsonl"
+    first, second = Journal(path), Journal(path)
+    for n in range(3):
+        first.add(f"a{n}", {"text": "x" * n})
+        second.add(f"b{n}", {"text": "yy" * n})
+    assert [first.get(f"a{n}") for n in range(3)] == [{"text": "x" * n} for n in range(3)]
+    assert [second.get(f"b{n}") for n in range(3)] == [{"text": "yy" * n} for n in range(3)]
+    third = Journal(path)
+    assert third.get("a2") == {"text": "xx"}
+    assert third.get("b2") == {"text": "yyyy"}
+    assert third.get("c") is None
+
+
+def test_a_journal_holds_no_texts_in_memory(tmp_path: Path) -> None:
+    import tracemalloc
+
+    writer = Journal(tmp_path / "j.jsonl")
+    for n in range(300):
+        writer.add(str(n), {"text": f"{n} " + "word " * 4000})  # 20 kB each
+    writer.close()
+    tracemalloc.start()
+    journal = Journal(tmp_path / "j.jsonl")
+    assert journal.get("299") == {"text": "299 " + "word " * 4000}
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert held < 300 * 4000  # a fifth of the texts would be more

@@ -1,0 +1,115 @@
+"""A data stage and a sampling stage of many long queries, with an engine that costs nothing: seconds and memory.
+
+``python benchmarking/scale_queries.py COUNT TOKENS`` draws COUNT queries of TOKENS words (without those that a
+benchmark contains), has the fake engine answer each under a good and a bad principle in as many words, filters,
+measures and writes the pairs, then reads them as a training does. One JSON line: CPU seconds, peak memory.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import resource
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from harness.config import load_config
+from harness.data import open_source
+from harness.engines import ResumableEngine
+from harness.engines.fake import FakeEngine
+from harness.models import ResolvedModel
+from harness.stage import CheckpointKey, PlanInputs, Source, StageContext
+from harness.stages.arm_step import arm_step_stage
+from harness.stages.draw_queries import queries_stage
+from sso.arms import get_arm
+from sso.arms.steps import PAIRS
+from sso.objectives import group_pairs
+from sso.records import PreferencePair
+
+
+def write_queries(file: Path, count: int, tokens: int) -> None:
+    """Queries of random words, each another one."""
+    words = [f"word{n}" for n in range(5000)]
+    with file.open("w") as stream:
+        for n in range(count):
+            text = " ".join(random.Random(n).choices(words, k=tokens))
+            stream.write(json.dumps({"id": f"q{n}", "query": text}) + "\n")
+
+
+class Writer:
+    """Stands in for the run's resources: a fake engine with long answers."""
+
+    def __init__(self, tokens: int) -> None:
+        words = [f"reply{n}" for n in range(5000)]
+
+        def reply(text: str, seed: int) -> str:
+            return " ".join(random.Random(f"{seed}").choices(words, k=tokens))
+
+        self._engine = FakeEngine("m", max_length=1 << 20, reply=reply)
+
+    def engine(self, folder: Path) -> FakeEngine:
+        return self._engine
+
+    def release(self) -> None:
+        pass
+
+
+def measure(count: int, tokens: int) -> dict[str, float]:
+    """CPU seconds by part, and the peak of this process in GB."""
+    from groundwork.records import read_records
+
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        file = root / "queries.jsonl"
+        write_queries(file, count, tokens)
+        settings = [
+            f"queries.file={file}", f"queries.per_iteration={count}", "engine.kind=fake",
+            f"sampling.max_new_tokens={2 * tokens}", "principles.select=random",
+            "sampling.measure_original=false", "sampling.on_policyness=false",
+        ]  # fmt: skip
+        config = load_config("quickstart", settings, {"iterations": 1, "methods": ["pbaa"]})
+        inputs = PlanInputs(
+            config, open_source("sample"), ResolvedModel(root, "folder", "m", "f" * 64)
+        )
+        resources: Any = Writer(tokens)
+        parts: dict[str, float] = {}
+        clock = time.process_time()
+
+        def took(name: str) -> None:
+            nonlocal clock
+            parts[name] = time.process_time() - clock
+            parts[f"{name}_peak_gb"] = (
+                resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+            )
+            clock = time.process_time()
+
+        drawn = queries_stage(inputs, 0, "queries")
+        (root / "queries").mkdir()
+        drawn.work(StageContext(drawn, root / "queries", {}, resources, lambda done, total: None))
+        del drawn
+        took("queries")
+        arm = get_arm("pbaa")
+        sources = {"policy": inputs.base, "queries": Source(stage="queries", output="iter-1")}
+        key = CheckpointKey("pbaa", 1, 0)
+        sample = arm_step_stage(inputs, arm, arm.steps[0], key, sources)
+        (root / "sample").mkdir()
+        paths = {"policy": root, "queries": root / "queries" / "iter-1"}
+        sample.work(
+            StageContext(sample, root / "sample", paths, resources, lambda done, total: None)
+        )
+        took("sample")
+        groups = group_pairs(read_records(root / "sample" / PAIRS, PreferencePair))
+        took("pairs")
+        ResumableEngine(resources.engine(root), root / "sample" / "generations.jsonl")
+        took("journal")
+        assert len(groups) > count / 2
+    parts["seconds"] = sum(v for k, v in parts.items() if not k.endswith("_gb"))
+    parts["peak_gb"] = max(v for k, v in parts.items() if k.endswith("_gb"))
+    return parts
+
+
+if __name__ == "__main__":
+    print(json.dumps(measure(int(sys.argv[1]), int(sys.argv[2]))))
