@@ -24,7 +24,7 @@ from harness.stage import Stage
 from harness.stage_runner import Outcome, package_versions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 RETRIES = 3
 """Times that a stage whose node is lost is started again."""
@@ -32,6 +32,15 @@ DRAIN_S = 30.0
 RANKS = "{python} -m sso.launch.ray_ranks {{nodes}} {{devices}} {{program}}"
 PASSED_ON = ("OMP_NUM_THREADS", "SSO_BENCH_CACHE", "SSO_BENCH_DATA", "HF_HOME", "HF_HUB_OFFLINE")
 """Variables that tasks get from here; keys of judges are each node's own."""
+
+
+@contextlib.contextmanager
+def signals_through() -> Iterator[None]:
+    """What a signal's handler raises (SIGTERM: a clean stop) Ray hands on as the cause of an error of its own."""
+    try:
+        yield
+    except SystemError as error:
+        raise error.__cause__ or error from None
 
 
 class RayExecutor:
@@ -69,6 +78,7 @@ class RayExecutor:
         """See ``Executor``: Ray's queue holds any number."""
         return True
 
+    @signals_through()
     def submit(self, stage: Stage, wanted: str | None = None) -> None:
         """Queue the stage with what it needs."""
         cpus, gpus = needs(stage, self._config, self.gpus)
@@ -76,6 +86,7 @@ class RayExecutor:
         task = self._task.options(**options).remote(self._order, stage.id, wanted, self._news)
         self._running[task] = (stage, wanted, len(self._nodes()))
 
+    @signals_through()
     def wait(self, seconds: float) -> list[Outcome]:
         """See ``Executor``."""
         if not self._running:

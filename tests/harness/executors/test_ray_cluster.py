@@ -19,6 +19,7 @@ from harness.executors.ray_cluster import (
     import_ray,
     look_around,
     needs,
+    signals_through,
     with_devices,
     with_ranks,
 )
@@ -106,6 +107,13 @@ def test_what_a_node_sees(tmp_path: Path) -> None:
     assert (found["folder"], found["model"]) == (True, False)
     assert (tmp_path / "token.1").read_text() == "seen"
     assert found["versions"]["torch"]
+
+
+def test_a_signal_during_a_call_of_ray_comes_through() -> None:
+    with pytest.raises(KeyboardInterrupt), signals_through():
+        raise SystemError("returned a result with an exception set") from KeyboardInterrupt()
+    with pytest.raises(SystemError, match="own"), signals_through():
+        raise SystemError("its own")
 
 
 def test_news_are_taken_once() -> None:
