@@ -45,4 +45,4 @@ def watch(
     how = WatchSettings(folder, model, name, once, every, evaluation.redo)
     count = watch_folder(config, out, Reporter(terminal(), quiet), how)
     print_table(render_table([out], format="terminal"))
-    print(f"{count} checkpoints evaluated now. Run folder: {out}")
+    print(f"Checkpoints evaluated now: {count}. Run folder: {out}")
