@@ -16,8 +16,9 @@ from typing import Any
 from groundwork.errors import UserError
 from groundwork.files import digest, read_json, write_json
 from harness.benchmarks import get_benchmark
-from harness.config import JudgeSettings, RunConfig
+from harness.config import RunConfig
 from harness.engines import ResumableEngine, engine_identity
+from harness.judge_settings import JudgeSettings
 from harness.prepare import prepare
 from harness.progress import Reporter
 from harness.stage import PlanInputs

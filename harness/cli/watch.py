@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -11,24 +11,31 @@ import typer
 from harness.cli.options import Evaluation, Judging, Quiet, configured, expanded
 
 
-@expanded
-def watch(
-    folder: Annotated[Path, typer.Argument(help="Folder in which a trainer leaves checkpoints.")],
-    evaluation: Evaluation,
-    judging: Judging,
+@dataclass(frozen=True, kw_only=True)
+class Watching:
+    """What is looked for, and how long."""
+
     model: Annotated[
         str | None,
         typer.Option(
             "--model", "-m", help="Starting model: scored first, base of adapters, local judge."
         ),
-    ] = None,
+    ] = None
     name: Annotated[
         str | None, typer.Option("--name", help="The training's name in tables (default: DIR's).")
-    ] = None,
+    ] = None
     once: Annotated[
         bool, typer.Option("--once", help="Only what is there now, then the table.")
-    ] = False,
-    every: Annotated[float, typer.Option("--every", min=0.1, help="Seconds between looks.")] = 30.0,
+    ] = False
+    every: Annotated[float, typer.Option("--every", min=0.1, help="Seconds between looks.")] = 30.0
+
+
+@expanded
+def watch(
+    folder: Annotated[Path, typer.Argument(help="Folder in which a trainer leaves checkpoints.")],
+    watching: Watching,
+    evaluation: Evaluation,
+    judging: Judging,
     quiet: Quiet = False,
 ) -> None:
     """Evaluate every checkpoint that appears in a folder, once, in the order of its steps."""
@@ -39,10 +46,12 @@ def watch(
     from leaderboards import render_table
 
     evaluation = replace(evaluation, preset=evaluation.preset or default_preset(evaluation.engine))
-    start = model or str(folder.absolute())
+    start = watching.model or str(folder.absolute())
     config = configured(evaluation, judging, model=start, iterations=0, methods=[])
     out = evaluation.folder(config, prefix="watch-")
-    how = WatchSettings(folder, model, name, once, every, evaluation.redo)
+    how = WatchSettings(
+        folder, watching.model, watching.name, watching.once, watching.every, evaluation.redo
+    )
     count = watch_folder(config, out, Reporter(terminal(), quiet), how)
     print_table(render_table([out], format="terminal"))
     print(f"Checkpoints evaluated now: {count}. Run folder: {out}")

@@ -33,7 +33,6 @@ def export_alpaca_eval(
     comparisons: Sequence[Comparison] | None = None,
     outputs: Path | None = None,
     generators: tuple[str, str] = ("baseline", "model"),
-    seed: int = 0,
 ) -> Exchanged:
     """Write one judge's weighted preferences, in the order of the instructions: alpaca_eval finds an
     instruction's difficulty by the row's place, so that a row less or another order moves the LC win
@@ -48,12 +47,12 @@ def export_alpaca_eval(
     Raises:
         JudgeError: the store holds none, lacks some of ``comparisons``, or holds several models'.
     """
-    protocol = weighted_preference.protocol("logprobs", seed)
+    protocol = weighted_preference.protocol("logprobs", 0)
     left_out: dict[str, int] = {}
     rows: list[dict[str, Any]] = []
-    for stored in _chosen(store, judge, protocol, comparisons, seed):
+    for stored in _chosen(store, judge, protocol, comparisons):
         item = Comparison(**(stored.tags or {}))
-        value = _value(stored, item, seed)
+        value = _value(stored, item)
         if value is None:
             left_out["without a preference"] = left_out.get("without a preference", 0) + 1
         else:
@@ -178,23 +177,22 @@ def _chosen(
     judge: str,
     protocol: str,
     comparisons: Sequence[Comparison] | None,
-    seed: int,
 ) -> list[StoredReply]:
     if comparisons is None:
         rows = store.rows(judge=judge, protocol=protocol)
         latest = {_identity(row.tags or {}): row for row in rows if row.protocol == protocol}
         return list(latest.values())
     asked = [c for c in comparisons if c.output_1 != c.output_2]
-    keys = [weighted_preference.request(c, seed=seed).key(judge) for c in asked]
+    keys = [weighted_preference.request(c, seed=0).key(judge) for c in asked]
     found = store.get(keys, whole=True)
     if missing := sum(key not in found for key in keys):
         raise JudgeError(f"{store.path}: {missing} of {len(keys)} comparisons have no verdict")
     return [found[key] for key in keys]
 
 
-def _value(stored: StoredReply, item: Comparison, seed: int) -> float | None:
+def _value(stored: StoredReply, item: Comparison) -> float | None:
     value = weighted_preference.read(read_reply(stored.reply, imported=stored.imported)).value
-    if value is not None and weighted_preference.is_switched(item.instruction, seed):
+    if value is not None and weighted_preference.is_switched(item.instruction, 0):
         return 3 - value
     return value
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.config import JudgeSettings
+from harness.judge_settings import JudgeSettings
 from tests.end_to_end.conftest import Call, small
 from tests.judges.faulty_server import FaultyServer
 from tests.judges.judge_servers import KINDS
