@@ -91,7 +91,8 @@ def test_one_that_appears_later_is_seen_and_an_interrupt_ends_it(
 
     def sleep(seconds: float) -> None:
         if seconds != between:  # something else waits
-            return pause(seconds)
+            pause(seconds)
+            return
         looks.append(seconds)
         if len(looks) > 1:
             raise KeyboardInterrupt
