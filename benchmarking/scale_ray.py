@@ -12,6 +12,7 @@ import os
 import sys
 import threading
 import time
+import unittest.mock
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,8 @@ def kill_when_begun(cluster: Any, node: Any, out: Path, found: dict[str, Any]) -
             time.sleep(0.2)
         found["before"] = answers(out)
         cluster.remove_node(node, allow_graceful=False)
-        cluster.add_node(num_cpus=1, object_store_memory=80_000_000)
+        with unittest.mock.patch("signal.signal"):  # Ray's own handler can't be set from a thread
+            cluster.add_node(num_cpus=1, object_store_memory=80_000_000)
 
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()

@@ -166,7 +166,10 @@ def save_policy(
         if getattr(policy, "generation_config", None) is not None:
             policy.generation_config.save_pretrained(partial)
     else:
-        whole = {k: v.to(dtype) if _is_float(v) else v for k, v in state.items()}
+        # gathered shards of tied weights are copies: one is written, as of an unsharded policy
+        tied = getattr(policy, "all_tied_weights_keys", None) or {}
+        own = {k: v for k, v in state.items() if tied.get(k) not in state}
+        whole = {k: v.to(dtype) if _is_float(v) else v for k, v in own.items()}
         policy.save_pretrained(partial, state_dict=whole)
     for name, value in before.items():
         setattr(config, name, value)

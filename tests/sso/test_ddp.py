@@ -41,7 +41,10 @@ def check_equal(one: Path, other: Path, model: Path, processes: int) -> None:
     before = load_file(model / "model.safetensors")
     for case in [path.name for path in one.iterdir()]:
         ours, theirs = (load_file(f / case / "model" / "model.safetensors") for f in (one, other))
-        assert ours.keys() == theirs.keys() == before.keys(), case
+        assert ours.keys() == theirs.keys(), case
+        assert before.keys() - ours.keys() <= {"lm_head.weight"}, (
+            f"{case}: only tied weights are left out"
+        )
         moved = max(float((ours[k] - before[k]).abs().max()) for k in ours)
         assert moved > 1e-4, case
         apart = max(float((ours[k] - theirs[k]).abs().max()) for k in ours)
