@@ -52,6 +52,11 @@ def footer(table: Table) -> list[str]:
             "P: average probability of a token of y+ and y- under the policy (percent); Gap: average "
             "log-probability of y+ minus that of the plain answer; KL: to the reference; both in nats."
         )
+    if "p_avg" in table.keys:
+        lines.append(
+            "Avg. prob.: the paper's, exp(average log-probability of a token) of each answer, averaged over both "
+            "sides (percent)."
+        )
     if table.shared_notes:
         lines.append(f"All figures: {'; '.join(table.shared_notes)}.")
     lines += [f"[{key}] {text}" for key, text in table.notes]

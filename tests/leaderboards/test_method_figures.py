@@ -59,7 +59,9 @@ def test_they_stand_beside_the_scores_without_rank_sign_or_note(run):
     assert (gap.text, gap.error_text, gap.rank, gap.notes) == ("-0.693", "0.289", 0, ())
     assert cell(table, "tiny", ("base", ""), "gap").text == "-"
     assert table.shared_notes == ("items written for this project, not the published benchmark",)
-    assert "Gap: average log-probability" in render_table([run])
+    shown = render_table([run])
+    assert "Gap: average log-probability" in shown
+    assert ("Avg. prob." in shown) == ("Avg. prob.: the paper's" in shown)
 
 
 def test_a_checkpoint_without_scores_has_no_row(run):
