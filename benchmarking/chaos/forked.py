@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -20,8 +21,12 @@ def forked(work: Callable[[], Any], seconds: int = 300) -> Any:
         os.close(reader)
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.alarm(seconds)
-        with os.fdopen(writer, "w") as pipe:
-            json.dump(work(), pipe)
+        try:
+            with os.fdopen(writer, "w") as pipe:
+                json.dump(work(), pipe)
+        except BaseException:  # whatever it is: the child must not go on as its parent
+            traceback.print_exc()
+            os._exit(1)
         os._exit(0)
     os.close(writer)
     with os.fdopen(reader) as pipe:
