@@ -40,3 +40,5 @@ def test_anything_else_is_none(config: dict[str, object], said: str, tmp_path: P
 
 def test_a_folder_without_configuration_is_left_to_others(tmp_path: Path) -> None:
     refuse_reward_model(tmp_path)
+    with pytest.raises(UserError, match="no architecture named"):
+        require_reward_model(tmp_path)
