@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
-from groundwork.checksums import describe
 from harness.news import found
 from harness.progress import Reporter
 from harness.resources import Resources
 from harness.run_folder import RunFolder
-from harness.stage import SCRATCH, SHOWN, Source, Stage, StageContext
+from harness.stage import Stage, StageContext
+from harness.stage_runner import finish_record, input_path
 from harness.stages.errors import failed_items
 
 
@@ -59,29 +58,15 @@ def _retry(
         record.status = "running"
         folder.write(record)
         started = time.monotonic()
-        inputs = {name: _path(run, source) for name, source in stage.inputs.items()}
+        inputs = {name: input_path(run, source) for name, source in stage.inputs.items()}
         with reporter.stage(stage.id) as update:
             result = stage.rescore(StageContext(stage, folder.path, inputs, resources, update))
         record.seconds += round(time.monotonic() - started, 3)
         record.cost_usd += float(result.cost_usd)
-        record.counts = dict(result.counts)
-        record.measures = {k: float(v) for k, v in result.measures.items()}
-        record.outputs = folder.outputs(ignore=SCRATCH)
-        shown = {name: folder.path / name for name in SHOWN}
-        record.shown = {name: describe(file) for name, file in shown.items() if file.is_file()}
-        record.status = "done"
-        claim.check()
-        folder.write(record)
-        folder.drop_aside()
+        finish_record(folder, record, result, claim)
     mended = failed - failed_items(folder.path)
     reporter.say(f"{stage.id}: {mended} of {failed} mended; {found(stage, folder.path, record)}")
     return True
-
-
-def _path(run: RunFolder, source: Source) -> Path:
-    if source.stage:
-        return run.stage(source.stage).path / source.output
-    return source.path or Path()
 
 
 def _items(count: int) -> str:

@@ -26,7 +26,7 @@ from harness.plan import (
 from harness.progress import Reporter
 from harness.resources import Resources
 from harness.run_folder import RunFolder, StageFolder, StageRecord, now
-from harness.stage import SCRATCH, SHOWN, Source, Stage, StageContext
+from harness.stage import SCRATCH, SHOWN, Source, Stage, StageContext, StageResult
 
 MOST_LISTED = 8
 """Stages that an error names one by one."""
@@ -149,7 +149,7 @@ class StageRunner:
                 StageContext(
                     stage,
                     folder.path,
-                    {name: self._path(source) for name, source in stage.inputs.items()},
+                    {name: input_path(self.run, source) for name, source in stage.inputs.items()},
                     self.resources,
                     _checked(update, claim),
                 )
@@ -158,16 +158,8 @@ class StageRunner:
         record.peak_memory_gb = round(peak.gigabytes(), 3)
         record.tokens = int(result.tokens)
         record.cost_usd = float(result.cost_usd)
-        record.counts = dict(result.counts)
-        record.measures = {k: float(v) for k, v in result.measures.items()}
         record.notes = list(result.notes)
-        record.outputs = folder.outputs(ignore=SCRATCH)
-        shown = {name: folder.path / name for name in SHOWN}
-        record.shown = {name: describe(file) for name, file in shown.items() if file.is_file()}
-        record.status = "done"
-        claim.check()
-        folder.write(record)
-        folder.drop_aside()
+        finish_record(folder, record, result, claim)
         return record.seconds
 
     def _begin(
@@ -195,10 +187,31 @@ class StageRunner:
         folder.write(record)
         return record
 
-    def _path(self, source: Source) -> Path:
-        if source.stage:
-            return self.run.stage(source.stage).path / source.output
-        return source.path or Path()
+
+def input_path(run: RunFolder, source: Source) -> Path:
+    """Where an input lies: an output of another stage, or a path of its own."""
+    if source.stage:
+        return run.stage(source.stage).path / source.output
+    return source.path or Path()
+
+
+def finish_record(
+    folder: StageFolder, record: StageRecord, result: StageResult, claim: Claim
+) -> None:
+    """Write the record of a stage whose work is done; earlier results that were set aside go.
+
+    Raises:
+        UserError: the claim was lost meanwhile; nothing is written.
+    """
+    record.counts = dict(result.counts)
+    record.measures = {k: float(v) for k, v in result.measures.items()}
+    record.outputs = folder.outputs(ignore=SCRATCH)
+    shown = {name: folder.path / name for name in SHOWN}
+    record.shown = {name: describe(file) for name, file in shown.items() if file.is_file()}
+    record.status = "done"
+    claim.check()
+    folder.write(record)
+    folder.drop_aside()
 
 
 def numbered(plan: Sequence[Stage], stage: Stage) -> str:
