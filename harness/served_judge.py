@@ -32,7 +32,6 @@ STARTING_S = 900.0
 JUDGE_CONTEXT = 16_384
 """Tokens of a judge's prompt and reply that room is kept for, unless ``engine.max_length`` says more:
 Arena-Hard's two answers of 4,096 tokens with the question and the verdict."""
-CPU_CACHE_GIGABYTES = "2"
 KINDS = ("vllm", "hf")
 Log = Callable[[str], None]
 
@@ -200,6 +199,8 @@ def _command(kind: str, model: Path, port: int, name: str, engine: EngineSetting
 
 
 def _environment() -> dict[str, str]:
+    from harness.engines.vllm import CPU_CACHE_GIGABYTES
+
     found = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "HF_HUB_OFFLINE": "1"}
     if _on_cpu():
         found["VLLM_CPU_KVCACHE_SPACE"] = os.environ.get(

@@ -90,11 +90,7 @@ def _run() -> None:
     try:
         application()(standalone_mode=True)
     except (Interrupted, KeyboardInterrupt):
-        _fail_interrupted()
-    except SystemError as error:  # what compiled code (Ray's) makes of a signal's exception
-        if not _was_interrupted(error):
-            raise
-        _fail_interrupted()
+        _fail(f"interrupted; finished work is kept. Resume with:\n  {_command_line()}", 130)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             where = f" ({error.filename})" if error.filename else ""
@@ -146,17 +142,6 @@ def _options(
     ] = False,
 ) -> None:
     """Options of the program itself."""
-
-
-def _was_interrupted(error: BaseException | None) -> bool:
-    """Whether a signal's exception is what the error came of."""
-    while error is not None and not isinstance(error, Interrupted):
-        error = error.__cause__ or error.__context__
-    return error is not None
-
-
-def _fail_interrupted() -> NoReturn:
-    _fail(f"interrupted; finished work is kept. Resume with:\n  {_command_line()}", 130)
 
 
 def _fail(message: str, code: int) -> NoReturn:

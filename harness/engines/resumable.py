@@ -247,7 +247,8 @@ class Journal:
             return None
         with self.path.open("rb") as stream:
             stream.seek(place)
-            return _row(stream.readline(), key)
+            answer = _answer(stream.readline())
+        return answer[1] if answer is not None and answer[0] == key else None
 
     def add(self, key: str, row: dict[str, Any]) -> None:
         """Append an answer; on the disk within about a second."""
@@ -291,33 +292,24 @@ class Journal:
                 if not raw.endswith(b"\n"):
                     os.truncate(self.path, place)
                     break
-                key = _key(raw)
-                if key is not None:
-                    found[key] = place
+                answer = _answer(raw)
+                if answer is not None:
+                    found[answer[0]] = place
                 place += len(raw)
         return found
 
 
-def _key(raw: bytes) -> str | None:
-    """The key of a journal's line, None where the line is damaged: its item is generated again."""
-    try:
-        key = json.loads(raw)["key"]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return None
-    return key if isinstance(key, str) and _row(raw, key) is not None else None
-
-
-def _row(raw: bytes, key: str) -> dict[str, Any] | None:
-    """The answer in a line, None where it is damaged or another item's."""
+def _answer(raw: bytes) -> tuple[str, dict[str, Any]] | None:
+    """Key and answer of a journal's line, None where it is damaged: its item is generated again."""
     try:
         row: dict[str, Any] = json.loads(raw)
         if "sum" in row and row.pop("sum") != digest(row):
             return None
-        if row.pop("key") != key:
-            return None
-        return dict(json.loads(unseal(row["sealed"], key))) if "sealed" in row else row
+        key = row.pop("key")
+        found = dict(json.loads(unseal(row["sealed"], key))) if "sealed" in row else row
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, zlib.error):
         return None
+    return (key, found) if isinstance(key, str) else None
 
 
 def seal(text: str, key: str) -> str:

@@ -51,6 +51,7 @@ class RayExecutor:
             has other package versions, or none has the devices that a stage needs.
     """
 
+    @signals_through()
     def __init__(self, order: Order, config: RunConfig, say: Callable[[str], None]) -> None:
         self._ray = import_ray()
         self._say = say
@@ -107,6 +108,7 @@ class RayExecutor:
             outcomes.append(outcome)
         return outcomes
 
+    @signals_through()
     def close(self) -> None:
         """See ``Executor``."""
         tasks = list(self._running)

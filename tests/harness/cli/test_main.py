@@ -89,26 +89,3 @@ def test_a_fault_of_the_program_keeps_its_traceback(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(sys, "argv", ["sso-bench", "doctor"])
     with pytest.raises(ValueError, match="ours"):
         main()
-
-
-def test_a_signal_within_compiled_code_is_an_interruption_too(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def broken() -> None:
-        try:
-            raise entry.Interrupted
-        except entry.Interrupted as signal:
-            raise SystemError("returned a result with an exception set") from signal
-
-    def fault() -> None:
-        raise SystemError("ours")
-
-    monkeypatch.setattr(entry, "COMMANDS", {"doctor": broken, "plan": fault})
-    monkeypatch.setattr(sys, "argv", ["sso-bench", "doctor"])
-    with pytest.raises(SystemExit) as stop:
-        main()
-    assert stop.value.code == 130
-    assert "Resume with:" in capsys.readouterr().err
-    monkeypatch.setattr(sys, "argv", ["sso-bench", "plan"])
-    with pytest.raises(SystemError, match="ours"):
-        main()
