@@ -18,6 +18,7 @@ from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+os.environ.setdefault("RAY_worker_niceness", "0")  # else Ray's workers stand back behind all else
 os.environ["ACCELERATE_USE_CPU"] = "true"
 SETTINGS = (
     "engine.kind=fake",
@@ -71,8 +72,9 @@ def cluster_of_two() -> tuple[Any, Any]:
     return cluster, second
 
 
-def kill_when_begun(cluster: Any, node: Any, out: Path, found: dict[str, Any]) -> threading.Thread:
-    """Kill the node while a training is at work and some stages are done; a new one comes in its place."""
+def kill_when_begun(cluster: Any, node: Any, out: Path, found: dict[str, Any]) -> None:
+    """Kill the node while a training is at work and some stages are done; a new one comes in its place. Ray's
+    processes end with the thread that started them: this one lasts as long as the program."""
 
     def watch() -> None:
         while not list(out.glob("*/iter-1/policy/stage.json")):
@@ -81,10 +83,10 @@ def kill_when_begun(cluster: Any, node: Any, out: Path, found: dict[str, Any]) -
         cluster.remove_node(node, allow_graceful=False)
         with unittest.mock.patch("signal.signal"):  # Ray's own handler can't be set from a thread
             cluster.add_node(num_cpus=1, object_store_memory=80_000_000)
+        found["killed"] = time.monotonic()
+        threading.Event().wait()
 
-    thread = threading.Thread(target=watch, daemon=True)
-    thread.start()
-    return thread
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def compare(
@@ -100,13 +102,14 @@ def compare(
     found: dict[str, Any] = {"before": {}}
     try:
         makespan = run(model, folder / "ray", *over_nodes)
-        watcher = kill_when_begun(cluster, second, folder / "killed", found)
+        kill_when_begun(cluster, second, folder / "killed", found)
         run(model, folder / "killed", *over_nodes)
-        watcher.join(60)
     finally:
         ray.shutdown()
         cluster.shutdown()
     after = answers(folder / "killed")
+    if "killed" not in found:
+        raise RuntimeError("the run ended before its node was killed")
     return {
         "ray_vs_local_tables_equal": table(folder / "ray") == table(folder / "local"),
         "ray_makespan_vs_sequential": makespan / sequence,

@@ -14,7 +14,6 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.nn.attention.bias import causal_lower_right
 
 from groundwork import cpu_kernels as kernels
 from sso.batches import PackedLayout
@@ -82,11 +81,16 @@ def _attend(q: Tensor, k: Tensor, v: Tensor, dropout: float, scaling: float | No
     mask: Any = None
     if rows not in (columns, 1):
         # on a GPU the flash kernels know this shape by name; a boolean mask keeps them out
-        named = q.is_cuda and causal_lower_right(rows, columns)
-        mask = named or _lower_right(rows, columns, str(q.device))
+        mask = _named(rows, columns) if q.is_cuda else _lower_right(rows, columns, str(q.device))
     return F.scaled_dot_product_attention(
         q, k, v, attn_mask=mask, dropout_p=dropout, scale=scaling, is_causal=rows == columns > 1
     )
+
+
+def _named(rows: int, columns: int) -> Any:
+    from torch.nn.attention.bias import causal_lower_right  # loads torch's compiler: seconds
+
+    return causal_lower_right(rows, columns)
 
 
 class _CpuPackedAttention(torch.autograd.Function):

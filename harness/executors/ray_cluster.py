@@ -10,18 +10,15 @@ import socket
 import sys
 import time
 import traceback
-import uuid
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from groundwork.errors import UserError
 from harness.config import RunConfig
-from harness.engines import engine_identity
 from harness.executors.order import Order, OrderedStages, Told
-from harness.run_folder import CLAIMS
+from harness.executors.ray_checks import answers, check_devices, check_layout, check_nodes
 from harness.stage import Stage
-from harness.stage_runner import Outcome, package_versions
+from harness.stage_runner import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,6 +26,8 @@ if TYPE_CHECKING:
 RETRIES = 3
 """Times that a stage whose node is lost is started again."""
 DRAIN_S = 30.0
+HEAD_S = 10.0
+"""Seconds without an answer of the head node's address after which it counts as lost."""
 RANKS = "{python} -m sso.launch.ray_ranks {{nodes}} {{devices}} {{program}}"
 PASSED_ON = ("OMP_NUM_THREADS", "SSO_BENCH_CACHE", "SSO_BENCH_DATA", "HF_HOME", "HF_HUB_OFFLINE")
 """Variables that tasks get from here; keys of judges are each node's own."""
@@ -65,6 +64,7 @@ class RayExecutor:
             self.slots = max(2, len(nodes))
             self._order = replace(order, config=with_devices(config, self.gpus).model_dump_json())
             check_devices(config, self.gpus)
+            check_layout(with_devices(config, self.gpus), nodes)
             check_nodes(self._ray, nodes, order.root, config.model)
             say(f"ray: {len(nodes)} nodes, {self.gpus} GPUs on the largest")
         except BaseException:
@@ -74,6 +74,9 @@ class RayExecutor:
         self._task: Any = self._ray.remote(run_stage)
         self._running: dict[Any, tuple[Stage, str | None, int]] = {}
         self._tries: dict[str, int] = {}
+        self._head = self._ray.get_runtime_context().gcs_address
+        self._lost = ""
+        self._few = 0
 
     def room(self) -> bool:
         """See ``Executor``: Ray's queue holds any number."""
@@ -81,7 +84,12 @@ class RayExecutor:
 
     @signals_through()
     def submit(self, stage: Stage, wanted: str | None = None) -> None:
-        """Queue the stage with what it needs."""
+        """Queue the stage with what it needs.
+
+        Raises:
+            UserError: the head node is lost.
+        """
+        self._check_head()
         cpus, gpus = needs(stage, self._config, self.gpus)
         options = {"num_cpus": cpus, "num_gpus": gpus, "max_retries": RETRIES, "name": stage.id}
         task = self._task.options(**options).remote(self._order, stage.id, wanted, self._news)
@@ -89,12 +97,19 @@ class RayExecutor:
 
     @signals_through()
     def wait(self, seconds: float) -> list[Outcome]:
-        """See ``Executor``."""
+        """See ``Executor``.
+
+        Raises:
+            UserError: the head node is lost.
+        """
+        self._check_head()
         if not self._running:
             time.sleep(seconds)
             return []
         ended, _ = self._ray.wait(list(self._running), timeout=seconds)
+        self._check_head()
         self._tell()
+        self._tell_of_few()
         outcomes = []
         for task in ended:
             stage, wanted, nodes = self._running.pop(task)
@@ -111,6 +126,8 @@ class RayExecutor:
     @signals_through()
     def close(self) -> None:
         """See ``Executor``."""
+        if self._lost:
+            return  # each call of Ray would wait for the head; the process ends next
         tasks = list(self._running)
         for task in tasks:
             self._ray.cancel(task, force=False)
@@ -131,6 +148,25 @@ class RayExecutor:
         with contextlib.suppress(self._ray.exceptions.RayError):
             for line in self._ray.get(self._news.take.remote(), timeout=10):
                 self._say(line)
+
+    def _tell_of_few(self) -> None:
+        """Say once that trainings over several nodes wait for one."""
+        few = len(self._nodes())
+        if few != self._few and few < self._config.launch.nodes:
+            self._say(
+                f"ray: launch.nodes is {self._config.launch.nodes}, but the cluster has {few} now: "
+                "trainings wait for another node"
+            )
+        self._few = few
+
+    def _check_head(self) -> None:
+        """Raises ``UserError`` where the head node's address answers no more, before a call of Ray waits for it."""
+        if self._lost or not answers(self._head, HEAD_S):
+            self._lost = (
+                f"the Ray cluster's head node ({self._head}) is lost; finished work is kept: start the cluster and "
+                "give the same command, or give it with --executor local"
+            )
+            raise UserError(self._lost)
 
     def _nodes(self) -> list[dict[str, Any]]:
         return [node for node in self._ray.nodes() if node["Alive"]]
@@ -236,90 +272,6 @@ def needs(stage: Stage, config: RunConfig, gpus: int) -> tuple[int, int]:
         return 1, 1
     copies = engine.data_parallel
     return 1, gpus if copies == "auto" else engine.tensor_parallel * int(copies)
-
-
-def check_devices(config: RunConfig, gpus: int) -> None:
-    """Raises ``UserError`` where no node has the GPUs that a stage needs, or ``auto`` means something else on the nodes
-    that have GPUs than here, where the plan is made."""
-    asked = {
-        "launch.devices": 0 if config.launch.devices == "auto" else int(config.launch.devices),
-        "engine.tensor_parallel": config.engine.tensor_parallel,
-    }
-    for key, value in asked.items():
-        if gpus and value > gpus:
-            raise UserError(f"{key} is {value}, but the largest node has {gpus} GPUs")
-    engine = config.engine
-    undecided = "auto" in (engine.kind, engine.dtype) and engine.kind not in ("fake", "openai")
-    if gpus and undecided and not engine.device.startswith("cpu") and not _gpu_here():
-        here = ", ".join(engine_identity(engine).values())
-        raise UserError(
-            f"engine auto is {here} on this node, which has no GPU, and another on nodes with GPUs: give --engine vllm "
-            "--set engine.dtype=bf16"
-        )
-
-
-def _gpu_here() -> bool:
-    import torch
-
-    return torch.cuda.is_available()
-
-
-def check_nodes(ray: Any, nodes: list[dict[str, Any]], root: Path, model: str) -> None:
-    """Have every node read a token in the run folder and write an answer beside it.
-
-    Raises:
-        UserError: a node that does not see the run folder or the model's, or has other package versions (named).
-    """
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-    token = root / CLAIMS / f"token-{uuid.uuid4().hex}"
-    token.parent.mkdir(parents=True, exist_ok=True)
-    token.write_text(token.name)
-    folder = str(Path(model).absolute()) if Path(model).is_dir() else ""
-    look = ray.remote(look_around)
-    asked = [
-        look.options(
-            num_cpus=0,
-            scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False),
-        ).remote(token, folder, number)
-        for number, node in enumerate(nodes)
-    ]
-    try:
-        for number, (found, node) in enumerate(zip(ray.get(asked), nodes, strict=True)):
-            name = node["NodeManagerHostname"]
-            answer = token.with_name(f"{token.name}.{number}")
-            if not found["folder"] or not answer.is_file():
-                raise UserError(
-                    f"node {name} does not see {root}: put --out on a file system that all nodes share"
-                )
-            answer.unlink()
-            if not found["model"]:
-                raise UserError(f"node {name} has no model folder {folder}")
-            if found["versions"] != package_versions():
-                raise UserError(f"node {name} has other package versions: {_differences(found)}")
-    except ray.exceptions.RayError as error:
-        words = str(error).strip().splitlines() or [type(error).__name__]
-        raise UserError(f"a node of the Ray cluster can't run sso-bench: {words[-1]}") from error
-    finally:
-        for file in token.parent.glob(f"{token.name}*"):
-            file.unlink(missing_ok=True)
-
-
-def look_around(token: Path, model: str, number: int) -> dict[str, Any]:
-    """What a node sees, and an answer beside the token."""
-    seen = token.is_file() and token.read_text() == token.name
-    if seen:
-        token.with_name(f"{token.name}.{number}").write_text("seen")
-    there = not model or Path(model).is_dir()
-    return {"folder": seen, "model": there, "versions": package_versions()}
-
-
-def _differences(found: dict[str, Any]) -> str:
-    theirs, ours = found["versions"], package_versions()
-    names = [name for name in {**theirs, **ours} if theirs.get(name) != ours.get(name)]
-    return ", ".join(
-        f"{n} {theirs.get(n, 'is missing')} (here: {ours.get(n, 'none')})" for n in names[:4]
-    )
 
 
 def import_ray() -> Any:
