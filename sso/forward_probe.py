@@ -44,6 +44,9 @@ _ERRORS = (
     AssertionError,
 )
 
+WAVE = 8191
+"""Length after which the probe's projection repeats: prime, so that no two rows of a matrix count alike."""
+
 LONG_PROBE_WORK = 4e12
 """Parameters times tokens up to which the longest group of the data takes part in the probe on a CPU."""
 
@@ -69,14 +72,10 @@ def measure_untouched(
     Raises:
         RuntimeError: the model does not run, or gives numbers that are not finite.
     """
-    limit = length_limit(model.config)
     short = tuple(probe_groups(model.config.get_text_config().vocab_size))
-    fitting = [g for g in groups if limit is None or g.longest <= limit]
-    longest = max(fitting, key=lambda group: group.longest, default=None)
-    work = 2 * sum(p.numel() for p in model.parameters()) * (longest.longest if longest else 0)
-    takes_long = longest is not None and (work < LONG_PROBE_WORK or device_of(model).type == "cuda")
+    longest = longest_probed(model, groups)
     long: tuple[EncodedGroup, ...] = ()
-    if longest is not None and takes_long:  # pairs are looked at by the loss alone: any will do
+    if longest is not None:  # pairs are looked at by the loss alone: any will do
         long = (replace(longest, pairs={"policy": EncodedPair("", 0, 0, 0)}),)
     model.eval()
     try:
@@ -91,6 +90,17 @@ def measure_untouched(
         raise RuntimeError("the model gives log-probabilities that are not finite")
     rounding = float((logps - exact).abs().max())
     return Yardstick(short, long, logps, long_logps, rounding, gradient)
+
+
+def longest_probed(model: Any, groups: Sequence[EncodedGroup]) -> EncodedGroup | None:
+    """The longest group of the data that the probe takes; ``None`` where each is too long for it."""
+    limit = length_limit(model.config)
+    fitting = [g for g in groups if limit is None or g.longest <= limit]
+    longest = max(fitting, key=lambda group: group.longest, default=None)
+    if longest is None or device_of(model).type == "cuda":
+        return longest
+    work = 2 * sum(p.numel() for p in model.parameters()) * longest.longest
+    return longest if work < LONG_PROBE_WORK else None
 
 
 def probe_forward_plan(
@@ -214,11 +224,20 @@ def _gradient(model: Any, batch: MicroBatch, plan: ForwardPlan) -> dict[str, tup
     found = {}
     for name, parameter in model.named_parameters():
         if parameter.grad is not None:
-            flat = parameter.grad.flatten().double()
-            wave = torch.arange(flat.numel(), dtype=flat.dtype, device=flat.device).sin_()
-            found[name] = (float(flat.norm()), float(flat @ wave))
+            found[name] = _two_numbers(parameter.grad)
     model.zero_grad()
     return found
+
+
+def _two_numbers(gradient: Tensor) -> tuple[float, float]:
+    """Norm and one projection: the sum of sin(i mod ``WAVE``) times the i-th number, both in double."""
+    flat = gradient.flatten()
+    wave = torch.arange(WAVE, dtype=torch.float64, device=flat.device).sin_()
+    whole = flat.numel() // WAVE * WAVE
+    folded = flat[:whole].view(-1, WAVE).sum(0, dtype=torch.float64)
+    rest = flat[whole:].double()
+    norm = torch.linalg.vector_norm(flat, dtype=torch.float64)
+    return float(norm), float(folded @ wave + rest @ wave[: rest.numel()])
 
 
 def _gradient_difference(

@@ -138,6 +138,7 @@ def _driven_policy(
     from sso.checkpoints import load_policy, repair_generation_config
     from sso.fast_forward import install_forward
     from sso.forward_probe import follow_plan, measure_untouched, probe_forward_plan
+    from sso.kept_plan import KeptPlan
     from sso.logprobs import LEAN_CHUNK_BYTES
     from sso.lora import adapters_of, add_lora
 
@@ -152,7 +153,9 @@ def _driven_policy(
             ranks.device
         )  # where the trainer would put it: the probe belongs on the same device
     bf16, yardstick = options.precision == "bf16", None
-    if ranks.first:
+    kept = KeptPlan(policy, encoded.groups, options, sharded=run.sharded)
+    known = ranks.from_first(kept.read)
+    if ranks.first and known is None:
         try:
             yardstick = measure_untouched(
                 policy, encoded.groups, bf16=bf16, gradients=not lora.rank
@@ -165,10 +168,12 @@ def _driven_policy(
 
     def find() -> ForwardPlan:
         assert yardstick is not None
-        return probe_forward_plan(policy, yardstick, bf16=bf16, sharded=run.sharded)
+        found = probe_forward_plan(policy, yardstick, bf16=bf16, sharded=run.sharded)
+        kept.write(found)
+        return found
 
-    plan = ranks.from_first(find)
-    if not ranks.first:
+    plan = known or ranks.from_first(find)
+    if known or not ranks.first:
         follow_plan(policy, plan)
     plan = replace(plan, notes=(*notes, *plan.notes))
     if options.gradient_checkpointing:
