@@ -25,6 +25,7 @@ from leaderboards.plots.style import (
     line_of,
     looks,
     one_legend,
+    roomy,
     whole_numbers,
     whole_steps,
     with_bars,
@@ -280,7 +281,7 @@ def _curves(runs: Sequence[Run]) -> dict[Curve, list[Record]]:
 
 def cost_figure(frame: pd.DataFrame, runs: Sequence[Run]) -> Figure:
     """Cost against quality: compute time (and judge cost, where any) spent up to a checkpoint
-    against the mean of its headline percentages."""
+    against the mean of its headline percentages, with the 95 % interval that their items leave."""
     spent, records = spending(runs), over_seeds(frame)
     points = {place: value for place, value in _quality(records).items() if place in spent}
     if not points:
@@ -292,14 +293,13 @@ def cost_figure(frame: pd.DataFrame, runs: Sequence[Run]) -> Figure:
         for line, look in drawn.items():
             steps = sorted(step for other, step in points if other == line)
             x = [spent[line, step][part] / (60 if part == 0 else 1) for step in steps]
-            y = [points[line, step] for step in steps]
-            if not steps:
-                continue
-            axis.plot(x, y, label=look.label, linewidth=1, **look.style)
+            if steps:
+                with_bars(axis, x, [points[line, step] for step in steps], look)
         axis.set_xlabel(
             "minutes of training and sampling so far" if part == 0 else "cost so far ($)"
         )
         axis.set_ylabel("mean score (percent)")
+        roomy(axis, "percent")
     one_legend(figure, axes)
     return figure
 
@@ -328,17 +328,20 @@ def spending(runs: Sequence[Run]) -> dict[Place, tuple[float, float]]:
     }
 
 
-def _quality(records: Sequence[Record]) -> dict[Place, float]:
-    """Mean of the headline percentages of a checkpoint, over the benchmarks all checkpoints have."""
-    values: dict[Place, dict[str, float]] = {}
+def _quality(records: Sequence[Record]) -> dict[Place, Record]:
+    """Mean of the headline percentages of a checkpoint, over the benchmarks all checkpoints have, with the
+    standard error of a mean of independent scores."""
+    values: dict[Place, dict[str, tuple[float, float]]] = {}
     for record in records:
         usable = record["headline"] and not record["category"] and record["unit"] == "percent"
         if usable and record["info"].kind == "benchmark" and record["value"] == record["value"]:
             place = (line_of(record), int(record["iteration"]))
-            values.setdefault(place, {})[record["benchmark"]] = record["value"]
+            scores = values.setdefault(place, {})
+            scores[record["benchmark"]] = record["value"], record["stderr"]
     shared = set.intersection(*map(set, values.values())) if values else set()
-    return {
-        place: sum(found[name] for name in shared) / len(shared)
-        for place, found in values.items()
-        if shared
-    }
+    return {place: _mean([found[name] for name in shared]) for place, found in values.items() if shared}
+
+
+def _mean(scores: Sequence[tuple[float, float]]) -> Record:
+    values, errors = zip(*scores, strict=True)
+    return {"value": fmean(values), "stderr": math.hypot(*errors) / len(errors), "unit": "percent"}
