@@ -75,11 +75,10 @@ FIELDS = (
 @pytest.mark.parametrize("field", FIELDS)
 def test_the_reference_is_never_taken_for_the_answer(name: str, field: str, tmp_path: Path) -> None:
     protocol = PROTOCOL.get(name, f"{name}/paper")
-    for texts, score in ((WRONG, 0.0), (RIGHT, 100.0)):
-        text = texts.get(name, "Answer: C" if score == 0 else "Answer: B")
-        answer: Any = [text] if field.endswith("s") else text
-        path = write(tmp_path, f"{score}.jsonl", [{**KEYED[name], field: answer}] * 2)
-        assert value(path, protocol) == score
+    texts = [WRONG.get(name, "Answer: C"), WRONG.get(name, "Answer: C"), RIGHT.get(name, "Answer: B")]
+    answers: list[Any] = [[text] if field.endswith("s") else text for text in texts]
+    path = write(tmp_path, "a.jsonl", [{**KEYED[name], field: answer} for answer in answers])
+    assert value(path, protocol) == pytest.approx(100 / 3), "the reference would be right each time"
 
 
 def test_two_candidates_are_a_named_error_and_a_choice(tmp_path: Path) -> None:
