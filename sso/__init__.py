@@ -8,7 +8,7 @@ with their measures, and the next policy checkpoint.
 - ``sampling``, ``filters``, ``pair_metrics``: y+, y-, yo; what is not used; how good pairs are.
 - ``objectives``, ``losses``: prompt groups and what is minimised over them.
 - ``encoding``, ``batches``, ``packed_attention``, ``logprobs``: from pairs to log-probabilities, shared prompts computed once.
-- ``fast_forward``, ``forward_probe``: how a model is driven, checked against the untouched model.
+- ``fast_forward``, ``forward_probe``, ``kept_plan``: how a model is driven, checked against the untouched model once.
 - ``training``, ``trainer``, ``step_math``, ``reference_logprobs``, ``checkpoints``: one checkpoint to the next.
 - ``records``, ``settings``: the data and the options of all of them.
 

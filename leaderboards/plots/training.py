@@ -339,7 +339,9 @@ def _quality(records: Sequence[Record]) -> dict[Place, Record]:
             scores = values.setdefault(place, {})
             scores[record["benchmark"]] = record["value"], record["stderr"]
     shared = set.intersection(*map(set, values.values())) if values else set()
-    return {place: _mean([found[name] for name in shared]) for place, found in values.items() if shared}
+    return {
+        place: _mean([found[name] for name in shared]) for place, found in values.items() if shared
+    }
 
 
 def _mean(scores: Sequence[tuple[float, float]]) -> Record:

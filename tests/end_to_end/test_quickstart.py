@@ -11,15 +11,15 @@ from tests.end_to_end.conftest import Call
 from tests.end_to_end.test_run import scores
 
 SMALLER = {
-    "queries.per_iteration": "3",
-    "sampling.max_new_tokens": "24",
-    "pair_accuracy.limit": "2",
-    "benchmarks.alpaca_eval.limit": "2",
+    "queries.per_iteration": "4",
+    "sampling.max_new_tokens": "32",
+    "pair_accuracy.limit": "4",
+    "benchmarks.alpaca_eval.limit": "5",
     "benchmarks.mt_bench.limit": "8",
-    "benchmarks.gpqa.limit": "2",
-    "benchmarks.mmlu_pro.limit": "2",
-    "benchmarks.math.limit": "2",
-    "benchmarks.gsm8k.limit": "2",
+    "benchmarks.gpqa.limit": "4",
+    "benchmarks.mmlu_pro.limit": "4",
+    "benchmarks.math.limit": "4",
+    "benchmarks.gsm8k.limit": "4",
 }
 
 

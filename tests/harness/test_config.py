@@ -60,7 +60,12 @@ def test_the_second_version_as_it_is(preset: str, model: str) -> None:
 
 
 def test_a_step_of_training_has_its_own_values_of_some_keys() -> None:
-    own = ["training.generator.batch_size=3", "training.generator.lora.rank=8", "training.epochs=2"]
+    own = [
+        "training.generator.batch_size=3",
+        "training.generator.lora.rank=8",
+        "training.epochs=2",
+        "training.batch_size=2",
+    ]
     training = load_config("quickstart", own).training
     assert training.of_step("generator").batch_size == 3
     assert training.of_step("policy").batch_size == training.batch_size == 2

@@ -1,4 +1,4 @@
-"""One process, two or four (few cases), with copies or shards of the model, train to the same weights (gloo)."""
+"""One process, two or four, with copies or shards of the model, train to the same weights (gloo)."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def train_cases(
 
 def check_equal(one: Path, other: Path, model: Path, processes: int) -> None:
     before = load_file(model / "model.safetensors")
-    for case in [path.name for path in other.iterdir()]:
+    for case in [path.name for path in one.iterdir()]:
         ours, theirs = (load_file(f / case / "model" / "model.safetensors") for f in (one, other))
         assert ours.keys() == theirs.keys(), case
         assert before.keys() - ours.keys() <= {"lm_head.weight"}, (
@@ -67,8 +67,8 @@ def test_two_processes_equal_one_with_copies_and_shards(
     one = train_cases(tiny_model_dir, tmp_path / "one", 1, "copies", FEW)
     for layout in ("copies", "sharded"):
         two = train_cases(tiny_model_dir, tmp_path / layout, 2, layout, FEW)
-        assert {path.name for path in two.iterdir()} == set(FEW)
         check_equal(one, two, tiny_model_dir, 2)
+        assert sorted(p.name for p in two.iterdir()) == sorted(p.name for p in one.iterdir())
 
 
 @pytest.mark.slow
@@ -77,10 +77,8 @@ def test_every_objective_and_option_on_one_two_and_four_processes(
 ) -> None:
     one = train_cases(tiny_model_dir, tmp_path / "one", 1, "copies")
     assert {path.name for path in one.iterdir()} == set(CASES)
-    for processes, layout, cases in ((2, "copies", ()), (2, "sharded", ()), (4, "sharded", FEW)):
-        folder = tmp_path / f"{layout}-{processes}"
-        many = train_cases(tiny_model_dir, folder, processes, layout, cases)
-        assert {path.name for path in many.iterdir()} == set(cases or CASES)
+    for processes, layout in ((2, "copies"), (2, "sharded"), (4, "sharded")):
+        many = train_cases(tiny_model_dir, tmp_path / f"{layout}-{processes}", processes, layout)
         check_equal(one, many, tiny_model_dir, processes)
 
 

@@ -19,8 +19,6 @@ PIECES = (
     *("\\frac{1}{", "option is ", "<think>", "</think>", "```", "Answer: 3 + 3 = ", "é", "\u2028"),
 )
 CPU_SECONDS = 240
-SIZE = 250_000
-"""Characters: a pattern of quadratic time takes some minutes on them, the bound of an item is two seconds."""
 
 CHILD = """
 import sys
@@ -52,9 +50,9 @@ print("done")
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["gsm8k", "mmlu_pro", "gpqa", "mmlu"])
-def test_every_extractor_ends_on_a_long_run_of_anything(name: str) -> None:
+def test_every_extractor_ends_on_a_megabyte_of_anything(name: str) -> None:
     child = subprocess.run(
-        [sys.executable, "-c", CHILD, name, str(SIZE), repr(PIECES)],
+        [sys.executable, "-c", CHILD, name, "1000000", repr(PIECES)],
         capture_output=True,
         text=True,
         cwd=Path(__file__).resolve().parents[3],
@@ -86,7 +84,7 @@ IFEVAL_CHECKS = (
 
 
 @pytest.mark.slow
-def test_every_ifeval_checker_ends_on_a_long_run_of_anything() -> None:
+def test_every_ifeval_checker_ends_on_a_megabyte_of_anything() -> None:
     """Each item ends by itself or as its own error, at the bound of CPU time, and so do its neighbours."""
     from harness.benchmarks.grader_processes import grade_all
     from harness.benchmarks.ifeval import GRADER, SECONDS, ensure_punkt
@@ -98,7 +96,7 @@ def test_every_ifeval_checker_ends_on_a_long_run_of_anything() -> None:
         "instruction_id_list": [name for name, _ in IFEVAL_CHECKS],
         "kwargs": [kwargs for _, kwargs in IFEVAL_CHECKS],
     }
-    texts = [piece * (SIZE // len(piece)) for piece in PIECES[:12:3]]
+    texts = [piece * (1_000_000 // len(piece)) for piece in PIECES[:12:3]]
     texts += [piece * 300 for piece in PIECES] + ["A plain answer."]
     found = grade_all(GRADER, [{"target": target, "text": t} for t in texts], seconds=SECONDS)
     assert len(found) == len(texts)

@@ -172,8 +172,8 @@ def test_quickstart_model_on_real_items_gets_lm_evals_verdicts(
         (folder / file).symlink_to(data_dir / file)
     (folder / "gsm8k/train.jsonl").symlink_to(data_dir / "gsm8k/train_first300.jsonl")
     engine = open_engine(EngineSettings(kind="hf", device="cpu", dtype="fp32"), smollm2_dir)
-    overrides = {"max_new_tokens": 64}
-    assert compare(name, task, smollm2_dir, engine, folder, tmp_path / "o", 2, overrides) >= 1
+    overrides = {"max_new_tokens": 96}
+    assert compare(name, task, smollm2_dir, engine, folder, tmp_path / "o", 4, overrides) >= 3
 
 
 def test_our_engine_serves_lm_evals_own_evaluator(sample_folder: Path, tmp_path: Path) -> None:

@@ -75,7 +75,11 @@ FIELDS = (
 @pytest.mark.parametrize("field", FIELDS)
 def test_the_reference_is_never_taken_for_the_answer(name: str, field: str, tmp_path: Path) -> None:
     protocol = PROTOCOL.get(name, f"{name}/paper")
-    texts = [WRONG.get(name, "Answer: C"), WRONG.get(name, "Answer: C"), RIGHT.get(name, "Answer: B")]
+    texts = [
+        WRONG.get(name, "Answer: C"),
+        WRONG.get(name, "Answer: C"),
+        RIGHT.get(name, "Answer: B"),
+    ]
     answers: list[Any] = [[text] if field.endswith("s") else text for text in texts]
     path = write(tmp_path, "a.jsonl", [{**KEYED[name], field: answer} for answer in answers])
     assert value(path, protocol) == pytest.approx(100 / 3), "the reference would be right each time"

@@ -57,6 +57,24 @@ def test_cost_is_summed_up_to_an_iteration(run):
     assert lines(axis)["PBAA"].get_xdata().tolist() == pytest.approx([100 / 60, 200 / 60, 5.0])
 
 
+def test_quality_beside_cost_has_the_error_of_a_mean_of_scores(tmp_path):
+    run = start_run(tmp_path)
+    for name, items in (("gsm8k", [1, 0] * 8), ("math", [1, 1, 1, 0] * 4)):
+        add_eval(run, name, items, arm="sso", iteration=1)
+    folder = run / "sso/iter-1/policy"
+    folder.mkdir(parents=True)
+    write_stage(run, folder, kind="train", seconds=60.0)
+    frame = load_runs([run])
+    axis = cost_figure(frame, read_runs([run])).axes[0]
+    (bar,) = axis.collections[0].get_segments()
+    errors = frame[frame["headline"]]["stderr"]
+    assert len(errors) == 2
+    half = 1.96 * math.hypot(*errors) / 2
+    assert [y for _, y in bar] == pytest.approx([62.5 - half, 62.5 + half])
+    low, high = axis.get_ylim()
+    assert high - low >= 10
+
+
 def test_several_seeds_are_averaged(tmp_path):
     run = start_run(tmp_path)
     for seed, (seconds, loss) in enumerate([(60.0, 4.0), (120.0, 2.0)]):
