@@ -51,11 +51,11 @@ def test_the_engine_computes_what_the_untouched_model_computes(
     name: str, tiny_model_dir: Path, tmp_path: Path
 ) -> None:
     folder = save(name, tmp_path, tiny_model_dir)
-    greedy_texts_and_log_probabilities_are_equal(folder)
-    bfloat16_writes_what_the_model_finds_likeliest(folder)
+    assert_greedy_texts_and_log_probabilities_are_equal(folder)
+    assert_bfloat16_writes_what_the_model_finds_likeliest(folder)
 
 
-def greedy_texts_and_log_probabilities_are_equal(folder: Path) -> None:
+def assert_greedy_texts_and_log_probabilities_are_equal(folder: Path) -> None:
     """Texts are those of ``generate``, log-probabilities within 5e-3 of the forward pass."""
     engine, model = HfEngine(folder, max_length=200), untouched(folder, torch.float32)
     found = engine.chat(PROMPTS, SamplingParams(NEW))
@@ -72,7 +72,7 @@ def greedy_texts_and_log_probabilities_are_equal(folder: Path) -> None:
         assert scored.total == pytest.approx(float(logps[range(len(rest)), rest].sum()), abs=5e-3)
 
 
-def bfloat16_writes_what_the_model_finds_likeliest(folder: Path) -> None:
+def assert_bfloat16_writes_what_the_model_finds_likeliest(folder: Path) -> None:
     """Each token within 0.35 nats of the likeliest, totals within 0.12 nats a token."""
     engine = HfEngine(folder, max_length=200, dtype="bf16")
     model = untouched(folder, torch.bfloat16)
