@@ -11,7 +11,7 @@ Sections: ``trl`` (pairs against TRL's DPOTrainer at its fastest batch size, our
 setting and in the lean one, with gradient checkpointing and small micro-batches), ``generator`` (the
 generator objective against three plain forward passes), ``kernels`` (ours with the leaner modules of
 ``groundwork.cpu_kernels`` and without them), ``limit`` (share of the GEMM peak),
-``scaling`` (8 to 64 pairs, 64 to 1024 prompt tokens), ``gpu`` (a random 1B Llama in bf16, where CUDA is).
+``scaling`` (8 to 64 pairs, 64 to 1024 prompt tokens). ``benchmarking/gpu.py`` has a 1B shape in bf16 on CUDA.
 """
 
 from __future__ import annotations
@@ -22,14 +22,13 @@ import os
 import statistics
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
 WORKERS = Path(__file__).with_name("training_workers.py")
 LOSS_TOLERANCE = 2e-3
 LEAN_MICRO_TOKENS = 640
-SECTIONS = ("trl", "generator", "kernels", "limit", "scaling", "gpu")
+SECTIONS = ("trl", "generator", "kernels", "limit", "scaling")
 
 
 def measure(worker: str, **options: Any) -> dict[str, Any]:
@@ -133,28 +132,6 @@ def kernels_off(base: dict[str, Any], repeats: int) -> dict[str, Any]:
     }
 
 
-def random_llama(folder: Path, tokenizer_of: Path) -> Path:
-    """A randomly initialised Llama of 1B shape with another model's tokenizer."""
-    import torch
-    from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
-
-    tokenizer = AutoTokenizer.from_pretrained(tokenizer_of)
-    config = LlamaConfig(
-        vocab_size=128256,
-        hidden_size=2048,
-        intermediate_size=8192,
-        num_hidden_layers=16,
-        num_attention_heads=32,
-        num_key_value_heads=8,
-        tie_word_embeddings=True,
-        max_position_embeddings=8192,
-    )
-    torch.manual_seed(0)
-    LlamaForCausalLM(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
@@ -199,13 +176,6 @@ def report(args: argparse.Namespace, sections: list[str]) -> None:
     }
     figures: dict[str, Any] = {"device": "cuda" if torch.cuda.is_available() else "cpu"}
     detail: dict[str, Any] = {"settings": base}
-    if torch.cuda.is_available() and "gpu" in sections:
-        with tempfile.TemporaryDirectory() as folder:
-            model = random_llama(Path(folder), Path(args.model))
-            big = {**base, "model": str(model), "bf16": True, "micro_tokens": 16384, "pairs": 64}
-            found = against("trl", "GPU, 1B Llama, bf16", big, repeats, [2, 4, 8])
-            detail["gpu"] = found
-            figures |= {"gpu_speed_vs_trl": found["speed"], "gpu_memory_vs_trl": found["memory"]}
     if "trl" in sections:
         sizes = [args.peer_batch] if args.peer_batch else [1, 2] if args.quick else [1, 2, 4, 8]
         lean = {"recompute": True, "micro_tokens": LEAN_MICRO_TOKENS}
