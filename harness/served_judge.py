@@ -16,12 +16,15 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
+from groundwork.chat_tokens import TEMPLATE_DATE
 from groundwork.errors import UserError
 from groundwork.guarded_process import GuardedProcess
 from harness.engines import EngineSettings
+from harness.engines.chat_tokenizer import template_with_date
 from harness.models import ResolvedModel, resolve_model
 from judges import Comparison, JudgeSettings, Rating, Verdict
 from judges.server import ServerJudge
@@ -70,10 +73,12 @@ class ServedJudge:
         self._described: dict[str, Any] = {}
         self._resolved: ResolvedModel | None = None
 
-    @property
+    @cached_property
     def snapshot(self) -> str:
-        """Kind and name of the model, with the fingerprint of its weights."""
-        return f"{self.name}@{self._model().fingerprint[:16]}"
+        """Kind and name of the model, with the fingerprint of its weights, and the day where vLLM is given one."""
+        model = self._model()
+        dated = served_kind(self.name) == "vllm" and template_with_date(model.path)
+        return f"{self.name}@{model.fingerprint[:16]}" + (f"+{TEMPLATE_DATE}" if dated else "")
 
     def check(self) -> None:
         """Whether the judge can be served here; nothing is started.
@@ -193,6 +198,8 @@ def _command(kind: str, model: Path, port: int, name: str, engine: EngineSetting
     command += ["--host", "127.0.0.1", "--port", str(port)]
     command += ["--tensor-parallel-size", str(engine.tensor_parallel)]
     command += ["--max-model-len", str(engine.max_length or min(own, JUDGE_CONTEXT))]
+    if template := template_with_date(model):
+        command += ["--chat-template", template]
     if _on_cpu():
         return [*command, "--enforce-eager"]  # compiling costs more than it saves there
     return [*command, "--gpu-memory-utilization", str(engine.gpu_memory)]

@@ -7,6 +7,7 @@ ids in each of them. Nothing here adds a begin-of-text token: a template that wa
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,9 @@ from groundwork.chat_tokens import TEMPLATE_DATE, ChatTokens
 from groundwork.errors import UserError
 from harness.engines.base import Message, Prompt
 from harness.engines.errors import EngineError
+
+ASKS_DAY = re.compile(r"""strftime_now\(\s*(?:format\s*=\s*)?(["'])((?:(?!\1).)*)\1\s*\)""")
+"""A template's question for the day, its format written out."""
 
 
 class Codec:
@@ -156,6 +160,15 @@ def template_date(folder: Path) -> dict[str, str]:
         if file.is_file() and "strftime_now" in file.read_text("utf-8", errors="replace"):
             return {"template_date": TEMPLATE_DATE.isoformat()}
     return {}
+
+
+def template_with_date(folder: Path) -> str:
+    """The chat template with the day written in, for a server that renders by itself and would ask its clock;
+    empty where the template writes no day, and where vLLM takes Mistral's own tokenizer in its place."""
+    if not template_date(folder) or (folder / "tekken.json").is_file():
+        return ""
+    template = str(Codec(folder).tokenizer.get_chat_template())
+    return ASKS_DAY.sub(lambda f: f[1] + TEMPLATE_DATE.strftime(f[2]) + f[1], template)
 
 
 def cut_at_stop(text: str, stop: Sequence[str]) -> str:

@@ -120,9 +120,29 @@ def test_room_is_kept_for_a_judges_prompt_not_for_the_models_whole_context(
         assert ("--enforce-eager" in command) == (not torch.cuda.is_available())
         return command[command.index("--max-model-len") + 1]
 
+    assert "--chat-template" not in _command("vllm", long, 1, "m", EngineSettings())
     assert context(long) == str(JUDGE_CONTEXT)
     assert int(context(tiny_model_dir)) < JUDGE_CONTEXT
     assert context(long, max_length=50_000) == "50000"
+
+
+def test_a_server_that_renders_by_itself_gets_the_template_with_the_day_in_it(
+    tiny_model_dir: Path, tmp_path: Path
+) -> None:
+    from transformers import AutoTokenizer
+
+    folder, day = tmp_path / "dated", '{% set d = strftime_now( "%d %b %Y") %}on {{ d }}, '
+    shutil.copytree(tiny_model_dir, folder)
+    (folder / "chat_template.jinja").write_text(day + "{{ strftime_now(format='%Y-%m-%d') }}")
+    command = _command("vllm", folder, 1, "m", EngineSettings())
+    given = command[command.index("--chat-template") + 1]
+    tokenizer = AutoTokenizer.from_pretrained(tiny_model_dir)
+    chat = [{"role": "user", "content": "hi"}]
+    text = tokenizer.apply_chat_template(chat, chat_template=given, tokenize=False)
+    assert text == "on 26 Jul 2024, 2024-07-26"
+    assert served(folder, tmp_path, "vllm").snapshot.endswith("+2024-07-26")
+    as_before = (served(tiny_model_dir, tmp_path, "vllm"), served(folder, tmp_path, "hf"))
+    assert not any("+" in judge.snapshot.rpartition("@")[2] for judge in as_before)
 
 
 def test_a_judge_that_can_not_be_served_is_refused_before_anything_starts(
