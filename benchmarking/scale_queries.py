@@ -25,7 +25,7 @@ from harness.stage import CheckpointKey, PlanInputs, Source, StageContext
 from harness.stages.arm_step import arm_step_stage
 from harness.stages.draw_queries import queries_stage
 from sso.arms import get_arm
-from sso.arms.steps import PAIRS
+from sso.arms.pair_files import PAIRS
 from sso.objectives import group_pairs
 from sso.records import PreferencePair
 
@@ -59,7 +59,7 @@ class Writer:
 
 def measure(count: int, tokens: int) -> dict[str, float]:
     """CPU seconds by part, and the peak of this process in GB."""
-    from groundwork.records import read_records
+    from groundwork.stored import stored_records
 
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
@@ -101,7 +101,7 @@ def measure(count: int, tokens: int) -> dict[str, float]:
             StageContext(sample, root / "sample", paths, resources, lambda done, total: None)
         )
         took("sample")
-        groups = group_pairs(read_records(root / "sample" / PAIRS, PreferencePair))
+        groups = group_pairs(stored_records(root / "sample" / PAIRS, PreferencePair))
         took("pairs")
         ResumableEngine(resources.engine(root), root / "sample" / "generations.jsonl")
         took("journal")

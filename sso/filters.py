@@ -9,6 +9,7 @@ from typing import Literal, get_args
 
 from groundwork.errors import UserError
 from groundwork.records import Record
+from groundwork.stored import chosen
 from sso.principles import PrincipleBook
 from sso.records import Contrast, Principle, Response
 
@@ -146,22 +147,22 @@ def filter_contrasts(
     *,
     keep_truncated: bool,
     already: Sequence[Dropped] = (),
-) -> tuple[list[Contrast], list[Dropped]]:
+) -> tuple[Sequence[Contrast], list[Dropped]]:
     """The contrasts to train on, and a record of each one that is not, after those ``already`` dropped.
 
     Raises:
         UserError: none is left; the message holds the counts by reason.
     """
-    kept: list[Contrast] = []
+    places: list[int] = []
     dropped: list[Dropped] = [*already]
-    for contrast in contrasts:
+    for place, contrast in enumerate(contrasts):
         found = drop_reason(contrast, leaks, keep_truncated=keep_truncated)
         if found is None:
-            kept.append(contrast)
+            places.append(place)
         else:
             dropped.append(Dropped(query_id=contrast.query.id, reason=found[0], role=found[1]))
-    require_some(kept, dropped)
-    return kept, dropped
+    require_some(places, dropped)
+    return chosen(contrasts, places), dropped
 
 
 def require_some(kept: Sequence[object], dropped: Sequence[Dropped]) -> None:

@@ -7,11 +7,12 @@ that the optimizer sees. An objective maps the pair log-probabilities of groups 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 from groundwork.errors import UserError
+from groundwork.stored import Lazy
 from sso.records import Message, PreferencePair
 
 ObjectiveName = Literal["pair", "generator", "generator-plus", "generator-minus", "joint", "reward"]
@@ -42,12 +43,14 @@ class PromptGroup:
         return tuple(Branch(prompt, tuple(texts)) for prompt, texts in found.values())
 
 
-def group_pairs(pairs: Iterable[PreferencePair]) -> list[PromptGroup]:
-    """One group per query: pairs of the same ``query_id``, in order of first appearance."""
-    by_query: dict[str, list[PreferencePair]] = {}
-    for pair in pairs:
-        by_query.setdefault(pair.query_id, []).append(pair)
-    return [PromptGroup(query_id, tuple(found)) for query_id, found in by_query.items()]
+def group_pairs(pairs: Sequence[PreferencePair]) -> Lazy[PromptGroup]:
+    """One group per query: pairs of the same ``query_id``, in order of first appearance. A group is put together
+    when it is asked for."""
+    by_query: dict[str, list[int]] = {}
+    for place, pair in enumerate(pairs):
+        by_query.setdefault(pair.query_id, []).append(place)
+    ids = list(by_query)
+    return Lazy(len(ids), lambda n: PromptGroup(ids[n], tuple(pairs[i] for i in by_query[ids[n]])))
 
 
 @dataclass(frozen=True)

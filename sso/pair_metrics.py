@@ -10,6 +10,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from groundwork.records import Record
+from groundwork.stored import Lazy, chosen
 from sso.records import Message, PreferencePair
 
 if TYPE_CHECKING:  # sso.arms imports this module
@@ -93,15 +94,16 @@ def average_logprobs(
     render = getattr(engine, "render", None)
     known = list(range(len(texts)))
     if render is not None:
-        turns = [
-            [*prompt, {"role": "assistant", "content": text}]
-            for prompt, text in zip(prompts, texts, strict=True)
-        ]
-        whole = [render(turn, add_generation_prompt=False) for turn in turns]
+
+        def whole_turn(place: int) -> str:
+            answer = {"role": "assistant", "content": texts[place]}
+            return str(render([*prompts[place], answer], add_generation_prompt=False))
+
+        whole = Lazy(len(texts), whole_turn)
         known = [i for i, fits in enumerate(fits_context(engine, whole)) if fits]
     scored = engine.logprobs(
-        [prompts[i] for i in known],
-        [texts[i] for i in known],
+        chosen(prompts, known),
+        chosen(texts, known),
         ended=[not truncated[i] for i in known],
     )
     averages: list[float | None] = [None] * len(texts)
@@ -123,22 +125,22 @@ def fits_context(engine: TextEngine, texts: Sequence[str]) -> list[bool]:
     return [len(text.encode("utf-8")) < limit or count(text) < limit for text in texts]
 
 
-def measure_pairs(pairs: Sequence[PreferencePair]) -> list[PairQuality]:
+def measure_pairs(pairs: Sequence[PreferencePair]) -> Lazy[PairQuality]:
     """Lengths and overlap of each pair; log-probabilities are left open."""
-    found = []
-    for pair in pairs:
+
+    def measured(place: int) -> PairQuality:
+        pair = pairs[place]
         shared = overlap(pair.chosen, pair.rejected)
-        found.append(
-            PairQuality(
-                pair_id=pair.id,
-                query_id=pair.query_id,
-                chosen_chars=len(pair.chosen),
-                rejected_chars=len(pair.rejected),
-                overlap=shared,
-                near_copy=shared >= NEAR_COPY,
-            )
+        return PairQuality(
+            pair_id=pair.id,
+            query_id=pair.query_id,
+            chosen_chars=len(pair.chosen),
+            rejected_chars=len(pair.rejected),
+            overlap=shared,
+            near_copy=shared >= NEAR_COPY,
         )
-    return found
+
+    return Lazy(len(pairs), measured)
 
 
 def summarize(
@@ -160,8 +162,8 @@ def summarize(
     }
     measures["length_ratio"] = measures["chosen_chars"] / max(measures["rejected_chars"], 1e-9)
     for side in ("chosen", "rejected"):
-        texts = [getattr(pair, side) for pair in pairs]
         for n in (1, 2):
+            texts = (getattr(pair, side) for pair in pairs)
             measures[f"{side}_distinct_{n}"] = distinct_n(texts, n)
     for side, counts in (tokens or {}).items():
         measures[f"{side}_tokens"] = statistics.fmean(counts)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from groundwork.sampling_params import SamplingParams
 from groundwork.seeds import item_random
+from groundwork.stored import Lazy
 from sso.principles import Feature, PrincipleBook
 from sso.records import Message, Query
 from sso.settings import PrincipleSettings
@@ -95,7 +96,7 @@ def select_features(
     named: list[list[str]] = [[] for _ in queries]
     if engine is not None:
         replies = engine.chat(
-            [selection_prompt(book, query.text, count) for query in queries],
+            Lazy(len(queries), lambda n: selection_prompt(book, queries[n].text, count)),
             SamplingParams(min(settings.max_new_tokens, 8 + 8 * count)),
             on_done=this_round.count,
         )

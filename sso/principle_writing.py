@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from groundwork.errors import UserError
 from groundwork.stage_result import StageResult
+from groundwork.stored import Lazy
 from sso.principle_features import Selected, select_features, shorten
 from sso.principles import PrincipleBook
 from sso.records import Message, Principle, Query
@@ -159,7 +160,7 @@ def make_principles(
     book: PrincipleBook,
     settings: PrincipleSettings,
     this_round: SamplingRound,
-) -> tuple[list[Principle], StageResult]:
+) -> tuple[Sequence[Principle], StageResult]:
     """Select the features of every query and give it a good and a bad principle.
 
     ``engine`` is the policy or another writer; it selects (greedily) when ``settings.select`` is
@@ -182,15 +183,20 @@ def make_principles(
     )
     counts = Counter[str]() if direct else _selection_counts(selected, by_policy)
     if settings.source == "predefined":
-        principles = [_predefined(book, q, s) for q, s in zip(queries, selected, strict=True)]
+        ids = [query.id for query in queries]
+        principles: Sequence[Principle] = Lazy(
+            len(ids), lambda n: _predefined(book, ids[n], selected[n])
+        )
     else:
         replies = engine.chat(
-            [
-                direct_writing_prompt(book, query.text)
-                if direct
-                else writing_prompt(book, query.text, chosen.names)
-                for query, chosen in zip(queries, selected, strict=True)
-            ],
+            Lazy(
+                len(queries),
+                lambda n: (
+                    direct_writing_prompt(book, queries[n].text)
+                    if direct
+                    else writing_prompt(book, queries[n].text, selected[n].names)
+                ),
+            ),
             replace(this_round.settings.params(), max_new_tokens=settings.max_new_tokens),
             seeds=[this_round.item_seed(query.id, "principle") for query in queries],
             on_done=this_round.count,
@@ -220,7 +226,7 @@ def _principles(
         if text.problem:
             counts["principle_fallbacks"] += 1
             counts[f"principle_fallbacks_{text.problem}"] += 1
-            found.append(_predefined(book, query, chosen, fallback=True))
+            found.append(_predefined(book, query.id, chosen, fallback=True))
         else:
             found.append(
                 Principle(
@@ -246,10 +252,10 @@ def _written(book: PrincipleBook, reply: CompletionLike) -> Guidelines:
 
 
 def _predefined(
-    book: PrincipleBook, query: Query, chosen: Selected, fallback: bool = False
+    book: PrincipleBook, query_id: str, chosen: Selected, fallback: bool = False
 ) -> Principle:
     return Principle(
-        query_id=query.id,
+        query_id=query_id,
         features=chosen.names,
         good=book.predefined(chosen.names, "good"),
         bad=book.predefined(chosen.names, "bad"),

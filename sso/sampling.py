@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from groundwork.seeds import item_seed
+from groundwork.stored import ByKey, Lazy
 from sso.principles import PrincipleBook, contrast_prompt, plain_prompt
 from sso.records import Contrast, Message, PreferencePair, Principle, Query, Response
 from sso.settings import SamplingSettings
@@ -47,14 +48,19 @@ def sample_contrasts(
     book: PrincipleBook,
     this_round: SamplingRound,
     originals: Mapping[str, Response] | None = None,
-) -> list[Contrast]:
-    """Sample y+ and y- for every query; ``originals`` (by query id) are attached as yo."""
-    prompts = [
-        contrast_prompt(book, p.good, q.text) for q, p in zip(queries, principles, strict=True)
-    ]
-    prompts += [
-        contrast_prompt(book, p.bad, q.text) for q, p in zip(queries, principles, strict=True)
-    ]
+) -> Sequence[Contrast]:
+    """Sample y+ and y- for every query; ``originals`` (by query id) are attached as yo.
+
+    A contrast is put together when it is asked for: its texts stay where the engine keeps them.
+    """
+    n = len(queries)
+
+    def prompt(place: int) -> tuple[Message, ...]:
+        principle = principles[place % n]
+        side = principle.good if place < n else principle.bad
+        return contrast_prompt(book, side, queries[place % n].text)
+
+    prompts = Lazy(2 * n, prompt)
     seeds = [
         this_round.item_seed(query.id, f"{this_round.name}-{role}")
         for role in ("good", "bad")
@@ -66,32 +72,34 @@ def sample_contrasts(
         seeds=seeds,
         on_done=this_round.count,
     )
-    good, bad = sampled[: len(queries)], sampled[len(queries) :]
-    return [
-        Contrast(
+
+    def contrast(place: int) -> Contrast:
+        query = queries[place]
+        return Contrast(
             query=query,
-            principle=principle,
-            good=as_response(good[i]),
-            bad=as_response(bad[i]),
+            principle=principles[place],
+            good=as_response(sampled[place]),
+            bad=as_response(sampled[n + place]),
             original=(originals or {}).get(query.id),
         )
-        for i, (query, principle) in enumerate(zip(queries, principles, strict=True))
-    ]
+
+    return Lazy(n, contrast)
 
 
 def sample_originals(
     engine: TextEngine,
     prompts: Mapping[str, Sequence[Message]],
     this_round: SamplingRound,
-) -> dict[str, Response]:
+) -> Mapping[str, Response]:
     """yo for every prompt, by item id: greedy, or sampled like y+ (``original_greedy`` False)."""
+    items = list(prompts)
     sampled = engine.chat(
-        list(prompts.values()),
+        Lazy(len(items), lambda place: prompts[items[place]]),
         this_round.settings.original_params(),
-        seeds=[this_round.item_seed(item, "contrast-original") for item in prompts],
+        seeds=[this_round.item_seed(item, "contrast-original") for item in items],
         on_done=this_round.count,
     )
-    return {item: as_response(reply) for item, reply in zip(prompts, sampled, strict=True)}
+    return ByKey(items, Lazy(len(items), lambda place: as_response(sampled[place])))
 
 
 def as_response(completion: CompletionLike) -> Response:

@@ -105,7 +105,7 @@ class EngineLM(LM):
         )
         for _ in requests:
             self.on_done()
-        return found
+        return list(found)
 
     def generate_until(self, requests: list[Instance]) -> list[str]:
         """lm-eval's generation call."""

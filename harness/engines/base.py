@@ -67,7 +67,7 @@ class Engine(Protocol):
         *,
         seeds: Sequence[int] | None = None,
         on_done: Callable[[int, Completion], None] | None = None,
-    ) -> list[Completion]:
+    ) -> Sequence[Completion]:
         """One completion per prompt, in order.
 
         ``seeds`` holds one seed per prompt: the same prompt, seed and batch mates give the same
@@ -80,7 +80,7 @@ class Engine(Protocol):
         continuations: Sequence[str],
         *,
         ended: Sequence[bool] | None = None,
-    ) -> list[ContinuationLogprob]:
+    ) -> Sequence[ContinuationLogprob]:
         """Log-probability of each continuation after its prompt (same lengths, paired).
 
         Where ``ended``, the token that ends a turn is part of the continuation.

@@ -54,13 +54,14 @@ class FakeEngine:
         *,
         seeds: Sequence[int] | None = None,
         on_done: Callable[[int, Completion], None] | None = None,
-        finished: Collection[int] = (),
+        finished: Collection[int] | None = None,
     ) -> list[Completion]:
         """Texts of up to 24 words; a limit below the text's length truncates it."""
         from harness.engines.chat_tokenizer import cut_at_stop
 
         seeds = list(seeds) if seeds is not None else list(range(len(prompts)))
-        results, skip = [], set(finished)
+        results: list[Completion] = []
+        skip = set(finished or ())
         for index, prompt in enumerate(prompts):
             text = self._text(prompt)
             if self.count_tokens(text) >= self.max_length:
@@ -70,7 +71,8 @@ class FakeEngine:
             cut = cut_at_stop(" ".join(kept), params.stop)
             truncated = len(kept) < len(words) and cut == " ".join(kept)
             found = Completion(cut, self.count_tokens(text), len(kept), truncated)
-            results.append(found)
+            if finished is None:
+                results.append(found)
             if index not in skip and on_done is not None:
                 on_done(index, found)
         self.calls.append(("chat", len(prompts) - len(skip)))
@@ -83,16 +85,18 @@ class FakeEngine:
         *,
         ended: Sequence[bool] | None = None,
         on_done: Callable[[int, ContinuationLogprob], None] | None = None,
-        finished: Collection[int] = (),
+        finished: Collection[int] | None = None,
     ) -> list[ContinuationLogprob]:
         """Between -0.1 and -4 nats a word; greedy for about one continuation in four."""
-        results, skip = [], set(finished)
+        results: list[ContinuationLogprob] = []
+        skip = set(finished or ())
         for index, (prompt, rest) in enumerate(zip(prompts, continuations, strict=True)):
             digest = _digest(self.model_hash, self._text(prompt), rest)
             tokens = max(1, self.count_tokens(rest))
             total = -tokens * (0.1 + 3.9 * digest[0] / 255)
             found = ContinuationLogprob(total, tokens, digest[1] < 64)
-            results.append(found)
+            if finished is None:
+                results.append(found)
             if index not in skip and on_done is not None:
                 on_done(index, found)
         self.calls.append(("logprobs", len(prompts) - len(skip)))

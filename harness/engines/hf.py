@@ -79,13 +79,13 @@ class HfEngine:
         *,
         seeds: Sequence[int] | None = None,
         on_done: Callable[[int, Completion], None] | None = None,
-        finished: Collection[int] = (),
+        finished: Collection[int] | None = None,
     ) -> list[Completion]:
         """One completion per prompt, in order (see the base contract).
 
         ``finished`` names items whose result the caller has already: a batch of only such items is
-        skipped (they come back empty), any other batch is generated whole, so that every text is
-        what an uninterrupted call gives. Without ``seeds`` item i has seed i.
+        skipped, any other batch is generated whole, so that every text is what an uninterrupted call
+        gives; texts then go to ``on_done`` alone. Without ``seeds`` item i has seed i.
 
         Raises:
             ContextTooLong: a prompt fills the model's context; nothing has been generated yet.
@@ -96,13 +96,15 @@ class HfEngine:
         results = [Completion("", len(row), 0, False) for row in ids]
 
         def done(item: int, completion: Completion) -> None:
-            results[item] = completion
+            if finished is None:
+                results[item] = completion
             if on_done is not None:
                 on_done(item, completion)
 
         lengths = [len(row) + params.max_new_tokens for row in ids]
+        skip = set(finished or ())
         for decoder, batch in self._batches(ids, lengths, params.max_new_tokens):
-            if not set(batch.items) <= set(finished):
+            if not set(batch.items) <= skip:
                 decoder.generate(batch, ids, seeds, params, done)
         return results
 
@@ -113,7 +115,7 @@ class HfEngine:
         *,
         ended: Sequence[bool] | None = None,
         on_done: Callable[[int, ContinuationLogprob], None] | None = None,
-        finished: Collection[int] = (),
+        finished: Collection[int] | None = None,
     ) -> list[ContinuationLogprob]:
         """Log-probability of each continuation after its prompt.
 
@@ -133,10 +135,11 @@ class HfEngine:
         self._check_room(inputs, [group[0] for group in members])
         tails = [count for _, count in rows]
         lengths = [len(row) for row in inputs]
-        skip = set(finished)
+        skip = set(finished or ())
 
         def done(item: int, result: ContinuationLogprob) -> None:
-            results[item] = result
+            if finished is None:
+                results[item] = result
             if on_done is not None:
                 on_done(item, result)
 

@@ -89,7 +89,7 @@ class OpenAIEngine:
         *,
         seeds: Sequence[int] | None = None,
         on_done: Callable[[int, Completion], None] | None = None,
-        finished: Collection[int] = (),
+        finished: Collection[int] | None = None,
     ) -> list[Completion]:
         """One completion per prompt, ``concurrency`` requests at a time, each with its seed.
 
@@ -115,7 +115,7 @@ class OpenAIEngine:
         *,
         ended: Sequence[bool] | None = None,
         on_done: Callable[[int, ContinuationLogprob], None] | None = None,
-        finished: Collection[int] = (),
+        finished: Collection[int] | None = None,
     ) -> list[ContinuationLogprob]:
         """Log-probabilities by echoing the prompt, which not every server does.
 
@@ -162,33 +162,33 @@ class OpenAIEngine:
     def _all(
         self,
         count: int,
-        finished: Collection[int],
+        finished: Collection[int] | None,
         ask: Callable[[int], T],
         on_done: Callable[[int, T], None] | None,
         blank: T,
     ) -> list[T]:
         """Ask for every unfinished item; results are reported from the caller's own thread."""
         results = [blank] * count
-        skip = set(finished)
+        skip = set(finished or ())
         with ThreadPoolExecutor(self.concurrency, thread_name_prefix="openai") as pool:
             pending: dict[Future[T], int] = {
                 pool.submit(ask, index): index for index in range(count) if index not in skip
             }
             try:
                 for future in as_completed(pending):
-                    index = pending[future]
-                    results[index] = future.result()
+                    index = pending.pop(future)
+                    if finished is None:
+                        results[index] = future.result()
                     if on_done is not None:
-                        on_done(index, results[index])
+                        on_done(index, future.result())
             except BaseException:
-                self._save_rest(pending, results, on_done)
+                self._save_rest(pending, on_done)
                 raise
         return results
 
     def _save_rest(
         self,
         pending: dict[Future[T], int],
-        results: list[T],
         on_done: Callable[[int, T], None] | None,
     ) -> None:
         """After a failure: start nothing more, but keep answers that are paid for already."""
@@ -199,8 +199,7 @@ class OpenAIEngine:
         if on_done is None:
             return
         for future in running:
-            done = future.done() and future.exception() is None
-            if done and results[pending[future]] is not future.result():
+            if future.done() and future.exception() is None:
                 on_done(pending[future], future.result())
 
     def _complete(

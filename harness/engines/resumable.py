@@ -10,7 +10,6 @@ import time
 import zlib
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
-from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
@@ -18,7 +17,9 @@ from typing import Any, Protocol
 
 from groundwork.files import digest, encode
 from groundwork.sampling_params import SamplingParams
+from groundwork.stored import Lazy, LineFile
 from harness.engines.base import Completion, ContinuationLogprob, Engine, Message, Prompt
+from harness.engines.errors import EngineError
 
 SYNC_SECONDS = 1.0
 SEAL = b"sso-bench journal of a gated benchmark, format 1"
@@ -27,8 +28,9 @@ SEAL = b"sso-bench journal of a gated benchmark, format 1"
 class BatchEngine(Engine, Protocol):
     """An engine that can leave out finished items, as all engines of this package can.
 
-    It may generate a finished item again when its batch mates need it, and reports it to ``on_done``;
-    what it returns for an item that it left out has no meaning.
+    It may generate a finished item again when its batch mates need it, and reports it to ``on_done``.
+    Where ``finished`` is given, results go to ``on_done`` alone and what is returned has no meaning: a
+    journalled call of many long texts holds none of them.
     """
 
     def chat(
@@ -38,7 +40,7 @@ class BatchEngine(Engine, Protocol):
         *,
         seeds: Sequence[int] | None = None,
         on_done: Callable[[int, Completion], None] | None = None,
-        finished: Collection[int] = (),
+        finished: Collection[int] | None = None,
     ) -> list[Completion]:
         """As ``Engine.chat``, without the items of ``finished`` where that changes nothing else."""
 
@@ -49,7 +51,7 @@ class BatchEngine(Engine, Protocol):
         *,
         ended: Sequence[bool] | None = None,
         on_done: Callable[[int, ContinuationLogprob], None] | None = None,
-        finished: Collection[int] = (),
+        finished: Collection[int] | None = None,
     ) -> list[ContinuationLogprob]:
         """As ``Engine.logprobs``, without the items of ``finished``."""
 
@@ -113,8 +115,9 @@ class ResumableEngine:
         *,
         seeds: Sequence[int] | None = None,
         on_done: Callable[[int, Completion], None] | None = None,
-    ) -> list[Completion]:
-        """As ``Engine.chat``; only batches with an unfinished item are generated."""
+    ) -> Sequence[Completion]:
+        """As ``Engine.chat``; only batches with an unfinished item are generated, and answers are read from
+        the journal as they are asked for."""
         seeds = list(seeds) if seeds is not None else list(range(len(prompts)))
         sampled = not params.greedy
         common = ["chat", self.model_hash, params.max_new_tokens, float(params.temperature)]
@@ -142,7 +145,7 @@ class ResumableEngine:
         continuations: Sequence[str],
         *,
         ended: Sequence[bool] | None = None,
-    ) -> list[ContinuationLogprob]:
+    ) -> Sequence[ContinuationLogprob]:
         """As ``Engine.logprobs``, journalled too."""
         ends = ended if ended is not None else [False] * len(prompts)
         requests = (
@@ -186,24 +189,35 @@ class ResumableEngine:
         on_done: Callable[[int, Any], None] | None,
         make: Callable[[dict[str, Any]], Any],
         empty: Any,
-    ) -> list[Any]:
+    ) -> Lazy[Any]:
         """Answers from the journal, the rest from ``run``, which gets the finished items."""
         keys = _keys(requests)
-        results: dict[int, Any] = {}
+        results: set[int] = set()
 
         def accept(index: int, result: Any) -> None:
-            results[index] = result
+            results.add(index)
             if on_done is not None:
                 on_done(index, result)
 
         for index, key in enumerate(keys):
             known = self._journal.get(key)
             if known is not None:
-                with suppress(TypeError):  # fields of another release
-                    accept(index, make(known))
+                try:
+                    answer = make(known)
+                except TypeError:  # fields of another release
+                    continue
+                accept(index, answer)
         left_out = {i for i in range(len(keys)) if i not in results and not self.holds(i)}
+
+        def answer_of(index: int) -> Any:
+            known = None if index in left_out else self._journal.get(keys[index])
+            if known is None and index not in left_out:
+                raise EngineError(f"{self._journal.path}: the answer to item {index} is gone")
+            return empty if known is None else make(known)
+
+        answers = Lazy(len(keys), answer_of)
         if len(results) + len(left_out) == len(keys):
-            return [results.get(index, empty) for index in range(len(keys))]
+            return answers
         finished = frozenset([*results, *left_out])
 
         def done(index: int, result: Any) -> None:
@@ -217,7 +231,9 @@ class ResumableEngine:
             run(finished, done)
         finally:
             self._journal.sync()
-        return [empty if i in left_out else results[i] for i in range(len(keys))]
+        if missing := set(range(len(keys))) - results - left_out:
+            raise EngineError(f"{self.name} gave no answer to item {min(missing)}")
+        return answers
 
 
 def _keys(requests: Iterable[list[Any]]) -> list[str]:
@@ -238,6 +254,7 @@ class Journal:
         self.path, self.private = path, private
         self._places = self._read()
         self._file: Any = None
+        self._lines: LineFile | None = None
         self._synced = time.monotonic()
 
     def get(self, key: str) -> dict[str, Any] | None:
@@ -245,9 +262,9 @@ class Journal:
         place = self._places.get(key)
         if place is None:
             return None
-        with self.path.open("rb") as stream:
-            stream.seek(place)
-            answer = _answer(stream.readline())
+        if self._lines is None:
+            self._lines = LineFile(self.path)
+        answer = _answer(self._lines.line(place))
         return answer[1] if answer is not None and answer[0] == key else None
 
     def add(self, key: str, row: dict[str, Any]) -> None:

@@ -108,9 +108,10 @@ class VllmEngine:
         *,
         seeds: Sequence[int] | None = None,
         on_done: Callable[[int, Completion], None] | None = None,
-        finished: Collection[int] = (),
+        finished: Collection[int] | None = None,
     ) -> list[Completion]:
-        """One completion per prompt, in order; items of ``finished`` are left out (come back empty)."""
+        """One completion per prompt, in order; items of ``finished`` are left out; the
+        others' texts then go to ``on_done`` alone."""
         ids = self.codec.prompt_ids(prompts)
         seeds = list(seeds) if seeds is not None else list(range(len(prompts)))
         self._check_room(ids)
@@ -133,11 +134,13 @@ class VllmEngine:
             tokens, limited = answer
             kept = tokens[:-1] if tokens and tokens[-1] in self.codec.end_ids else tokens
             text = cut_at_stop(self.codec.decode(kept), params.stop)
-            results[item] = Completion(text, len(ids[item]), len(tokens), limited)
+            found = Completion(text, len(ids[item]), len(tokens), limited)
+            if finished is None:
+                results[item] = found
             if on_done is not None:
-                on_done(item, results[item])
+                on_done(item, found)
 
-        skip = set(finished)
+        skip = set(finished or ())
         self._run("chat", [row for row in rows if row["item"] not in skip], done)
         return results
 
@@ -148,7 +151,7 @@ class VllmEngine:
         *,
         ended: Sequence[bool] | None = None,
         on_done: Callable[[int, ContinuationLogprob], None] | None = None,
-        finished: Collection[int] = (),
+        finished: Collection[int] | None = None,
     ) -> list[ContinuationLogprob]:
         """Log-probability of each continuation, from vLLM's prompt log-probabilities."""
         pairs = self.codec.prompt_pairs(prompts, continuations, ended)
@@ -160,7 +163,7 @@ class VllmEngine:
             if on_done is not None:
                 on_done(item, results[item])
 
-        rows, skip = [], set(finished)
+        rows, skip = [], set(finished or ())
         for item, (context, rest) in enumerate(pairs):
             if item in skip:
                 continue

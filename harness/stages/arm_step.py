@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from groundwork.files import file_sha256
-from groundwork.records import read_records
+from groundwork.stored import stored_records
 from harness.config import RunConfig
 from harness.engines import engine_identity
 from harness.stage import CheckpointKey, PlanInputs, Source, Stage, StageContext, StageResult
@@ -106,8 +106,8 @@ def training_identity(training: TrainingSettings) -> dict[str, object]:
     return found
 
 
-def _queries(folder: Path | None) -> list[Query]:
-    return [] if folder is None else read_records(folder / "queries.jsonl", Query)
+def _queries(folder: Path | None) -> Sequence[Query]:
+    return () if folder is None else stored_records(folder / "queries.jsonl", Query)
 
 
 def _principles(folder: Path | None) -> dict[str, Principle] | None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from groundwork.stage_result import StageResult
 from sso.arms.base import Arm, Step, StepContext
+from sso.arms.pair_files import PAIRS
 from sso.arms.steps import (
     GENERATOR_PAIRS,
-    PAIRS,
     contrastive_step,
     fresh_pairs_step,
     train_step,

@@ -8,16 +8,19 @@ step leaves ``model/`` and ``work/`` (curve, what a resumed training needs).
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 
 from groundwork.errors import UserError
-from groundwork.records import read_records, write_records
+from groundwork.records import write_records
 from groundwork.seeds import item_seed
 from groundwork.stage_result import StageResult
+from groundwork.stored import ByKey, Lazy, Model, chosen, joined, stored_records
 from sso.arms.base import StepContext, TextEngine
+from sso.arms.pair_files import write_contrast_pairs, write_pairs
 from sso.filters import Dropped, LeakDetector, drop_counts, filter_contrasts, require_some
 from sso.objectives import Objective, group_pairs
-from sso.pair_metrics import PairQuality, average_logprobs, fits_context, measure_pairs, summarize
+from sso.pair_metrics import fits_context
 from sso.preferences import read_preferences
 from sso.principle_writing import make_principles
 from sso.principles import PrincipleBook, contrast_prompt, load_principles, plain_prompt
@@ -27,7 +30,6 @@ from sso.sampling import (
     SamplingRound,
     bad_pair,
     good_pair,
-    policy_pair,
     sample_contrasts,
     sample_originals,
 )
@@ -36,10 +38,8 @@ from sso.training import TrainingRun, train
 CONTRASTS = "contrasts.jsonl"
 DROPPED = "dropped.jsonl"
 GENERATOR_PAIRS = "generator_pairs.jsonl"
-PAIRS = "pairs.jsonl"
 PREFERENCES = "preferences.jsonl"
 PRINCIPLES = "principles.jsonl"
-QUALITY = "quality.jsonl"
 
 
 class _Progress:
@@ -72,17 +72,17 @@ def contrastive_step(
     progress = _Progress(ctx, len(given) * (requests + 2 + with_original))
     this_round = _round(ctx, progress)
     every, made = _principles(ctx, engine, given, book, this_round)
-    write_records(ctx.folder / PRINCIPLES, every)
+    every = _written(ctx, PRINCIPLES, every)
     queries, principles, crowded = _with_room(engine, given, every, book)
     originals = _originals(engine, queries, this_round) if trains_on_original else {}
     contrasts = sample_contrasts(engine, queries, principles, book, this_round, originals)
-    write_records(ctx.folder / CONTRASTS, contrasts)
+    contrasts = _written(ctx, CONTRASTS, contrasts)
     kept, dropped = _filtered(ctx, contrasts, LeakDetector(book), crowded)
     if l_minus_prefers is not None:
-        both = [p for c in kept for p in (good_pair(c, book), bad_pair(c, book, l_minus_prefers))]
+        both = (p for c in kept for p in (good_pair(c, book), bad_pair(c, book, l_minus_prefers)))
         write_records(ctx.folder / GENERATOR_PAIRS, both)
     if with_original and not trains_on_original:
-        originals = _originals(engine, [c.query for c in kept], this_round)
+        originals = _originals(engine, _queries(kept), this_round)
     measures = write_contrast_pairs(ctx, kept, originals, engine)
     return StageResult(
         counts={
@@ -104,28 +104,29 @@ def fresh_pairs_step(ctx: StepContext) -> StageResult:
     Queries that the step did not have (the policy's own query set) get principles here. yo of that step
     takes part in the filters and measures, which look at the pairs from the policy's side.
     """
-    first = read_records(ctx.inputs["sample"] / CONTRASTS, Contrast)
-    seen = {p.query_id for p in read_records(ctx.inputs["sample"] / PRINCIPLES, Principle)}
+    first = stored_records(ctx.inputs["sample"] / CONTRASTS, Contrast)
+    seen = {p.query_id for p in stored_records(ctx.inputs["sample"] / PRINCIPLES, Principle)}
     given, _ = unique_queries(ctx.queries)
     wanted = {query.id for query in given}
-    first = [contrast for contrast in first if contrast.query.id in wanted]
-    more = [query for query in given if query.id not in seen]
+    first = chosen(first, [n for n, c in enumerate(first) if c.query.id in wanted])
+    more: Sequence[Query] = chosen(given, [n for n, q in enumerate(given) if q.id not in seen])
     progress = _Progress(ctx, 2 * len(first) + (_requests_of_principles(ctx) + 2) * len(more))
     this_round = _round(ctx, progress, "fresh")
     crowded: list[Dropped] = []
-    principles, made = [c.principle for c in first], StageResult()
-    queries = [c.query for c in first]
+    principles: Sequence[Principle] = Lazy(len(first), lambda n: first[n].principle)
+    made = StageResult()
+    queries: Sequence[Query] = _queries(first)
     if more:
         policy = ctx.engine(ctx.inputs["policy"])
         plain, _ = _book(ctx, policy)
         written, made = _principles(ctx, policy, more, plain, this_round)
         more, written, crowded = _with_room(policy, more, written, plain)
-        queries, principles = [*queries, *more], [*principles, *written]
+        queries, principles = joined(queries, more), joined(principles, written)
     generator = ctx.engine(ctx.inputs["generator"])
     book, notes = _book(ctx, generator)
-    originals = {c.query.id: c.original for c in first if c.original is not None}
+    originals = _attached(first)
     contrasts = sample_contrasts(generator, queries, principles, book, this_round, originals)
-    write_records(ctx.folder / CONTRASTS, contrasts)
+    contrasts = _written(ctx, CONTRASTS, contrasts)
     kept, dropped = _filtered(ctx, contrasts, LeakDetector(book), crowded)
     measures = write_contrast_pairs(ctx, kept, originals, ctx.engine(ctx.inputs["policy"]))
     return StageResult(
@@ -155,7 +156,7 @@ def _principles(
     queries: Sequence[Query],
     book: PrincipleBook,
     this_round: SamplingRound,
-) -> tuple[list[Principle], StageResult]:
+) -> tuple[Sequence[Principle], StageResult]:
     """The principles of the queries: those written before, else made now.
 
     Raises:
@@ -165,7 +166,8 @@ def _principles(
         writer = ctx.writer or policy
         return make_principles(writer, queries, book, ctx.settings.principles, this_round)
     require_principles(ctx.principles, queries)
-    return [ctx.principles[query.id] for query in queries], StageResult()
+    known, ids = ctx.principles, [query.id for query in queries]
+    return Lazy(len(ids), lambda n: known[ids[n]]), StageResult()
 
 
 def require_principles(principles: Mapping[str, Principle], queries: Sequence[Query]) -> None:
@@ -191,7 +193,7 @@ def annotated_pairs_step(ctx: StepContext) -> StageResult:
     pairs = [pair for pair, fits in zip(pairs, roomy, strict=True) if fits]
     require_some(pairs, dropped)
     write_records(ctx.folder / DROPPED, dropped)
-    originals: dict[str, Response] = {}
+    originals: Mapping[str, Response] = {}
     if ctx.settings.sampling.measure_original:
         progress = _Progress(ctx, len(pairs))
         prompts = {pair.query_id: pair.prompt for pair in pairs}
@@ -209,11 +211,9 @@ def train_step(
     ctx: StepContext, files: Sequence[tuple[str, str]], objective: str | Objective
 ) -> StageResult:
     """Train the policy that enters the iteration on the pairs in ``files`` (input name, file)."""
-    pairs = [
-        pair
-        for name, file in files
-        for pair in read_records(ctx.inputs[name] / file, PreferencePair)
-    ]
+    pairs = joined(
+        *(stored_records(ctx.inputs[name] / file, PreferencePair) for name, file in files)
+    )
     return (ctx.train or train)(
         ctx.inputs["policy"],
         group_pairs(pairs),
@@ -228,7 +228,7 @@ def train_step(
     )
 
 
-def unique_queries(queries: Sequence[Query]) -> tuple[list[Query], int]:
+def unique_queries(queries: Sequence[Query]) -> tuple[Sequence[Query], int]:
     """The queries without repeated ones, and how many were repeated.
 
     Raises:
@@ -236,80 +236,12 @@ def unique_queries(queries: Sequence[Query]) -> tuple[list[Query], int]:
     """
     if not queries:
         raise UserError("there are no queries to sample from")
-    found: dict[str, Query] = {}
-    for query in queries:
-        first = found.setdefault(query.id, query)
-        if first.text != query.text:
+    found: dict[str, tuple[int, bytes]] = {}
+    for place, query in enumerate(queries):
+        text = hashlib.sha256(query.text.encode("utf-8", "surrogatepass")).digest()
+        if found.setdefault(query.id, (place, text))[1] != text:
             raise UserError(f"two different queries share the id {query.id!r}")
-    return list(found.values()), len(queries) - len(found)
-
-
-def write_contrast_pairs(
-    ctx: StepContext,
-    contrasts: Sequence[Contrast],
-    originals: Mapping[str, Response],
-    policy: TextEngine,
-) -> dict[str, float]:
-    """Write the policy pairs of the contrasts and their quality; returns the measures."""
-    tokens = {
-        "chosen": [c.good.tokens for c in contrasts],
-        "rejected": [c.bad.tokens for c in contrasts],
-    }
-    pairs = [policy_pair(c) for c in contrasts]
-    measures = write_pairs(ctx, pairs, originals, policy, tokens)
-    for side in ("chosen", "rejected"):
-        cut = sum(side in pair.truncated for pair in pairs)
-        measures[f"{side}_truncated_rate"] = cut / len(pairs)
-    return measures
-
-
-def write_pairs(
-    ctx: StepContext,
-    pairs: Sequence[PreferencePair],
-    originals: Mapping[str, Response],
-    policy: TextEngine,
-    tokens: Mapping[str, Sequence[int]] | None = None,
-) -> dict[str, float]:
-    """Write ``pairs.jsonl`` and ``quality.jsonl``; returns the measures of the pairs."""
-    quality = measure_pairs(pairs)
-    if ctx.settings.sampling.on_policyness:
-        quality = _with_logprobs(policy, pairs, quality, originals)
-    write_records(ctx.folder / QUALITY, quality)
-    write_records(ctx.folder / PAIRS, pairs)
-    return summarize(pairs, quality, tokens)
-
-
-def _with_logprobs(
-    policy: TextEngine,
-    pairs: Sequence[PreferencePair],
-    quality: Sequence[PairQuality],
-    originals: Mapping[str, Response],
-) -> list[PairQuality]:
-    """Quality with the average log-probabilities of both sides and yo under the policy."""
-    known = [i for i, pair in enumerate(pairs) if pair.query_id in originals]
-    yo = [originals[pairs[i].query_id] for i in known]
-    scored = average_logprobs(
-        policy,
-        [p.prompt for p in pairs] * 2 + [pairs[i].prompt for i in known],
-        [p.chosen for p in pairs] + [p.rejected for p in pairs] + [r.text for r in yo],
-        [
-            *("chosen" in p.truncated for p in pairs),
-            *("rejected" in p.truncated for p in pairs),
-            *(r.truncated for r in yo),
-        ],
-    )
-    n = len(pairs)
-    original = dict(zip(known, scored[2 * n :], strict=True))
-    return [
-        q.model_copy(
-            update={
-                "chosen_logp": scored[i],
-                "rejected_logp": scored[n + i],
-                "original_logp": original.get(i),
-            }
-        )
-        for i, q in enumerate(quality)
-    ]
+    return chosen(queries, [place for place, _ in found.values()]), len(queries) - len(found)
 
 
 def _with_room(
@@ -317,20 +249,21 @@ def _with_room(
     queries: Sequence[Query],
     principles: Sequence[Principle],
     book: PrincipleBook,
-) -> tuple[list[Query], list[Principle], list[Dropped]]:
+) -> tuple[Sequence[Query], Sequence[Principle], list[Dropped]]:
     """The queries whose prompts leave room for a response, and a record of each of the others."""
-    prompts = [
-        [contrast_prompt(book, p.good, q.text), contrast_prompt(book, p.bad, q.text)]
-        for q, p in zip(queries, principles, strict=True)
-    ]
-    fits = _leaves_room(engine, prompts)
+
+    def prompts(place: int) -> list[Sequence[Message]]:
+        text, principle = queries[place].text, principles[place]
+        return [contrast_prompt(book, side, text) for side in (principle.good, principle.bad)]
+
+    fits = _leaves_room(engine, Lazy(len(queries), prompts))
     kept = [i for i, fit in enumerate(fits) if fit]
     crowded = [
         Dropped(query_id=query.id, reason="no_room")
         for query, fit in zip(queries, fits, strict=True)
         if not fit
     ]
-    return [queries[i] for i in kept], [principles[i] for i in kept], crowded
+    return chosen(queries, kept), chosen(principles, kept), crowded
 
 
 def _leaves_room(engine: TextEngine, prompts: Sequence[Sequence[Sequence[Message]]]) -> list[bool]:
@@ -374,9 +307,32 @@ def _round(ctx: StepContext, progress: _Progress, name: str = "contrast") -> Sam
 
 def _originals(
     engine: TextEngine, queries: Sequence[Query], this_round: SamplingRound
-) -> dict[str, Response]:
-    prompts = {query.id: plain_prompt(query.text) for query in queries}
+) -> Mapping[str, Response]:
+    ids = [query.id for query in queries]
+    prompts = ByKey(ids, Lazy(len(ids), lambda n: plain_prompt(queries[n].text)))
     return sample_originals(engine, prompts, this_round)
+
+
+def _queries(contrasts: Sequence[Contrast]) -> Lazy[Query]:
+    return Lazy(len(contrasts), lambda n: contrasts[n].query)
+
+
+def _attached(contrasts: Sequence[Contrast]) -> Mapping[str, Response]:
+    """yo of the contrasts that have one, by query id."""
+    places = {c.query.id: n for n, c in enumerate(contrasts) if c.original is not None}
+    with_one = list(places.values())
+    return ByKey(list(places), Lazy(len(with_one), lambda n: _original(contrasts[with_one[n]])))
+
+
+def _original(contrast: Contrast) -> Response:
+    assert contrast.original is not None
+    return contrast.original
+
+
+def _written(ctx: StepContext, file: str, records: Sequence[Model]) -> Sequence[Model]:
+    """Writes the records one by one; from then on they are read from the file."""
+    write_records(ctx.folder / file, records)
+    return stored_records(ctx.folder / file, type(records[0])) if records else records
 
 
 def _filtered(
@@ -384,7 +340,7 @@ def _filtered(
     contrasts: Sequence[Contrast],
     leaks: LeakDetector,
     already: Sequence[Dropped] = (),
-) -> tuple[list[Contrast], list[Dropped]]:
+) -> tuple[Sequence[Contrast], list[Dropped]]:
     keep = ctx.settings.sampling.keep_truncated
     kept, dropped = filter_contrasts(contrasts, leaks, keep_truncated=keep, already=already)
     write_records(ctx.folder / DROPPED, dropped)

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from groundwork.stage_result import StageResult
 from sso.arms.base import Arm, Step, StepContext
-from sso.arms.steps import PAIRS, annotated_pairs_step, train_step
+from sso.arms.pair_files import PAIRS
+from sso.arms.steps import annotated_pairs_step, train_step
 
 
 def _policy(ctx: StepContext) -> StageResult:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from groundwork.sampling_params import SamplingParams
+from harness.engines.errors import EngineError
 from harness.engines.fake import FakeEngine
 from harness.engines.hf import HfEngine
 from harness.engines.resumable import Journal, ResumableEngine, seal, unseal
@@ -148,7 +149,7 @@ def test_killed_run_resumes_to_the_same_bits(
 
 def test_a_changed_answer_in_the_journal_is_generated_again(tmp_path: Path) -> None:
     file = tmp_path / "j.jsonl"
-    first = ResumableEngine(FakeEngine(), file).chat(PROMPTS, PARAMS, seeds=range(12))
+    first = list(ResumableEngine(FakeEngine(), file).chat(PROMPTS, PARAMS, seeds=range(12)))
     lines = file.read_text().splitlines(keepends=True)
     row = json.loads(lines[3])
     lines[3] = lines[3].replace(json.dumps(row["text"]), json.dumps(row["text"] + "?"))
@@ -194,3 +195,32 @@ def test_a_journal_holds_no_texts_in_memory(tmp_path: Path) -> None:
     held, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert held < 300 * 4000  # a fifth of the texts would be more
+
+
+def test_answers_of_a_call_lie_in_the_journal_not_in_memory(tmp_path: Path) -> None:
+    import tracemalloc
+
+    engine = ResumableEngine(FakeEngine(reply=lambda text, seed: "w" * 20_000), tmp_path / "j")
+    tracemalloc.start()
+    answers = engine.chat([str(n) for n in range(100)], SamplingParams(9))
+    total = sum(len(answer.text) for answer in answers)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert total == 2_000_000
+    assert peak < 500_000
+
+
+def test_an_answer_that_is_gone_from_the_journal_is_named(tmp_path: Path) -> None:
+    answers = ResumableEngine(FakeEngine(), tmp_path / "j").chat(["a", "b"], SamplingParams(9))
+    (tmp_path / "j").write_text("")
+    with pytest.raises(EngineError, match="the answer to item 1 is gone"):
+        answers[1]
+
+
+def test_an_engine_that_leaves_an_item_out_is_an_error(tmp_path: Path) -> None:
+    class Lazy(FakeEngine):
+        def chat(self, prompts, params, **how):  # type: ignore[no-untyped-def]
+            return super().chat(prompts[:1], params, **{**how, "seeds": [0]})
+
+    with pytest.raises(EngineError, match="no answer to item 1"):
+        ResumableEngine(Lazy(), tmp_path / "j").chat(["a", "b"], SamplingParams(9))

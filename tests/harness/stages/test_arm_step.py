@@ -113,7 +113,7 @@ def test_what_a_training_noted_is_in_the_stages_result(
         return StageResult({"steps": 1}, notes=("one sequence at a time",), cost_usd=0.5)
 
     monkeypatch.setattr("harness.stages.arm_step.launch", trained)
-    monkeypatch.setattr("sso.arms.steps.read_records", lambda file, kind: [])
+    monkeypatch.setattr("sso.arms.steps.stored_records", lambda file, kind: [])
     resources = SimpleNamespace(release=lambda: None)
     made = stage("policy")
     inputs = {name: tmp_path for name in made.inputs}
