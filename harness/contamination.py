@@ -79,7 +79,7 @@ def find_overlaps(
     found: dict[tuple[str, str], Overlap] = {}
     runs = _ItemRuns(items, n)
     for block in _blocks(queries):
-        texts = {query_id: words(queries[query_id]) for query_id in block}
+        texts = {query_id: words(text) for query_id, text in block.items()}
         for overlap in (*_exact(texts, items), *runs.shared_with(texts)):
             found.setdefault((overlap.query_id, overlap.benchmark), overlap)
     place = {name: number for number, name in enumerate(benchmarks)}
@@ -112,16 +112,16 @@ def _exact(queries: Mapping[str, tuple[str, ...]], items: Sequence[ItemText]) ->
     ]
 
 
-def _blocks(queries: Mapping[str, str]) -> Iterator[list[str]]:
-    """Ids of queries of ``BLOCK`` letters together, in order."""
-    block: list[str] = []
+def _blocks(queries: Mapping[str, str]) -> Iterator[dict[str, str]]:
+    """Queries of ``BLOCK`` letters together, in order."""
+    block: dict[str, str] = {}
     letters = 0
     for query_id, text in queries.items():
-        block.append(query_id)
+        block[query_id] = text
         letters += len(text)
         if letters >= BLOCK:
             yield block
-            block, letters = [], 0
+            block, letters = {}, 0
     yield block
 
 

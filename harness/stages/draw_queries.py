@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from groundwork.conversations import PROMPT_FIELDS, read_messages, read_preference
-from groundwork.files import digest, write_json, write_json_lines
+from groundwork.files import digest, numbered_json_lines, write_json, write_json_lines
+from groundwork.stored import ByKey, Lazy, chosen, digest_of_rows, stored_rows
 from harness.config import RunConfig
 from harness.data import DataSource, open_source
 from harness.errors import DataError
@@ -22,35 +23,63 @@ PREFERENCE_FILES = (
 )
 
 
-def query_rows(data: DataSource, file: str | None) -> list[dict[str, Any]]:
+def query_rows(data: DataSource, file: str | None) -> Sequence[dict[str, Any]]:
     """Rows ``{"query", "id", "source"}``: a user's file, the source's queries, or the prompts of its
     preference set where it has no queries of its own.
 
     A query stands under ``query`` or another usual name (``prompt``, ``instruction``, ``question``);
-    of messages the first one by the user counts.
+    of messages the first one by the user counts. Rows of JSON lines stay in the file and are read one by one.
 
     Raises:
         DataError: no such file, a row without a query, or no row at all (file and line).
     """
-    if file is not None:
-        path = Path(file)
-        numbered = open_source(path.parent or Path()).numbered_rows(path.name)
-    elif data.find(*QUERY_FILES):
-        numbered = data.numbered_rows(*QUERY_FILES)
-    else:
-        numbered = [
-            (n, {"query": _query(row, f"{data.label}:{n}"), "source": "preference"})
-            for n, row in data.numbered_rows(*PREFERENCE_FILES)
-        ]
     place = file or data.label
-    rows = [{**row, "query": _query(row, f"{place}:{n}")} for n, row in numbered]
-    rows = [row for row in rows if row["query"].strip()]
+    lines = _lines(data, file)
+    rows: Sequence[dict[str, Any]]
+    if lines is not None:
+        rows = _usable_lines(lines, place)
+    else:
+        found = (_row(row, f"{place}:{n}") for n, row in _numbered(data, file))
+        rows = [row for row in found if row["query"].strip()]
     if not rows:
         raise DataError(f"no queries in {place}: the query set is empty")
-    for row in rows:
-        row.setdefault("id", digest(row["query"]))
-        row.setdefault("source", "")
     return rows
+
+
+def _lines(data: DataSource, file: str | None) -> Path | None:
+    """The file of queries where it is one of plain JSON lines."""
+    path = Path(file) if file is not None else data.find(*QUERY_FILES)
+    return path if path is not None and path.is_file() and path.suffix == ".jsonl" else None
+
+
+def _numbered(data: DataSource, file: str | None) -> list[tuple[int, dict[str, Any]]]:
+    if file is not None:
+        path = Path(file)
+        return open_source(path.parent or Path()).numbered_rows(path.name)
+    if data.find(*QUERY_FILES):
+        return data.numbered_rows(*QUERY_FILES)
+    return [
+        (n, {"query": _query(row, f"{data.label}:{n}"), "source": "preference"})
+        for n, row in data.numbered_rows(*PREFERENCE_FILES)
+    ]
+
+
+def _usable_lines(path: Path, place: str) -> Lazy[dict[str, Any]]:
+    """The rows of a file of JSON lines that hold a query, each looked at once here."""
+    numbers = [
+        number
+        for number, row in numbered_json_lines(path)
+        if _row(row, f"{place}:{number}")["query"].strip()
+    ]
+    rows = stored_rows(path, numbers)
+    return Lazy(len(rows), lambda n: _row(rows[n], f"{place}:{numbers[n]}"))
+
+
+def _row(row: dict[str, Any], place: str) -> dict[str, Any]:
+    found = {**row, "query": _query(row, place)}
+    found.setdefault("id", digest(found["query"]))
+    found.setdefault("source", "")
+    return found
 
 
 def _query(row: dict[str, Any], place: str) -> str:
@@ -107,19 +136,21 @@ def preference_rows(data: DataSource, file: str | None) -> list[dict[str, Any]]:
 
 def shares(
     rows: Sequence[dict[str, Any]], iterations: int, per_iteration: int | None, seed: int
-) -> list[list[dict[str, Any]]]:
+) -> list[Sequence[dict[str, Any]]]:
     """Disjoint shares of the rows, one per iteration, in an order drawn from ``seed``.
 
     With ``per_iteration`` more iterations extend the list without changing earlier shares. A set
     that is too small starts again from its beginning.
     """
-    order = sorted(rows, key=lambda row: str(row["id"]))
+    ids = [str(row["id"]) for row in rows]
+    order = sorted(range(len(ids)), key=ids.__getitem__)
     random.Random(f"shares:{seed}").shuffle(order)
     size = per_iteration or max(1, len(order) // max(iterations, 1))
-    taken = []
+    taken: list[Sequence[dict[str, Any]]] = []
     for number in range(iterations):
         begin = number * size
-        taken.append([order[i % len(order)] for i in range(begin, begin + min(size, len(order)))])
+        places = range(begin, begin + min(size, len(order)))
+        taken.append(chosen(rows, [order[i % len(order)] for i in places]))
     return taken
 
 
@@ -140,10 +171,10 @@ def queries_stage(inputs: PlanInputs, seed: int, folder: str) -> Stage:
         kept, generators, dropped = _usable(inputs, run.folder, rows, own)
         drawn = draw_queries(config, kept, generators, seed)
         for name, share in drawn.items():
-            lines = [
+            lines = (
                 {"v": 1, "id": str(r["id"]), "text": r["query"], "source": r["source"]}
                 for r in share
-            ]
+            )
             write_json_lines(run.folder / name / "queries.jsonl", lines)
         return StageResult(
             counts={"queries": len(kept), "dropped_contaminated": dropped, "given": len(rows)}
@@ -152,7 +183,7 @@ def queries_stage(inputs: PlanInputs, seed: int, folder: str) -> Stage:
     return Stage(
         id=folder,
         kind="data",
-        inputs={"queries": Source(fingerprint=digest([rows, own] if own else rows))},
+        inputs={"queries": Source(fingerprint=digest_of_rows(*([rows, own] if own else [rows])))},
         settings={
             "queries": {k: v for k, v in settings.model_dump().items() if not _later(k, v)},
             "mode": config.mode,
@@ -166,7 +197,7 @@ def queries_stage(inputs: PlanInputs, seed: int, folder: str) -> Stage:
 
 def draw_queries(
     config: RunConfig, rows: Sequence[dict[str, Any]], own: Sequence[dict[str, Any]], seed: int
-) -> dict[str, list[dict[str, Any]]]:
+) -> dict[str, Sequence[dict[str, Any]]]:
     """Shares by folder: ``iter-N`` of the policy and, where a generator is trained on other queries,
     ``iter-N-generator``: the first ones of the policy's share, or a share of its own set ``own``."""
     settings, iterations = config.queries, config.effective_iterations
@@ -201,8 +232,11 @@ def drawn_ids(inputs: PlanInputs, seed: int) -> set[str]:
 
 
 def _usable(
-    inputs: PlanInputs, folder: Path | None, rows: list[dict[str, Any]], own: list[dict[str, Any]]
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]], int]:
+    inputs: PlanInputs,
+    folder: Path | None,
+    rows: Sequence[dict[str, Any]],
+    own: Sequence[dict[str, Any]],
+) -> tuple[Sequence[dict[str, Any]], Sequence[dict[str, Any]], int]:
     """The queries without those that a benchmark contains, and how many of ``rows`` are gone."""
     kept, dropped = rows, 0
     if inputs.config.queries.contamination == "drop":
@@ -225,20 +259,21 @@ def _checked_against(config: RunConfig) -> list[str]:
 
 
 def _without_benchmark_items(
-    inputs: PlanInputs, folder: Path | None, rows: list[dict[str, Any]]
-) -> tuple[list[dict[str, Any]], int]:
+    inputs: PlanInputs, folder: Path | None, rows: Sequence[dict[str, Any]]
+) -> tuple[Sequence[dict[str, Any]], int]:
     from harness.contamination import find_overlaps
 
+    ids = [str(row["id"]) for row in rows]
     overlaps = find_overlaps(
-        {str(row["id"]): str(row["query"]) for row in rows},
+        ByKey(ids, Lazy(len(ids), lambda n: str(rows[n]["query"]))),
         inputs.data,
         _checked_against(inputs.config),
     )
     if folder is not None:
         write_json(folder / "contamination.json", [vars(o) for o in overlaps])
     bad = {overlap.query_id for overlap in overlaps}
-    kept = [row for row in rows if str(row["id"]) not in bad]
-    return kept, len(rows) - len(kept)
+    kept = [n for n, query_id in enumerate(ids) if query_id not in bad]
+    return chosen(rows, kept), len(rows) - len(kept)
 
 
 def preferences_stage(inputs: PlanInputs, seed: int, folder: str) -> Stage:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Sequence
 from typing import Any
 
 from groundwork.conversations import transcript
-from groundwork.files import digest, read_json_lines, write_lines
+from groundwork.files import digest, write_lines
 from groundwork.reasoning import more_markers, split_reasoning
+from groundwork.stored import chosen, stored_rows
 from harness.stage import CheckpointKey, PlanInputs, Source, Stage, StageContext, StageResult
 from harness.stages.results import VERDICTS, write_results
 from judges import Comparison, PairAccuracy, PairOutcome
@@ -34,7 +36,7 @@ def pair_accuracy_stage(inputs: PlanInputs, key: CheckpointKey, pairs: Source) -
     def work(run: StageContext) -> StageResult:
         from judges import pair_accuracy
 
-        rows = read_json_lines(run.inputs["pairs"])
+        rows = stored_rows(run.inputs["pairs"])
         sample = draw_pairs(rows, config.pair_accuracy.limit, key.seed)
         judge = run.resources.judge("pairs")
         with more_markers(config.reasoning_markers):
@@ -76,13 +78,16 @@ def pair_accuracy_stage(inputs: PlanInputs, key: CheckpointKey, pairs: Source) -
     )
 
 
-def draw_pairs(rows: list[dict[str, Any]], limit: int | None, seed: int) -> list[dict[str, Any]]:
+def draw_pairs(
+    rows: Sequence[dict[str, Any]], limit: int | None, seed: int
+) -> Sequence[dict[str, Any]]:
     """A seeded sample of the pairs, in file order."""
     if limit is None or limit >= len(rows):
         return rows
-    order = sorted(rows, key=lambda row: str(row["id"]))
-    chosen = {row["id"] for row in random.Random(f"pairs:{seed}").sample(order, limit)}
-    return [row for row in rows if row["id"] in chosen]
+    ids = [row["id"] for row in rows]
+    order = sorted(ids, key=str)
+    drawn = set(random.Random(f"pairs:{seed}").sample(order, limit))
+    return chosen(rows, [place for place, pair_id in enumerate(ids) if pair_id in drawn])
 
 
 def item_scores(result: PairAccuracy) -> list[ItemScore]:
