@@ -2,17 +2,19 @@
 
 ``python benchmarking/scale_queries.py COUNT TOKENS`` draws COUNT queries of TOKENS words (without those that a
 benchmark contains), has the fake engine answer each under a good and a bad principle in as many words, filters,
-measures and writes the pairs, then reads them as a training does. One JSON line: CPU seconds, peak memory.
+measures and writes the pairs, then reads and encodes them as a training does. One JSON line: CPU seconds (those of
+the processes that share the encoding among them), and peak memory of this process.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import random
 import resource
 import sys
 import tempfile
-import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +28,11 @@ from harness.stages.arm_step import arm_step_stage
 from harness.stages.draw_queries import queries_stage
 from sso.arms import get_arm
 from sso.arms.pair_files import PAIRS
-from sso.objectives import group_pairs
+from sso.encoded_file import load_encoded, save_encoded
+from sso.encoding import encode_each
+from sso.objectives import as_objective, group_pairs
 from sso.records import PreferencePair
+from sso.settings import TrainingSettings
 
 
 def write_queries(file: Path, count: int, tokens: int) -> None:
@@ -37,6 +42,26 @@ def write_queries(file: Path, count: int, tokens: int) -> None:
         for n in range(count):
             text = " ".join(random.Random(n).choices(words, k=tokens))
             stream.write(json.dumps({"id": f"q{n}", "query": text}) + "\n")
+
+
+def tokenizer() -> Any:
+    """One token per word of the texts."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    words = ["<unk>", "<|im_start|>", "<|im_end|>", "user", "assistant"]
+    words += [f"{name}{n}" for name in ("word", "reply") for n in range(5000)]
+    model = models.WordLevel({word: n for n, word in enumerate(words)}, unk_token="<unk>")
+    inner = Tokenizer(model)
+    inner.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    found = PreTrainedTokenizerFast(
+        tokenizer_object=inner, unk_token="<unk>", eos_token="<|im_end|>"
+    )
+    found.chat_template = (
+        "{% for m in messages %}<|im_start|> {{ m['role'] }} {{ m['content'] }} <|im_end|> {% endfor %}"
+        "{% if add_generation_prompt %}<|im_start|> assistant {% endif %}"
+    )
+    return found
 
 
 class Writer:
@@ -76,15 +101,15 @@ def measure(count: int, tokens: int) -> dict[str, float]:
         )
         resources: Any = Writer(tokens)
         parts: dict[str, float] = {}
-        clock = time.process_time()
+        clock = sum(os.times()[:4])
 
         def took(name: str) -> None:
             nonlocal clock
-            parts[name] = time.process_time() - clock
+            parts[name] = sum(os.times()[:4]) - clock
             parts[f"{name}_peak_gb"] = (
                 resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
             )
-            clock = time.process_time()
+            clock = sum(os.times()[:4])
 
         drawn = queries_stage(inputs, 0, "queries")
         (root / "queries").mkdir()
@@ -103,9 +128,17 @@ def measure(count: int, tokens: int) -> dict[str, float]:
         took("sample")
         groups = group_pairs(stored_records(root / "sample" / PAIRS, PreferencePair))
         took("pairs")
+        counts: Counter[str] = Counter()
+        options = TrainingSettings(max_length=8 * tokens)
+        encoded = encode_each(groups, as_objective("pair"), tokenizer(), options, counts)
+        save_encoded(encoded, counts, root / "encoded.bin")
+        took("encode")
+        longest = max(group.longest for group in load_encoded(root / "encoded.bin").groups)
+        took("read")
         ResumableEngine(resources.engine(root), root / "sample" / "generations.jsonl")
         took("journal")
-        assert len(groups) > count / 2
+        assert counts["groups"] > count / 2
+        assert longest > 2 * tokens
     parts["seconds"] = sum(v for k, v in parts.items() if not k.endswith("_gb"))
     parts["peak_gb"] = max(v for k, v in parts.items() if k.endswith("_gb"))
     return parts

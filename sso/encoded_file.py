@@ -1,54 +1,107 @@
-"""Encoded groups on disk: one process encodes, the others of a training read the file."""
+"""Encoded groups on disk: one process encodes, all of a training read the file.
+
+The file holds the token ids (int32, little-endian) one after another, then a JSON head that says what they are,
+then the byte at which the head begins (8 bytes). In memory is the head; ids are read when they are used.
+"""
 
 from __future__ import annotations
 
 import json
-from itertools import pairwise
+import os
+import weakref
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
-from groundwork.files import write_atomic
+from groundwork.files import replacing
 from sso.encoding import Encoded, EncodedBranch, EncodedGroup, EncodedPair
 
-
-def save_encoded(encoded: Encoded, file: Path) -> None:
-    """Write to ``file`` at once or not at all."""
-    import io
-
-    texts: list[tuple[int, ...]] = []
-    groups: list[dict[str, Any]] = []
-    for group in encoded.groups:
-        shape = []
-        for branch in group.branches:
-            texts += [branch.prompt, *branch.completions]
-            shape.append(len(branch.completions))
-        pairs = {r: [p.id, p.branch, p.chosen, p.rejected] for r, p in group.pairs.items()}
-        groups.append({"id": group.id, "branches": shape, "pairs": pairs})
-    head = json.dumps({"groups": groups, "counts": dict(encoded.counts)}).encode()
-    buffer = io.BytesIO()
-    np.savez(
-        buffer,
-        ids=np.fromiter((i for text in texts for i in text), dtype=np.int32),
-        ends=np.cumsum([0, *map(len, texts)]),
-        head=np.frombuffer(head, dtype=np.uint8),
-    )
-    write_atomic(file, buffer.getvalue())
+IDS = np.dtype("<i4")
 
 
-def load_encoded(file: Path) -> Encoded:
-    """What ``save_encoded`` wrote."""
-    with np.load(file, allow_pickle=False) as content:
-        head = json.loads(content["head"].tobytes())
-        ids, ends = content["ids"], content["ends"]
-    texts = (tuple(ids[start:end].tolist()) for start, end in pairwise(ends.tolist()))
-    groups = []
+class Ids(Sequence[int]):
+    """Token ids that lie in a file; they equal the tuple of them, and are written as it is."""
+
+    __slots__ = ("_count", "_file", "_start")
+
+    def __init__(self, file: _OpenFile, start: int, count: int) -> None:
+        self._file, self._start, self._count = file, start, count
+
+    def __len__(self) -> int:
+        return self._count
+
+    @overload
+    def __getitem__(self, index: int) -> int: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[int, ...]: ...
+    def __getitem__(self, index: int | slice) -> int | tuple[int, ...]:
+        return self._read()[index]
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._read())
+
+    def __eq__(self, other: object) -> bool:
+        same = isinstance(other, tuple | Ids) and len(other) == self._count
+        return same and self._read() == tuple(other)  # type: ignore[arg-type]
+
+    def __hash__(self) -> int:
+        return hash(self._read())
+
+    def __repr__(self) -> str:
+        return repr(self._read())
+
+    def _read(self) -> tuple[int, ...]:
+        return tuple(self._file.ids(self._start, self._count))
+
+
+class _OpenFile:
+    def __init__(self, path: Path) -> None:
+        self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        weakref.finalize(self, os.close, self._descriptor)
+
+    def read(self, start: int, count: int) -> bytes:
+        return os.pread(self._descriptor, count, start)
+
+    def ids(self, start: int, count: int) -> list[int]:
+        size = IDS.itemsize
+        found: list[int] = np.frombuffer(self.read(size * start, size * count), IDS).tolist()
+        return found
+
+
+def save_encoded(groups: Iterable[EncodedGroup], counts: Mapping[str, int], file: Path) -> None:
+    """Write to ``file`` at once or not at all; one group is in memory, and ``counts`` is read after the last."""
+    heads: list[dict[str, Any]] = []
+    with replacing(file) as stream:
+        for group in groups:
+            shape = []
+            for branch in group.branches:
+                texts = (branch.prompt, *branch.completions)
+                for text in texts:
+                    stream.write(np.fromiter(text, IDS, len(text)).tobytes())
+                shape.append([len(text) for text in texts])
+            pairs = {r: [p.id, p.branch, p.chosen, p.rejected] for r, p in group.pairs.items()}
+            heads.append({"id": group.id, "branches": shape, "pairs": pairs})
+        begin = stream.tell()
+        stream.write(json.dumps({"groups": heads, "counts": dict(counts)}).encode())
+        stream.write(begin.to_bytes(8, "little"))
+
+
+def load_encoded(path: Path) -> Encoded:
+    """What ``save_encoded`` wrote; the file may be replaced or removed meanwhile."""
+    file, size = _OpenFile(path), path.stat().st_size
+    begin = int.from_bytes(file.read(size - 8, 8), "little")
+    head = json.loads(file.read(begin, size - 8 - begin))
+    groups, start = [], 0
     for group in head["groups"]:
-        branches = tuple(
-            EncodedBranch(next(texts), tuple(next(texts) for _ in range(count)))
-            for count in group["branches"]
-        )
+        branches = []
+        for lengths in group["branches"]:
+            texts = []
+            for length in lengths:
+                texts.append(Ids(file, start, length))
+                start += length
+            branches.append(EncodedBranch(texts[0], tuple(texts[1:])))
         pairs = {role: EncodedPair(*where) for role, where in group["pairs"].items()}
-        groups.append(EncodedGroup(group["id"], branches, pairs))
+        groups.append(EncodedGroup(group["id"], tuple(branches), pairs))
     return Encoded(tuple(groups), head["counts"])

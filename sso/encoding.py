@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from groundwork.chat_tokens import ChatTokens
 from groundwork.errors import UserError
+from groundwork.process_map import process_map
 from sso.objectives import Branch, Objective, PromptGroup, pairs_by_role
 from sso.records import Message, PreferencePair
 from sso.settings import TrainingSettings
 
+SHARED_FROM = 5000
+"""Groups from which several processes encode: starting them takes as long as some thousand short groups."""
+
 
 @dataclass(frozen=True)
 class EncodedBranch:
-    """A prompt's token ids and those of each of its completions (end-of-turn token included)."""
+    """A prompt's token ids and those of each of its completions (end-of-turn token included): tuples, or what
+    equals them (``sso.encoded_file.Ids``)."""
 
-    prompt: tuple[int, ...]
-    completions: tuple[tuple[int, ...], ...]
+    prompt: Sequence[int]
+    completions: tuple[Sequence[int], ...]
 
     @property
     def packed_tokens(self) -> int:
@@ -102,27 +107,56 @@ def encode_groups(
     the reasons no_pairs, missing_pair, empty_completion, identical_pair, no_room (the prompt alone
     fills ``max_length``) and too_long (policy ``drop``). Nothing left is an ``UserError``.
     """
-    chat, eot = ChatTokens(tokenizer), end_of_turn(tokenizer)
     counts: Counter[str] = Counter()
-    kept: list[EncodedGroup] = []
-    ids = Counter(group.id for group in groups)
-    if ids and max(ids.values()) > 1:
-        raise UserError(f"two prompt groups are called {ids.most_common(1)[0][0]!r}")
+    return Encoded(tuple(encode_each(groups, objective, tokenizer, settings, counts)), dict(counts))
+
+
+def encode_each(
+    groups: Sequence[PromptGroup],
+    objective: Objective,
+    tokenizer: Any,
+    settings: TrainingSettings,
+    counts: Counter[str],
+) -> Iterator[EncodedGroup]:
+    """As ``encode_groups``, one group after the other: the kept ones, and ``counts`` filled in on the way.
+
+    Long sets are shared among processes, one per core.
+    """
+    encoder = _Encoder(objective, ChatTokens(tokenizer), settings, end_of_turn(tokenizer))
     if not tokenizer.chat_template:
         raise UserError("the checkpoint has no chat template; give one in its tokenizer folder")
-    for group in groups:
-        try:
-            encoded, cut = _encode_group(group, objective, chat, settings, eot)
-        except _DroppedError as reason:
-            counts[f"dropped_{reason}"] += 1
+    kept, seen = 0, set[str]()
+    for name, encoded, note in process_map(encoder, groups, least=SHARED_FROM):
+        if name in seen:
+            raise UserError(f"two prompt groups are called {name!r}")
+        seen.add(name)
+        if encoded is None:
+            counts[f"dropped_{note}"] += 1
             continue
-        kept.append(encoded)
-        counts["truncated_completions"] += cut
+        kept += 1
+        counts["truncated_completions"] += int(note)
+        yield encoded
     if not kept:
         why = ", ".join(f"{n} {reason}" for reason, n in counts.items()) or "none given"
         raise UserError(f"nothing to train on: 0 of {len(groups)} prompt groups left ({why})")
-    counts["groups"] = len(kept)
-    return Encoded(tuple(kept), dict(counts))
+    counts["groups"] = kept
+
+
+@dataclass(frozen=True)
+class _Encoder:
+    """Encodes a group: its id, what was encoded or None, and how many completions were cut or why it is dropped."""
+
+    objective: Objective
+    chat: ChatTokens
+    settings: TrainingSettings
+    eot: int
+
+    def __call__(self, group: PromptGroup) -> tuple[str, EncodedGroup | None, str]:
+        try:
+            encoded, cut = _encode_group(group, self.objective, self.chat, self.settings, self.eot)
+        except _DroppedError as reason:
+            return group.id, None, str(reason)
+        return group.id, encoded, str(cut)
 
 
 def encode_answers(

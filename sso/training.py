@@ -12,6 +12,7 @@ import json
 import math
 import os
 import shutil
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from sso.ranks import Ranks
     from sso.trainer import PreferenceTrainer
 
-ENCODED = "encoded.npz"
+ENCODED = "encoded.bin"
 """What the first process of a training encodes for all."""
 
 
@@ -118,12 +119,13 @@ def _prepare(
 ) -> str | None:
     """Encode for all processes and put the work folder in order; the checkpoint to resume from."""
     from sso.checkpoints import load_tokenizer, weights_fingerprint
-    from sso.encoding import encode_groups
+    from sso.encoding import encode_each
 
-    encoded = encode_groups(examples, objective, load_tokenizer(model), fitted.training)
+    counts: Counter[str] = Counter()
+    groups = encode_each(examples, objective, load_tokenizer(model), fitted.training, counts)
     run.work.mkdir(parents=True, exist_ok=True)
-    save_encoded(encoded, run.work / ENCODED)
-    state = weights_fingerprint(model)
+    save_encoded(groups, counts, run.work / ENCODED)
+    encoded, state = load_encoded(run.work / ENCODED), weights_fingerprint(model)
     return prepare_work(run.work, inputs_fingerprint(encoded, objective, settings, run.seed, state))
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from groundwork.files import write_json, write_lines
 from groundwork.stage_result import StageResult
+from groundwork.stored import Lazy, stored_rows
 from sso.objectives import Objective, PromptGroup
 from sso.records import PreferencePair
 from sso.settings import MethodSettings
@@ -67,15 +68,16 @@ def read_job(file: Path) -> Job:
     )
 
 
-def read_examples(work: Path) -> list[PromptGroup]:
-    """The examples of the job in ``work``."""
-    found = []
-    with (work / EXAMPLES).open(encoding="utf-8") as lines:
-        for line in lines:
-            row = json.loads(line)
-            pairs = tuple(PreferencePair.model_validate(pair) for pair in row["pairs"])
-            found.append(PromptGroup(row["id"], pairs))
-    return found
+def read_examples(work: Path) -> Sequence[PromptGroup]:
+    """The examples of the job in ``work``, read one by one as they are asked for."""
+    rows = stored_rows(work / EXAMPLES)
+
+    def group(number: int) -> PromptGroup:
+        row = rows[number]
+        pairs = tuple(PreferencePair.model_validate(pair) for pair in row["pairs"])
+        return PromptGroup(row["id"], pairs)
+
+    return Lazy(len(rows), group)
 
 
 def write_result(work: Path, result: StageResult) -> None:
