@@ -95,8 +95,11 @@ def _query(row: dict[str, Any], place: str) -> str:
         value = users[0] if users else ""
     if not isinstance(value, str):
         raise DataError(f"{place}: the query is no text: {value!r}")
-    if any("\ud800" <= letter <= "\udfff" for letter in value):
-        raise DataError(f"{place}: the query holds a lone surrogate, which no tokenizer reads")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        reason = "the query holds a lone surrogate, which no tokenizer reads"
+        raise DataError(f"{place}: {reason}") from None
     return value
 
 
