@@ -12,6 +12,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from groundwork.deferred_signals import signals_deferred
+
 WALL_FACTOR = 10
 """Wall time over CPU time after which a child that gets no processor is given up."""
 
@@ -27,18 +29,21 @@ def in_bounded_child(work: Callable[[], str], *, cpu_seconds: int, memory: int) 
     sys.stdout.flush()
     sys.stderr.flush()
     reader, writer = os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.close(reader)
-        _run(work, writer, cpu_seconds, memory)
-    os.close(writer)
+    child = 0
     try:
+        with signals_deferred():
+            child = os.fork()
+            if child == 0:
+                os.close(reader)
+                _run(work, writer, cpu_seconds, memory)
+            os.close(writer)
         return _answer(reader, time.monotonic() + WALL_FACTOR * cpu_seconds)
     finally:
         os.close(reader)
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
+        if child:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
 
 
 def _run(work: Callable[[], str], writer: int, cpu_seconds: int, memory: int) -> None:

@@ -4,6 +4,7 @@ answer, never the run. Graders with processes of their own (MATH, IFEval) don't 
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -13,6 +14,7 @@ from multiprocessing.connection import Connection
 
 import psutil
 
+from groundwork.deferred_signals import signals_deferred
 from harness.benchmarks.aggregate import Answer, Grade
 from harness.benchmarks.grader_processes import PATIENCE, bound_memory
 
@@ -64,10 +66,13 @@ class _Child:
         context = get_context("fork")
         self._here, there = context.Pipe()
         self._process = context.Process(target=self._work, args=(there,), daemon=True)
-        self._process.start()
+        with signals_deferred():
+            self._process.start()
         there.close()
 
     def _work(self, there: Connection) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         self._here.close()
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, sys.__stdout__.fileno() if sys.__stdout__ else 1)
