@@ -14,6 +14,9 @@ from groundwork.stored import Lazy, chosen
 from sso.records import Message, PreferencePair
 
 if TYPE_CHECKING:  # sso.arms imports this module
+    import numpy as np
+    from numpy.typing import NDArray
+
     from sso.arms.base import TextEngine
 
 GRAMS = 1_000_000
@@ -69,9 +72,19 @@ def distinct_n(texts: Iterable[str], n: int) -> float:
         total += len(keys)
         some.extend(keys)
         if len(some) > max(GRAMS, len(seen)):
-            seen, some = np.union1d(seen, np.frombuffer(some, np.int64)), array("q")
-    seen = np.union1d(seen, np.array(some, np.int64))
-    return len(seen) / total if total else 0.0
+            seen, some = _union(seen, some), array("q")
+    return len(_union(seen, some)) / total if total else 0.0
+
+
+def _union(seen: NDArray[np.int64], some: array[int]) -> NDArray[np.int64]:
+    """The different numbers of both, by sorting in place: numpy's own union takes several times the memory."""
+    import numpy as np
+
+    both = np.concatenate([seen, np.array(some, np.int64)])
+    both.sort()
+    first = np.ones(len(both), bool)
+    np.not_equal(both[1:], both[:-1], out=first[1:])
+    return both[first]
 
 
 def overlap(first: str, second: str) -> float:
