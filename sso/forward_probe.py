@@ -74,9 +74,7 @@ def measure_untouched(
     """
     short = tuple(probe_groups(model.config.get_text_config().vocab_size))
     longest = longest_probed(model, groups)
-    long: tuple[EncodedGroup, ...] = ()
-    if longest is not None:  # pairs are looked at by the loss alone: any will do
-        long = (replace(longest, pairs={"policy": EncodedPair("", 0, 0, 0)}),)
+    long = () if longest is None else (_longest_branch(longest),)
     model.eval()
     try:
         logps = _logps(model, plain_batch(short), _ALONE, bf16=bf16)
@@ -86,10 +84,36 @@ def measure_untouched(
         gradient = _gradient(model, plain_batch(short), _ALONE) if takes else {}
     except _ERRORS as error:
         raise RuntimeError(f"the model does not run: {_line(error)}") from error
-    if not bool(torch.isfinite(logps).all()):
-        raise RuntimeError("the model gives log-probabilities that are not finite")
+    _require_finite(logps)
     rounding = float((logps - exact).abs().max())
     return Yardstick(short, long, logps, long_logps, rounding, gradient)
+
+
+def check_finite(model: Any, *, bf16: bool = False) -> None:
+    """That a model runs and gives numbers, where its plan is known and no yardstick is taken.
+
+    Raises:
+        RuntimeError: as ``measure_untouched``.
+    """
+    short = probe_groups(model.config.get_text_config().vocab_size)
+    model.eval()
+    try:
+        logps = _logps(model, plain_batch(short), _ALONE, bf16=bf16)
+    except _ERRORS as error:
+        raise RuntimeError(f"the model does not run: {_line(error)}") from error
+    _require_finite(logps)
+
+
+def _require_finite(logps: Tensor) -> None:
+    if not bool(torch.isfinite(logps).all()):
+        raise RuntimeError("the model gives log-probabilities that are not finite")
+
+
+def _longest_branch(group: EncodedGroup) -> EncodedGroup:
+    """The branch of a group that makes it long, with all its completions."""
+    longest = max(group.branches, key=lambda b: len(b.prompt) + max(map(len, b.completions)))
+    # pairs are looked at by the loss alone: any will do
+    return EncodedGroup(group.id, (longest,), {"policy": EncodedPair("", 0, 0, 0)})
 
 
 def longest_probed(model: Any, groups: Sequence[EncodedGroup]) -> EncodedGroup | None:
@@ -112,22 +136,12 @@ def probe_forward_plan(
     ``sharded``, layers stay as they are: the leaner ones read weights outside their own modules.
     """
     notes: list[str] = []
-    plan = ForwardPlan(False, False, length_limit=length_limit(model.config))
     check = _Check(model, yardstick, bf16)
-    if not sharded and speed_up(model):
-        if why := check.plain(plan, gradients=True):
-            slow_down(model)
-            if not check.plain(plan, gradients=True):
-                notes.append(f"the model's own layers instead of the leaner ones: {why}")
-        else:
-            plan = replace(plan, lean_layers=True)
-    if why := check.plain(plan):
-        plan = replace(plan, rows_together=False)
-        notes.append(f"one sequence at a time instead of rows side by side: {why}")
-    if why := check.plain(replace(plan, chunked_head=True), gradients=True):
-        notes.append(f"the model's own output layer instead of the chunked one: {why}")
-    else:
-        plan = replace(plan, chunked_head=True)
+    leaner = not sharded and speed_up(model) > 0
+    limit = length_limit(model.config)
+    plan = ForwardPlan(shared_prefix=False, length_limit=limit, lean_layers=leaner)
+    if check.plain(plan, gradients=True):
+        plan = _one_by_one(model, check, replace(plan, chunked_head=False), notes)
     if why := _share_prefixes(model, check, replace(plan, shared_prefix=True)):
         notes.append(f"plain batches instead of shared prefixes: {why}")
     else:
@@ -140,6 +154,27 @@ def probe_forward_plan(
     for note in notes:
         _log.warning("%s: %s", type(model).__name__, note)
     return replace(plan, notes=tuple(notes))
+
+
+def _one_by_one(model: Any, check: _Check, plan: ForwardPlan, notes: list[str]) -> ForwardPlan:
+    """Which of the plain forms differ, where all together do; each one left out adds a note."""
+    checked = False
+    if plan.lean_layers:
+        why = check.plain(plan, gradients=True)
+        checked = not why
+        if why:
+            slow_down(model)
+            plan = replace(plan, lean_layers=False)
+            if not check.plain(plan, gradients=True):
+                notes.append(f"the model's own layers instead of the leaner ones: {why}")
+                checked = True
+    if not checked and (why := check.plain(plan)):
+        plan = replace(plan, rows_together=False)
+        notes.append(f"one sequence at a time instead of rows side by side: {why}")
+    if why := check.plain(replace(plan, chunked_head=True), gradients=True):
+        notes.append(f"the model's own output layer instead of the chunked one: {why}")
+        return plan
+    return replace(plan, chunked_head=True)
 
 
 def follow_plan(model: Any, plan: ForwardPlan) -> None:

@@ -1,26 +1,20 @@
-"""Keeps what the forward probe found in the user's cache: the same architecture is not probed at every stage.
+"""Keeps what the forward probe found: the same architecture is not probed at every stage.
 
-A plan holds for a configuration, the code that drives it (transformers', ours, the model's own), the
-processor and the settings that the probe reads, and for sequences up to the length that was probed.
+A plan holds for sequences of the length that was probed, for shorter ones, and for those of less than twice
+that length where the configuration names no number in between (a window, a chunk, a trained length).
 """
 
 from __future__ import annotations
 
 import contextlib
-import platform
-import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from groundwork.checksums import user_cache
-from groundwork.files import digest, file_sha256, read_json, write_json
+from groundwork.kept_note import KeptNote, configuration
 from sso.encoding import EncodedGroup
-from sso.fast_forward import ForwardPlan, device_of
+from sso.fast_forward import ForwardPlan
 from sso.forward_probe import longest_probed
 from sso.settings import TrainingSettings
 
@@ -37,61 +31,41 @@ class KeptPlan:
         sharded: bool = False,
     ) -> None:
         self.length = probed.longest if (probed := longest_probed(policy, groups)) else 0
-        found = {
-            "model": [type(policy).__qualname__, _configuration(policy), _own_code(policy)],
-            "code": _code(),
+        self._numbers = set(_whole_numbers(configuration(policy)))
+        settings = {
             "pairs": sorted({name for group in groups for name in group.pairs}),
             "training": [options.precision, options.lora.model_dump(), sharded],
-            "weights": sorted({str(p.dtype) for p in policy.parameters()}),
-            "machine": _machine(device_of(policy)),
         }
-        self.file = user_cache() / "forward-plans" / f"{digest(found)}.json"
+        self.note = KeptNote("forward-plans", policy, [Path(__file__).parent], settings)
 
     def read(self) -> ForwardPlan | None:
-        """The plan found before for sequences of at least this length; ``None`` where there is none."""
-        with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
-            note = read_json(self.file)
-            if note["length"] >= self.length and note["checksum"] == digest(note["plan"]):
+        """The plan found before that holds for sequences of this length; ``None`` where there is none."""
+        if (note := self.note.read()) is None:
+            return None
+        with contextlib.suppress(TypeError, KeyError):
+            if self._holds(note["length"]):
                 fields = note["plan"]
                 return ForwardPlan(**{**fields, "notes": tuple(fields["notes"])})
         return None
 
     def write(self, plan: ForwardPlan) -> None:
         """Keep a plan; a cache that can't be written is left as it is."""
-        fields = asdict(plan)
-        with contextlib.suppress(OSError):
-            self.file.parent.mkdir(parents=True, exist_ok=True)
-            note = {"length": self.length, "plan": fields, "checksum": digest(fields)}
-            write_json(self.file, note)
+        self.note.write({"length": self.length, "plan": asdict(plan)})
+
+    def _holds(self, probed: int) -> bool:
+        if self.length <= probed:
+            return True
+        between = any(probed <= number <= self.length for number in self._numbers)
+        return self.length < 2 * probed and not between
 
 
-def _configuration(policy: Any) -> dict[str, Any]:
-    """The configuration without what differs between copies of a model."""
-    found: dict[str, Any] = policy.config.to_dict()
-    return {k: v for k, v in found.items() if k not in ("_name_or_path", "transformers_version")}
-
-
-def _own_code(policy: Any) -> list[str]:
-    """Checksums of the code that came with the model, if any did."""
-    if type(policy).__module__.startswith("transformers."):
-        return []
-    file = Path(str(getattr(sys.modules[type(policy).__module__], "__file__", "")))
-    return [file_sha256(other) for other in sorted(file.parent.glob("*.py"))]
-
-
-@cache
-def _code() -> list[str]:
-    """Versions of the libraries, and a checksum of this program's code that drives a model."""
-    import peft
-    import transformers
-
-    here = Path(__file__).resolve().parent
-    files = [*sorted(here.glob("*.py")), *sorted((here.parent / "groundwork").glob("*.py"))]
-    ours = digest([file_sha256(file) for file in files])
-    return [torch.__version__, transformers.__version__, peft.__version__, ours]
-
-
-def _machine(device: torch.device) -> list[str]:
-    if device.type == "cuda":
-        return [torch.cuda.get_device_name(device)]
-    return [device.type, platform.machine(), torch.backends.cpu.get_cpu_capability()]
+def _whole_numbers(value: Any) -> Iterator[int]:
+    """Every whole number in a configuration, nested ones too."""
+    if isinstance(value, dict):
+        for inner in value.values():
+            yield from _whole_numbers(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _whole_numbers(inner)
+    elif isinstance(value, int) and not isinstance(value, bool):
+        yield value

@@ -139,7 +139,12 @@ def _driven_policy(
     from groundwork.randomness import random_parts
     from sso.checkpoints import load_policy, repair_generation_config
     from sso.fast_forward import install_forward
-    from sso.forward_probe import follow_plan, measure_untouched, probe_forward_plan
+    from sso.forward_probe import (
+        check_finite,
+        follow_plan,
+        measure_untouched,
+        probe_forward_plan,
+    )
     from sso.kept_plan import KeptPlan
     from sso.logprobs import LEAN_CHUNK_BYTES
     from sso.lora import adapters_of, add_lora
@@ -157,11 +162,14 @@ def _driven_policy(
     bf16, yardstick = options.precision == "bf16", None
     kept = KeptPlan(policy, encoded.groups, options, sharded=run.sharded)
     known = ranks.from_first(kept.read)
-    if ranks.first and known is None:
+    if ranks.first:
         try:
-            yardstick = measure_untouched(
-                policy, encoded.groups, bf16=bf16, gradients=not lora.rank
-            )
+            if known:
+                check_finite(policy, bf16=bf16)
+            else:
+                yardstick = measure_untouched(
+                    policy, encoded.groups, bf16=bf16, gradients=not lora.rank
+                )
         except RuntimeError as error:
             raise UserError(f"{model}: {error}") from error
     if lora.rank:

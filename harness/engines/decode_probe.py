@@ -7,13 +7,15 @@ step, and scores the same continuations.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from groundwork.attention import switch_attention
+from groundwork.kept_note import KeptNote
 from groundwork.rope import length_limit
 from groundwork.sampling_params import SamplingParams
 from harness.engines.base import Completion, ContinuationLogprob
@@ -106,23 +108,59 @@ def _probe_length(config: Any) -> int:
 def serve(model: Any, codec: Codec, prepare: Callable[[Any], object], **limits: int) -> Served:
     """The fastest decode loop that gives what ``model`` gives; ``prepare`` puts the leaner layers in.
 
+    What was found is kept in the user's cache for models of the same architecture.
+
     Raises:
         EngineError: no loop does.
     """
     max_length = limits["max_length"]
-    yardstick = measure_decoding(model, max_length)
+    kept = KeptNote("decode-loops", model, [Path(__file__).parent], {"limits": limits})
+    known = kept.read() or {}
+    yardstick = None if known else measure_decoding(model, max_length)
     limit = length_limit(model.config)
     prepare(model)
+    if yardstick is None:
+        found = _follow(model, codec, known, limits)
+    else:
+        found = _find(model, codec, yardstick, limits)
+        loop = _NAMES[type(found.decoder)]
+        kept.write({"loop": loop, "cached": found.alone.cached, "notes": found.notes})
+    if limit is None:
+        return found
+    note = f"sequences of more than {limit} tokens run one at a time: rotary angles"
+    return replace(found, limit=limit, notes=(note, *found.notes))
+
+
+_NAMES = {Decoder: "shared prefixes", PlainDecoder: "padded", SingleDecoder: "one prompt"}
+
+
+def _follow(
+    model: Any, codec: Codec, known: Mapping[str, Any], limits: Mapping[str, int]
+) -> Served:
+    """The loop that an earlier probe found."""
+    max_length, notes = limits["max_length"], tuple(known["notes"])
+    if known["loop"] == _NAMES[Decoder]:
+        own = switch_attention(model)
+        alone = SingleDecoder(model, codec, max_length=max_length, attention=own)
+        return Served(Decoder(model, codec, **limits), alone, None, notes)
+    alone = SingleDecoder(model, codec, max_length=max_length)
+    alone.cached = known["cached"]
+    padded = known["loop"] == _NAMES[PlainDecoder]
+    return Served(PlainDecoder(model, codec, **limits) if padded else alone, alone, None, notes)
+
+
+def _find(
+    model: Any, codec: Codec, yardstick: DecodeYardstick, limits: Mapping[str, int]
+) -> Served:
+    max_length = limits["max_length"]
     notes: list[str] = []
-    if limit is not None:
-        notes.append(f"sequences of more than {limit} tokens run one at a time: rotary angles")
     try:
         own: str | None = switch_attention(model)
         fast = Decoder(model, codec, **limits)
         why = difference(fast, yardstick)
         if not why:
             alone = SingleDecoder(model, codec, max_length=max_length, attention=own)
-            return Served(fast, alone, limit, tuple(notes))
+            return Served(fast, alone, None, tuple(notes))
         switch_attention(model, own)
     except ValueError as error:
         why = str(error)
@@ -130,7 +168,7 @@ def serve(model: Any, codec: Codec, prepare: Callable[[Any], object], **limits: 
     padded = PlainDecoder(model, codec, **limits)
     alone = SingleDecoder(model, codec, max_length=max_length)
     if not (why := difference(padded, yardstick)):
-        return Served(padded, alone, limit, tuple(notes))
+        return Served(padded, alone, None, tuple(notes))
     notes[-1] = f"one prompt at a time: {why}"
     if difference(alone, yardstick):
         alone.cached = False
@@ -143,7 +181,7 @@ def serve(model: Any, codec: Codec, prepare: Callable[[Any], object], **limits: 
             ) from None
         finally:
             alone.choose = choose
-    return Served(alone, alone, limit, tuple(notes))
+    return Served(alone, alone, None, tuple(notes))
 
 
 def difference(decoder: Any, yardstick: DecodeYardstick) -> str:

@@ -25,6 +25,12 @@ RESTS = [" because", " so", "!", " it is what it is"]
 NEW = 14
 
 
+@pytest.fixture(autouse=True)
+def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What an earlier test found is not known."""
+    monkeypatch.setenv("SSO_BENCH_CACHE", str(tmp_path / "cache"))
+
+
 def untouched(folder: Path, dtype: torch.dtype) -> Any:
     from transformers import AutoModelForCausalLM
 
@@ -145,3 +151,23 @@ def test_a_model_that_does_not_run_is_one_line(
     monkeypatch.setattr(LlamaForCausalLM, "forward", forward)
     with pytest.raises(EngineError, match=r"engine hf can't run .*: RuntimeError kernel missing$"):
         HfEngine(tiny_model_dir)
+
+
+@pytest.mark.parametrize("name", ["llama-dynamic-ntk", "bloom", "mamba"])
+def test_a_loop_found_before_is_taken_again_without_a_probe(
+    name: str, tiny_model_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = save(name, tmp_path, tiny_model_dir)
+    first = HfEngine(folder, max_length=64)
+    expected = first.chat(PROMPTS, SamplingParams(4))
+
+    def probed(*_: object) -> None:
+        raise AssertionError("probed again")
+
+    monkeypatch.setattr("harness.engines.decode_probe.measure_decoding", probed)
+    second = HfEngine(folder, max_length=64)
+    assert type(second._served.decoder) is type(first._served.decoder)
+    assert (second.notes, second._served.limit) == (first.notes, first._served.limit)
+    assert second.chat(PROMPTS, SamplingParams(4)) == expected
+    with pytest.raises(AssertionError, match="probed again"):
+        HfEngine(folder, max_length=63)
