@@ -8,6 +8,7 @@ wall time: on a loaded machine the same answers get the same verdicts.
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import queue
@@ -31,6 +32,10 @@ POLL_SECONDS = 0.25
 MEMORY = 8 << 30
 """Address space of a grader; beyond it the item's grading fails, and nothing else."""
 READY = b"ready"
+ANSWERS_OF_ONE = 10_000
+"""Answers after which a process is not kept for later: what its libraries have stored is freed."""
+FEW = 16
+"""Tasks below which one process is enough: another takes longer to start than they take."""
 
 
 def bound_memory() -> None:
@@ -43,6 +48,7 @@ class Worker:
 
     def __init__(self, script: Path) -> None:
         self.script = script
+        self.answered = 0
         self._process: subprocess.Popen[bytes] | None = None
         self._buffer = b""
 
@@ -65,7 +71,12 @@ class Worker:
             self.stop()
             return {"error": f"grading took more than {seconds:g} s of CPU time"}
         answer: dict[str, Any] = json.loads(line)
+        self.answered += 1
         return answer
+
+    def lives(self) -> bool:
+        """Whether its process runs."""
+        return self._process is not None and self._process.poll() is None
 
     def stop(self) -> None:
         """Kill the process; the next ``ask`` starts another."""
@@ -74,6 +85,7 @@ class Worker:
             self._process.communicate()
             self._process = None
         self._buffer = b""
+        self.answered = 0
 
     def _start(self) -> None:
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
@@ -119,12 +131,56 @@ class Worker:
         return line.strip()
 
 
+class _Idle:
+    """Grader processes between two calls: importing a grader takes seconds. Those of another process (this
+    one is its fork) are not this one's."""
+
+    def __init__(self) -> None:
+        self._workers: list[Worker] = []
+        self._owner = os.getpid()
+        self._lock = threading.Lock()
+
+    def take(self, script: Path) -> Worker:
+        """A running process of this script, or a new worker."""
+        with self._lock:
+            if self._owner != os.getpid():
+                self._workers, self._owner = [], os.getpid()
+            fitting = [worker for worker in self._workers if worker.script == script]
+            for worker in fitting:
+                self._workers.remove(worker)
+                if worker.lives():
+                    return worker
+                worker.stop()
+        return Worker(script)
+
+    def give_back(self, worker: Worker) -> None:
+        """Keep a worker that can go on."""
+        if not 0 < worker.answered < ANSWERS_OF_ONE:
+            worker.stop()
+            return
+        with self._lock:
+            self._workers.append(worker)
+
+    def stop(self) -> None:
+        """Kill all of them."""
+        with self._lock:
+            if self._owner == os.getpid():
+                for worker in self._workers:
+                    worker.stop()
+            self._workers = []
+
+
+_IDLE = _Idle()
+atexit.register(_IDLE.stop)
+
+
 def grade_all(
     script: Path, tasks: Sequence[Mapping[str, Any]], *, seconds: float, workers: int | None = None
 ) -> list[dict[str, Any]]:
     """Answers of the grader ``script`` in task order; equal tasks are graded once.
 
-    ``seconds`` of CPU time bound one task; ``workers`` defaults to the machine's cores, two at least.
+    ``seconds`` of CPU time bound one task; ``workers`` defaults to the machine's cores, two at least, and
+    one for a few tasks. Processes stay for the next call, until this one ends.
     """
     distinct: dict[str, list[int]] = {}
     for number, task in enumerate(tasks):
@@ -136,7 +192,7 @@ def grade_all(
     failures: list[Exception] = []
 
     def work() -> None:
-        worker = Worker(script)
+        worker = _IDLE.take(script)
         try:
             while not failures:
                 numbers = waiting.get_nowait()
@@ -147,10 +203,11 @@ def grade_all(
             pass
         except Exception as error:  # handed to the caller's thread
             failures.append(error)
-        finally:
             worker.stop()
+        _IDLE.give_back(worker)
 
-    count = min(workers or max(2, os.cpu_count() or 2), len(distinct))
+    most = 1 if len(distinct) < FEW else max(2, os.cpu_count() or 2)
+    count = min(workers or most, len(distinct))
     threads = [threading.Thread(target=work, daemon=True) for _ in range(count)]
     for thread in threads:
         thread.start()

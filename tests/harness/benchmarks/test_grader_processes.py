@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from harness.benchmarks.aggregate import Answer
-from harness.benchmarks.grader_processes import grade_all
+from harness.benchmarks.grader_processes import _IDLE, grade_all
 from harness.benchmarks.math import GRADER, target_of
 from harness.benchmarks.math import grade as grade_math
 
@@ -39,6 +43,30 @@ def test_a_hanging_grader_is_killed_and_the_others_go_on(tmp_path: Path) -> None
     assert results[3]["error"] == "the grader died"
     assert sorted(log.read_text().split()) == ["a", "b", "c"]  # the second "a" was not graded again
     assert len({r["pid"] for r in results if "pid" in r}) == 3  # a new process after each loss
+
+
+def test_a_process_is_kept_for_the_next_call_unless_it_died(tmp_path: Path) -> None:
+    script = tmp_path / "grader.py"
+    script.write_text(SCRIPT)
+    task = {"do": "a", "log": str(tmp_path / "log")}
+
+    def pid() -> int:
+        (result,) = grade_all(script, [task], seconds=1.0)
+        return int(result["pid"])
+
+    first = pid()
+    assert pid() == first
+    os.kill(first, signal.SIGKILL)
+    while psutil.Process(first).status() != psutil.STATUS_ZOMBIE:
+        time.sleep(0.01)
+    second = pid()
+    assert second != first
+    script.write_text(SCRIPT.replace('"done"', '"other"'))  # a process runs what it has read
+    grade_all(script, [{**task, "do": "die"}], seconds=1.0)
+    assert "other" in grade_all(script, [task], seconds=1.0)[0]
+    _IDLE.stop()
+    with pytest.raises(ProcessLookupError):
+        os.kill(second, 0)
 
 
 def test_a_grader_that_does_not_start_is_an_error(tmp_path: Path) -> None:
