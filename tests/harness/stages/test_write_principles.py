@@ -79,5 +79,5 @@ def test_a_run_without_principles_or_with_two_of_a_query(tmp_path: Path) -> None
 def test_principles_of_other_queries_are_refused_before_anything_runs(tmp_path: Path) -> None:
     written(tmp_path, principle("elsewhere"))
     inputs = plan_inputs(f"principles_from={tmp_path}", benchmarks="gsm8k")
-    with pytest.raises(UserError, match=r"has no principles for 24 queries of this run"):
+    with pytest.raises(UserError, match=r"has no principles for 18 queries of this run"):
         check_principles_from(inputs)
