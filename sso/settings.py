@@ -149,8 +149,9 @@ class LaunchSettings(Section):
         False, description="fsdp keeps weights and optimizer in the memory of the CPU"
     )
     nodes: int = Field(1, ge=1, description="machines that train together")
-    own_process: bool = Field(
-        True, description="false: one process, this one, for debuggers; its memory stays taken"
+    own_process: bool | Literal["auto"] = Field(
+        True,
+        description="false: one process, this one, for debuggers, whose memory stays taken; auto: so without a GPU",
     )
     command: str = Field(
         "",

@@ -43,11 +43,11 @@ def launch(
             call goes on from the last mid-stage checkpoint.
     """
     how = how or LaunchSettings()
-    if not how.own_process:
+    layout = find_layout(how, settings.training, model) if how.own_process else None
+    if layout is None or (how.own_process == "auto" and _is_plain(layout, how)):
         from sso.reward_model import train_groups
 
         return train_groups(model, examples, objective, settings, run)
-    layout = find_layout(how, settings.training, model)
     run.work.mkdir(parents=True, exist_ok=True)
     job = Job(
         model,
@@ -68,6 +68,13 @@ def launch(
     if (run.work / RESULT).is_file():
         return read_result(run.work)
     raise UserError(failure(run.work, layout))
+
+
+def _is_plain(layout: Layout, how: LaunchSettings) -> bool:
+    """One process that has no GPU, started by no command of the user's."""
+    import torch
+
+    return layout.world == 1 and not how.command and not torch.cuda.is_available()
 
 
 def command_of(file: Path, layout: Layout, how: LaunchSettings) -> list[str]:

@@ -199,3 +199,32 @@ def test_the_processes_end_with_a_killed_caller_and_the_same_call_resumes(
     subprocess.run(command, cwd=REPO, env=environment, check=True)
     train(tiny_model_dir, make_groups(8), "joint", settings(**LONG), run_in(tmp_path / "whole"))
     assert apart(weights(tmp_path / "whole"), weights(tmp_path / "killed")) < 1e-5
+
+
+def test_auto_trains_in_this_process_only_where_it_is_one_without_a_gpu(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class StartedError(Exception):
+        """A process was about to be started."""
+
+    def start(*_: object) -> None:
+        raise StartedError
+
+    module = sys.modules[launch.__module__]
+    monkeypatch.setattr(module, "GuardedProcess", start)
+    monkeypatch.setattr("sso.reward_model.train_groups", lambda *_: "here")
+    run = TrainingRun(tmp_path / "out", tmp_path / "work", 0)
+
+    def launched(gpu: bool, **how: object) -> object:
+        monkeypatch.setattr("torch.cuda.is_available", lambda: gpu)
+        monkeypatch.setattr("torch.cuda.device_count", lambda: int(gpu))
+        settings = LaunchSettings(own_process="auto", **how)  # type: ignore[arg-type]
+        try:
+            return launch(tmp_path, [], "pair", MethodSettings(), run, settings)
+        except StartedError:
+            return "process"
+
+    assert launched(gpu=False) == "here"
+    assert launched(gpu=True) == "process"
+    assert launched(gpu=False, devices=2) == "process"
+    assert launched(gpu=False, command="{program}") == "process"
