@@ -60,13 +60,18 @@ def answers(out: Path) -> dict[str, int]:
     return {str(f.relative_to(out)): len(f.read_bytes().splitlines()) for f in files}
 
 
-def cluster_of_two() -> tuple[Any, Any]:
-    """A cluster that this process is connected to, and its second node."""
+def cluster_of_two(port: int = 0) -> tuple[Any, Any]:
+    """A cluster that this process is connected to, and its second node.
+
+    Args:
+        port: where the head node listens; 0: any free port.
+    """
     import ray
     from ray.cluster_utils import Cluster
 
     node = {"num_cpus": 1, "object_store_memory": 80_000_000}
-    cluster = Cluster(initialize_head=True, head_node_args={**node, "include_dashboard": False})
+    head = {**node, "include_dashboard": False, "gcs_server_port": port}
+    cluster = Cluster(initialize_head=True, head_node_args=head)
     second = cluster.add_node(**node)
     ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
     return cluster, second

@@ -32,6 +32,12 @@ POLL_SECONDS = 0.25
 MEMORY = 8 << 30
 """Address space of a grader; beyond it the item's grading fails, and nothing else."""
 READY = b"ready"
+BOUNDED = """
+import resource, runpy, sys
+resource.setrlimit(resource.RLIMIT_AS, (int(sys.argv[2]),) * 2)
+runpy.run_path(sys.argv[1], run_name="__main__")
+"""
+"""A grader that bounds its own memory first: code between fork and exec is not safe beside other threads."""
 ANSWERS_OF_ONE = 10_000
 """Answers after which a process is not kept for later: what its libraries have stored is freed."""
 FEW = 16
@@ -90,12 +96,11 @@ class Worker:
     def _start(self) -> None:
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
         self._process = subprocess.Popen(
-            [sys.executable, str(self.script)],
+            [sys.executable, "-P", "-c", BOUNDED, str(self.script), str(MEMORY)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             env=environment,
-            preexec_fn=bound_memory,
         )
         try:
             started = self._line(START_SECONDS, 0.0) == READY
