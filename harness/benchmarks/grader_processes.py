@@ -49,11 +49,31 @@ def bound_memory() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
 
 
+PASSED_ON = (
+    "PATH",
+    "HOME",
+    "LANG",
+    "LC_",
+    "TMPDIR",
+    "LD_LIBRARY_PATH",
+    "VIRTUAL_ENV",
+    "PYTHON",
+    "NLTK_DATA",
+)
+"""How the names of the variables begin that a grader gets: its folders and nothing else, no keys."""
+
+
+def grader_environment() -> dict[str, str]:
+    """The environment of a grader that starts now."""
+    found = {name: text for name, text in os.environ.items() if name.startswith(PASSED_ON)}
+    return {**found, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
+
+
 class Worker:
     """One grader process: a script that prints ``ready`` and then answers line by line."""
 
     def __init__(self, script: Path) -> None:
-        self.script = script
+        self.script, self.environment = script, grader_environment()
         self.answered = 0
         self._process: subprocess.Popen[bytes] | None = None
         self._buffer = b""
@@ -94,13 +114,12 @@ class Worker:
         self.answered = 0
 
     def _start(self) -> None:
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-c", BOUNDED, str(self.script), str(MEMORY)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env=environment,
+            env=self.environment,
         )
         try:
             started = self._line(START_SECONDS, 0.0) == READY
@@ -146,17 +165,22 @@ class _Idle:
         self._lock = threading.Lock()
 
     def take(self, script: Path) -> Worker:
-        """A running process of this script, or a new worker."""
+        """A running process of this script and the same environment, or a new worker."""
+        fresh = Worker(script)
         with self._lock:
             if self._owner != os.getpid():
                 self._workers, self._owner = [], os.getpid()
-            fitting = [worker for worker in self._workers if worker.script == script]
+            fitting = [
+                worker
+                for worker in self._workers
+                if (worker.script, worker.environment) == (script, fresh.environment)
+            ]
             for worker in fitting:
                 self._workers.remove(worker)
                 if worker.lives():
                     return worker
                 worker.stop()
-        return Worker(script)
+        return fresh
 
     def give_back(self, worker: Worker) -> None:
         """Keep a worker that can go on."""

@@ -45,7 +45,9 @@ def test_a_hanging_grader_is_killed_and_the_others_go_on(tmp_path: Path) -> None
     assert len({r["pid"] for r in results if "pid" in r}) == 3  # a new process after each loss
 
 
-def test_a_process_is_kept_for_the_next_call_unless_it_died(tmp_path: Path) -> None:
+def test_a_process_is_kept_for_the_next_call_unless_it_died(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     script = tmp_path / "grader.py"
     script.write_text(SCRIPT)
     task = {"do": "a", "log": str(tmp_path / "log")}
@@ -64,9 +66,21 @@ def test_a_process_is_kept_for_the_next_call_unless_it_died(tmp_path: Path) -> N
     script.write_text(SCRIPT.replace('"done"', '"other"'))  # a process runs what it has read
     grade_all(script, [{**task, "do": "die"}], seconds=1.0)
     assert "other" in grade_all(script, [task], seconds=1.0)[0]
+    monkeypatch.setenv("NLTK_DATA", str(tmp_path))  # what it would now find is another thing
+    assert pid() not in (first, second)
     _IDLE.stop()
     with pytest.raises(ProcessLookupError):
         os.kill(second, 0)
+
+
+def test_a_grader_sees_no_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-1")
+    monkeypatch.setenv("NLTK_DATA", "here")
+    script = tmp_path / "grader.py"
+    script.write_text(SCRIPT.replace('"pid": os.getpid()', '"names": sorted(os.environ)'))
+    (result,) = grade_all(script, [{"do": "a", "log": str(tmp_path / "log")}], seconds=1.0)
+    assert "OPENAI_API_KEY" not in result["names"]
+    assert {"NLTK_DATA", "PATH"} <= set(result["names"])
 
 
 def test_a_grader_that_does_not_start_is_an_error(tmp_path: Path) -> None:
