@@ -22,7 +22,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
-from transformers import Trainer, TrainerCallback
+from transformers import PrinterCallback, Trainer, TrainerCallback
 
 from groundwork.cpu_kernels import gradients_in_place
 from groundwork.memory import return_memory
@@ -82,6 +82,7 @@ class PreferenceTrainer(Trainer):
         self._sums: Counter[str] = Counter()
         self._started = 0.0
         super().__init__(train_dataset=_Steps(steps), **kwargs)
+        self.remove_callback(PrinterCallback)
         self.add_callback(_Hooks(self))
         # with gradient checkpointing a layer is passed through twice, the second time in backward
         for layer in _layers(kwargs["model"])[::LAYERS_BETWEEN]:

@@ -200,8 +200,6 @@ def _trainer(
     plan: ForwardPlan,
     run: TrainingRun,
 ) -> PreferenceTrainer:
-    from transformers.trainer_callback import PrinterCallback
-
     from sso.reference_logprobs import load_references
     from sso.step_math import training_order
     from sso.trainer import PreferenceTrainer, StepSettings
@@ -221,7 +219,6 @@ def _trainer(
         )
     except (ValueError, ImportError, RuntimeError) as error:
         raise UserError(f"training settings: {' '.join(str(error).split())}") from error
-    trainer.remove_callback(PrinterCallback)
     return trainer
 
 

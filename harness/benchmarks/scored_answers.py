@@ -22,6 +22,7 @@ from harness.errors import DataError
 from judges import Judge
 from leaderboards.benchmark_info import BenchmarkInfo
 from leaderboards.records import ItemScore, Score
+from leaderboards.statistics.proportions import FEW, agresti_coull_error
 
 CHUNK = 64
 _CHARACTERS_A_TOKEN = 4
@@ -69,6 +70,17 @@ def mean_part(values: Sequence[float]) -> Part:
     mean = sum(values) / n
     spread = sum((value - mean) ** 2 for value in values) / (n - 1) if n > 1 else 0.0
     return Part(mean, spread / n, n)
+
+
+def cautious_part(part: Part) -> Part:
+    """The part with Agresti and Coull's variance where it is a share of which few answers are right, or wrong:
+    2 of 2 is not known exactly. A mean of several parts is made of such."""
+    right = round(part.value * part.n)
+    spread = part.value * (1 - part.value) / max(1, part.n - 1)
+    is_share = abs(part.value * part.n - right) < 1e-9 and abs(part.variance - spread) < 1e-9
+    if not is_share or min(right, part.n - right) >= FEW:
+        return part
+    return Part(part.value, agresti_coull_error(right, part.n) ** 2, part.n)
 
 
 def weighted_part(parts: Sequence[tuple[Part, float]]) -> Part:
@@ -212,7 +224,7 @@ def by_subset(
 
 
 def plain_mean(parts: Mapping[str, Part], names: Sequence[str]) -> Part | None:
-    """The plain mean of the named parts; None unless all are there."""
+    """The plain mean of the named parts, which are independent; None unless all are there."""
     if any(name not in parts for name in names):
         return None
     return weighted_part([(parts[name], 1.0) for name in names])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from harness.benchmarks.scored_answers import Part, plain_mean, weighted_part
+from harness.benchmarks.scored_answers import Part, cautious_part, plain_mean, weighted_part
 
 SECTIONS: dict[str, dict[str, int]] = {
     "chat": {
@@ -55,7 +55,11 @@ def section_parts(subsets: Mapping[str, Part]) -> dict[str, Part]:
     four."""
     found: dict[str, Part] = {}
     for name, counts in SECTIONS.items():
-        parts = [(subsets[subset], float(counts[subset])) for subset in counts if subset in subsets]
+        parts = [
+            (cautious_part(subsets[subset]), float(counts[subset]))
+            for subset in counts
+            if subset in subsets
+        ]
         if parts:
             found[name] = weighted_part(parts)
     average = plain_mean(found, list(SECTIONS))

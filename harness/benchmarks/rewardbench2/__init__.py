@@ -16,6 +16,7 @@ from harness.benchmarks.scored_answers import (
     Question,
     ScoredBenchmark,
     by_subset,
+    cautious_part,
     mean_part,
     plain_mean,
 )
@@ -99,7 +100,7 @@ class RewardBench2(ScoredBenchmark):
         ties = ties_score(grouped["tied"], grouped["ref"])
         if ties is not None:
             subsets[TIES] = Part(ties, 0.0, len(grouped["tied"]) + len(grouped["ref"]))
-        average = plain_mean(subsets, SUBSETS)
+        average = plain_mean({n: cautious_part(p) for n, p in subsets.items()}, SUBSETS)
         metrics = {**subsets} if average is None else {"average": average, **subsets}
         missing = tuple(name for name in SUBSETS if name not in subsets)
         return values, metrics, subsets, missing
