@@ -39,7 +39,9 @@ def test_loss_by_hand() -> None:
     assert found.tolist() == pytest.approx(expected)
 
 
-def test_overfitting_and_scoring(tiny_model_dir: Path, tmp_path: Path) -> None:
+def test_overfitting_and_scoring(
+    tiny_model_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
     out = tmp_path / "reward"
@@ -49,6 +51,7 @@ def test_overfitting_and_scoring(tiny_model_dir: Path, tmp_path: Path) -> None:
         MethodSettings(training=SETTINGS),
         TrainingRun(out, tmp_path / "w", seed=1),
     )
+    assert capsys.readouterr().out == "", "the trainer of transformers prints nothing"
     assert report.measures["final_accuracy/policy"] == 1.0
     assert report.counts["steps"] == 25
     assert report.notes == ()
