@@ -74,7 +74,14 @@ def _own_code(model: Any) -> list[str]:
 
 @cache
 def _versions() -> list[str]:
-    return [torch.__version__, *(metadata.version(name) for name in ("transformers", "peft"))]
+    return [torch.__version__, *map(_version, ("transformers", "peft"))]
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return ""
 
 
 @cache
