@@ -52,10 +52,6 @@ WORK: dict[str, dict[str, int]] = {
 }
 """Pairs of a training, those of a step, prompts and new tokens of a generation."""
 TRL_BATCHES = {"1b": (4, 8), "tiny": (2,)}
-TEMPLATE = (
-    "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
-    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
-)
 LOSS_TOLERANCE = {"fp32": 2e-3, "bf16": 2e-2}
 LEFT_GB = 0.5
 """Memory that a process may seem to keep: other programs of the machine."""
@@ -64,29 +60,16 @@ LEFT_GB = 0.5
 def random_model(folder: Path, shape: str) -> Path:
     """A Llama of this shape with random weights, and a tokenizer of single bytes with as many entries."""
     import torch
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    from tests.conftest import byte_tokenizer
 
     settings = SHAPES[shape]
-    words = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
-    words += sorted(pre_tokenizers.ByteLevel.alphabet())
-    words += [f"filler{n}" for n in range(settings["vocab_size"] - len(words))]
-    core = Tokenizer(models.BPE(vocab={word: n for n, word in enumerate(words)}, merges=[]))
-    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    core.decoder = decoders.ByteLevel()
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=core,
-        bos_token="<|im_start|>",
-        eos_token="<|im_end|>",
-        pad_token="<|endoftext|>",
-        unk_token="<|endoftext|>",
-    )
-    tokenizer.chat_template = TEMPLATE
     ids = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
     torch.manual_seed(0)
     model = LlamaForCausalLM(LlamaConfig(**settings, **ids, tie_word_embeddings=True))
     model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    byte_tokenizer(settings["vocab_size"]).save_pretrained(folder)
     return folder
 
 

@@ -92,8 +92,8 @@ class ByKey(Mapping[str, T], Generic[T]):
         return key in self._places
 
 
-class LineFile:
-    """A file of lines that stays open as long as it is used, by any thread; it may grow meanwhile.
+class OpenFile:
+    """A file that stays open as long as it is used, read at any place by any thread.
 
     Raises:
         UserError: it can't be opened.
@@ -107,10 +107,18 @@ class LineFile:
             raise UserError(f"{path}: {error.strerror}") from None
         weakref.finalize(self, os.close, self._descriptor)
 
+    def read(self, start: int, count: int) -> bytes:
+        """Up to ``count`` bytes from the byte ``start`` on."""
+        return os.pread(self._descriptor, count, start)
+
+
+class LineFile(OpenFile):
+    """A file of lines; it may grow meanwhile."""
+
     def line(self, place: int) -> bytes:
         """The line that begins at that byte, with its end."""
         found = b""
-        while block := os.pread(self._descriptor, BLOCK, place + len(found)):
+        while block := self.read(place + len(found), BLOCK):
             end = block.find(b"\n") + 1
             found += block[:end] if end else block
             if end:

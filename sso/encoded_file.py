@@ -7,8 +7,6 @@ then the byte at which the head begins (8 bytes). In memory is the head; ids are
 from __future__ import annotations
 
 import json
-import os
-import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, overload
@@ -16,6 +14,7 @@ from typing import Any, overload
 import numpy as np
 
 from groundwork.files import replacing
+from groundwork.stored import OpenFile
 from sso.encoding import Encoded, EncodedBranch, EncodedGroup, EncodedPair
 
 IDS = np.dtype("<i4")
@@ -26,7 +25,7 @@ class Ids(Sequence[int]):
 
     __slots__ = ("_count", "_file", "_start")
 
-    def __init__(self, file: _OpenFile, start: int, count: int) -> None:
+    def __init__(self, file: OpenFile, start: int, count: int) -> None:
         self._file, self._start, self._count = file, start, count
 
     def __len__(self) -> int:
@@ -53,21 +52,9 @@ class Ids(Sequence[int]):
         return repr(self._read())
 
     def _read(self) -> tuple[int, ...]:
-        return tuple(self._file.ids(self._start, self._count))
-
-
-class _OpenFile:
-    def __init__(self, path: Path) -> None:
-        self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        weakref.finalize(self, os.close, self._descriptor)
-
-    def read(self, start: int, count: int) -> bytes:
-        return os.pread(self._descriptor, count, start)
-
-    def ids(self, start: int, count: int) -> list[int]:
         size = IDS.itemsize
-        found: list[int] = np.frombuffer(self.read(size * start, size * count), IDS).tolist()
-        return found
+        read = self._file.read(size * self._start, size * self._count)
+        return tuple(np.frombuffer(read, IDS).tolist())
 
 
 def save_encoded(groups: Iterable[EncodedGroup], counts: Mapping[str, int], file: Path) -> None:
@@ -90,7 +77,7 @@ def save_encoded(groups: Iterable[EncodedGroup], counts: Mapping[str, int], file
 
 def load_encoded(path: Path) -> Encoded:
     """What ``save_encoded`` wrote; the file may be replaced or removed meanwhile."""
-    file, size = _OpenFile(path), path.stat().st_size
+    file, size = OpenFile(path), path.stat().st_size
     begin = int.from_bytes(file.read(size - 8, 8), "little")
     head = json.loads(file.read(begin, size - 8 - begin))
     groups, start = [], 0

@@ -158,17 +158,12 @@ def probe_forward_plan(
 
 def _one_by_one(model: Any, check: _Check, plan: ForwardPlan, notes: list[str]) -> ForwardPlan:
     """Which of the plain forms differ, where all together do; each one left out adds a note."""
-    checked = False
-    if plan.lean_layers:
-        why = check.plain(plan, gradients=True)
-        checked = not why
-        if why:
-            slow_down(model)
-            plan = replace(plan, lean_layers=False)
-            if not check.plain(plan, gradients=True):
-                notes.append(f"the model's own layers instead of the leaner ones: {why}")
-                checked = True
-    if not checked and (why := check.plain(plan)):
+    if plan.lean_layers and (why := check.plain(plan, gradients=True)):
+        slow_down(model)
+        plan = replace(plan, lean_layers=False)
+        if not check.plain(plan, gradients=True):
+            notes.append(f"the model's own layers instead of the leaner ones: {why}")
+    if why := check.plain(plan):
         plan = replace(plan, rows_together=False)
         notes.append(f"one sequence at a time instead of rows side by side: {why}")
     if why := check.plain(replace(plan, chunked_head=True), gradients=True):

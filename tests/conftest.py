@@ -7,6 +7,7 @@ import importlib.util
 import os
 import platform
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -42,15 +43,15 @@ def reference_dir() -> Path:
     return _shared("SSO_BENCH_REFERENCE", "reference")
 
 
-def build_tiny_model(folder: Path, seed: int = 0) -> Path:
-    """Write a random two-layer Llama with a byte-level tokenizer and a ChatML template."""
-    import torch
+def byte_tokenizer(size: int = 0) -> Any:
+    """A tokenizer of single bytes with a ChatML template, filled up to ``size`` entries."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+    from transformers import PreTrainedTokenizerFast
 
-    specials = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    vocab = {token: i for i, token in enumerate(specials + alphabet)}
+    words = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+    words += sorted(pre_tokenizers.ByteLevel.alphabet())
+    words += [f"filler{n}" for n in range(size - len(words))]
+    vocab = {word: n for n, word in enumerate(words)}
     core = Tokenizer(models.BPE(vocab=vocab, merges=[]))
     core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     core.decoder = decoders.ByteLevel()
@@ -62,8 +63,17 @@ def build_tiny_model(folder: Path, seed: int = 0) -> Path:
         unk_token="<|endoftext|>",
     )
     tokenizer.chat_template = CHATML
+    return tokenizer
+
+
+def build_tiny_model(folder: Path, seed: int = 0) -> Path:
+    """Write a random two-layer Llama with a byte-level tokenizer and a ChatML template."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    tokenizer = byte_tokenizer()
     config = LlamaConfig(
-        vocab_size=len(vocab),
+        vocab_size=len(tokenizer),
         hidden_size=32,
         intermediate_size=64,
         num_hidden_layers=2,

@@ -113,10 +113,9 @@ def serve(model: Any, codec: Codec, prepare: Callable[[Any], object], **limits: 
     Raises:
         EngineError: no loop does.
     """
-    max_length = limits["max_length"]
     kept = KeptNote("decode-loops", model, [Path(__file__).parent], {"limits": limits})
     known = kept.read() or {}
-    yardstick = None if known else measure_decoding(model, max_length)
+    yardstick = None if known else measure_decoding(model, limits["max_length"])
     limit = length_limit(model.config)
     prepare(model)
     if yardstick is None:
@@ -134,39 +133,38 @@ def serve(model: Any, codec: Codec, prepare: Callable[[Any], object], **limits: 
 _NAMES = {Decoder: "shared prefixes", PlainDecoder: "padded", SingleDecoder: "one prompt"}
 
 
+def _loops(
+    kind: type, model: Any, codec: Codec, limits: Mapping[str, int]
+) -> tuple[Any, SingleDecoder]:
+    """A decode loop of this kind and the one for sequences that run alone; ``Decoder`` switches attention."""
+    own = switch_attention(model) if kind is Decoder else None
+    alone = SingleDecoder(model, codec, max_length=limits["max_length"], attention=own)
+    return alone if kind is SingleDecoder else kind(model, codec, **limits), alone
+
+
 def _follow(
     model: Any, codec: Codec, known: Mapping[str, Any], limits: Mapping[str, int]
 ) -> Served:
     """The loop that an earlier probe found."""
-    max_length, notes = limits["max_length"], tuple(known["notes"])
-    if known["loop"] == _NAMES[Decoder]:
-        own = switch_attention(model)
-        alone = SingleDecoder(model, codec, max_length=max_length, attention=own)
-        return Served(Decoder(model, codec, **limits), alone, None, notes)
-    alone = SingleDecoder(model, codec, max_length=max_length)
+    (kind,) = (kind for kind, name in _NAMES.items() if name == known["loop"])
+    decoder, alone = _loops(kind, model, codec, limits)
     alone.cached = known["cached"]
-    padded = known["loop"] == _NAMES[PlainDecoder]
-    return Served(PlainDecoder(model, codec, **limits) if padded else alone, alone, None, notes)
+    return Served(decoder, alone, None, tuple(known["notes"]))
 
 
 def _find(
     model: Any, codec: Codec, yardstick: DecodeYardstick, limits: Mapping[str, int]
 ) -> Served:
-    max_length = limits["max_length"]
     notes: list[str] = []
     try:
-        own: str | None = switch_attention(model)
-        fast = Decoder(model, codec, **limits)
-        why = difference(fast, yardstick)
-        if not why:
-            alone = SingleDecoder(model, codec, max_length=max_length, attention=own)
-            return Served(fast, alone, None, tuple(notes))
-        switch_attention(model, own)
+        fast, alone = _loops(Decoder, model, codec, limits)
+        if not (why := difference(fast, yardstick)):
+            return Served(fast, alone, None, ())
+        switch_attention(model, alone.attention)
     except ValueError as error:
         why = str(error)
     notes.append(f"the model's own attention and cache: {why}")
-    padded = PlainDecoder(model, codec, **limits)
-    alone = SingleDecoder(model, codec, max_length=max_length)
+    padded, alone = _loops(PlainDecoder, model, codec, limits)
     if not (why := difference(padded, yardstick)):
         return Served(padded, alone, None, tuple(notes))
     notes[-1] = f"one prompt at a time: {why}"
