@@ -3,8 +3,8 @@
     python benchmarking/gpu.py [--json FILE] [--minutes 10]
 
 A Llama of 1B shape with random weights (nothing is downloaded), bf16. Phases, each in processes of its own: ours and
-TRL's DPOTrainer on the same pairs, order and optimizer steps (their losses must agree); our vLLM engine and
-``vllm.LLM`` on the same prompts, greedy. The device's free memory is read before and after each process: what one phase
+TRL's DPOTrainer on the same pairs, order and optimizer steps (their losses must agree), on a GPU ours also without
+FlexAttention; our vLLM engine and ``vllm.LLM`` on the same prompts, greedy. The device's free memory is read before and after each process: what one phase
 keeps, the next lacks. Prints ratios: above 1 ours is faster, or takes more memory.
 
 ``--device cpu --shape tiny`` goes the same way without a GPU, in float32; there ``--engine hf`` measures the hf engine,
@@ -209,7 +209,13 @@ def train(phases: Phases, model: Path, options: argparse.Namespace) -> dict[str,
     if apart > LOSS_TOLERANCE["bf16" if base["bf16"] else "fp32"]:
         raise SystemExit(f"losses differ: {ours['loss']:.6f} and {best['loss']:.6f}")
     speed = (best["seconds"] / best["pairs"]) / (ours["seconds"] / ours["pairs"])
-    return {
+    found = {}
+    if options.device == "cuda":
+        words = [workers, "ours", json.dumps({**base, "parts": True})]
+        parts = phases.run("training, ours without FlexAttention", words)
+        found["training_speed_vs_attention_in_parts"] = parts["seconds"] / ours["seconds"]
+    return found | {
+        "training_notes": ours["notes"],
         "training_pairs_per_second": ours["pairs"] / ours["seconds"],
         "training_speed_vs_trl": speed,
         "training_peak_memory_vs_trl": ours["peak_gb"] / best["peak_gb"],

@@ -146,7 +146,9 @@ def run_ours(o: dict[str, Any]) -> dict[str, Any]:
     if not o.get("kernels", True):
         cpu_kernels.usable = lambda *tensors: False
     plan = probe_forward_plan(policy, measure_untouched(policy, encoded))
-    assert not plan.notes, plan.notes
+    assert (plan.shared_prefix, plan.chunked_head, plan.rows_together) == (True,) * 3, plan.notes
+    if o.get("parts", False):
+        plan = replace(plan, block_mask=False)
     if o["recompute"]:
         plan = replace(plan, chunk_bytes=LEAN_CHUNK_BYTES)
     install_forward(policy, plan)
@@ -178,6 +180,7 @@ def run_ours(o: dict[str, Any]) -> dict[str, Any]:
         "flops": 6.0 * (body * packed + head * predicted),
         "tokens": packed,
         "threads": torch.get_num_threads(),
+        "notes": plan.notes,
     }
 
 

@@ -29,7 +29,8 @@ class ForwardPlan:
     ``rows_together`` False runs every sequence by itself, without padding. Sequences longer than
     ``length_limit`` (rotary angles that follow the length, ``groundwork.rope``) always run so. ``notes``
     say why the plan is not the fast one, for the log and the report; ``chunk_bytes`` is how large the
-    logits get that exist at once; ``lean_layers``: ``groundwork.cpu_kernels.speed_up`` is right for the model.
+    logits get that exist at once; ``lean_layers``: ``groundwork.cpu_kernels.speed_up`` is right for the model;
+    ``block_mask``: packed sequences are attended by ``sso.block_mask``.
     """
 
     shared_prefix: bool = True
@@ -39,6 +40,7 @@ class ForwardPlan:
     notes: tuple[str, ...] = ()
     chunk_bytes: int = CHUNK_BYTES
     lean_layers: bool = False
+    block_mask: bool = False
 
     def packs(self, group: EncodedGroup) -> bool:
         """Whether the group runs packed behind its prompts."""
@@ -88,7 +90,7 @@ def completion_logprobs(model: Any, batch: MicroBatch, plan: ForwardPlan) -> Ten
     rows, targets = batch.rows.to(device), batch.targets.to(device)
     if plan.chunked_head:
         backbone, head = backbone_and_head(model)
-        inputs = model_inputs(backbone, batch, device)
+        inputs = model_inputs(backbone, batch, device, plan.block_mask)
         hidden = backbone(**inputs).last_hidden_state.flatten(0, 1)[rows]
         lean = plan.chunk_bytes == LEAN_CHUNK_BYTES and device.type == "cpu"
         if lean and hidden.requires_grad:
@@ -98,7 +100,7 @@ def completion_logprobs(model: Any, batch: MicroBatch, plan: ForwardPlan) -> Ten
         return token_logprobs(hidden, head.weight, targets, bias, plan.chunk_bytes)
     # the class's forward: the instance's own may have been replaced by ``install_forward``
     forward = type(model).forward
-    inputs = model_inputs(model, batch, device)
+    inputs = model_inputs(model, batch, device, plan.block_mask)
     if batch.input_ids.shape[0] == 1 and "logits_to_keep" in signature(forward).parameters:
         logits = forward(model, **inputs, logits_to_keep=rows).logits.flatten(0, 1)
     else:
@@ -106,14 +108,16 @@ def completion_logprobs(model: Any, batch: MicroBatch, plan: ForwardPlan) -> Ten
     return whole_logprobs(logits, targets)
 
 
-def model_inputs(module: Any, batch: MicroBatch, device: Any) -> dict[str, Any]:
+def model_inputs(
+    module: Any, batch: MicroBatch, device: Any, block_mask: bool = False
+) -> dict[str, Any]:
     """The arguments of a transformers model or backbone for this batch, as far as it takes them."""
     inputs: dict[str, Any] = {"input_ids": batch.input_ids.to(device), "use_cache": False}
     if batch.layout is not None:
         # a ready 4D mask stops the model from building one; the attention reads the layout instead
         inputs["attention_mask"] = torch.ones(1, 1, 1, 1, dtype=torch.bool, device=device)
         inputs["position_ids"] = batch.position_ids.to(device)
-        inputs["attention_layout"] = PackedAttention(batch.layout)
+        inputs["attention_layout"] = PackedAttention(batch.layout, device if block_mask else None)
         return inputs
     if batch.attention_mask is not None and not bool(batch.attention_mask.all()):
         inputs["attention_mask"] = batch.attention_mask.to(device)

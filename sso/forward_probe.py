@@ -145,7 +145,7 @@ def probe_forward_plan(
     if why := _share_prefixes(model, check, replace(plan, shared_prefix=True)):
         notes.append(f"plain batches instead of shared prefixes: {why}")
     else:
-        plan = replace(plan, shared_prefix=True)
+        plan = _behind_block_mask(model, check, replace(plan, shared_prefix=True), notes)
     if plan.length_limit is not None:
         notes.append(
             f"sequences of more than {plan.length_limit} tokens run one at a time: their rotary "
@@ -191,6 +191,19 @@ def _share_prefixes(model: Any, check: _Check, plan: ForwardPlan) -> str:
     if why := check.packed(plan):
         switch_attention(model, before)
     return why
+
+
+def _behind_block_mask(
+    model: Any, check: _Check, plan: ForwardPlan, notes: list[str]
+) -> ForwardPlan:
+    """The plan with FlexAttention, on a GPU where it compiles and gives the same; each failure adds a note."""
+    if device_of(model).type != "cuda":
+        return plan
+    masked = replace(plan, block_mask=True)
+    if why := check.packed(masked):
+        notes.append(f"attention in parts instead of FlexAttention: {why}")
+        return plan
+    return masked
 
 
 def recurrent_part(model: Any) -> str:

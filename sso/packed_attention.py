@@ -2,7 +2,8 @@
 
 Instead of one dense (T, T) mask, which would compute and throw away all the blocks between
 completions, every branch is attended in parts: the prompt causally, then each completion against
-(its prompt, itself). ``groundwork.attention`` brings it into a transformers model.
+(its prompt, itself); on a GPU where the forward probe found it right, by ``sso.block_mask`` in one call.
+``groundwork.attention`` brings it into a transformers model.
 """
 
 from __future__ import annotations
@@ -17,13 +18,16 @@ from torch import Tensor
 
 from groundwork import cpu_kernels as kernels
 from sso.batches import PackedLayout
+from sso.block_mask import LEAST_TOKENS, block_attention, block_mask
 
 
 class PackedAttention:
-    """``groundwork.attention.AttentionLayout`` of a packed sequence."""
+    """``groundwork.attention.AttentionLayout`` of a packed sequence; with ``device``, behind a block mask there."""
 
-    def __init__(self, layout: PackedLayout) -> None:
+    def __init__(self, layout: PackedLayout, device: torch.device | None = None) -> None:
         self.layout = layout
+        masked = device is not None and layout.tokens >= LEAST_TOKENS
+        self._mask = block_mask(layout, device) if masked else None
 
     @property
     def longest(self) -> float:
@@ -41,6 +45,8 @@ class PackedAttention:
         dropout: float = 0.0,
     ) -> Tensor:
         """Attention (1, H, T, D) of one layer."""
+        if self._mask is not None and not dropout:
+            return block_attention(query, key, value, self._mask, scale=scale)
         return packed_attention(query, key, value, self.layout, dropout=dropout, scaling=scale)
 
 
@@ -57,6 +63,19 @@ def packed_attention(
     if not dropout and kernels.usable(query, key, value):
         scale = query.shape[3] ** -0.5 if scaling is None else scaling
         return _CpuPackedAttention.apply(query, key, value, layout, scale)
+    return attention_in_parts(query, key, value, layout, dropout=dropout, scaling=scaling)
+
+
+def attention_in_parts(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    layout: PackedLayout,
+    *,
+    dropout: float = 0.0,
+    scaling: float | None = None,
+) -> Tensor:
+    """``packed_attention`` as one call of torch's own attention for each prompt and each completion."""
     repeat = query.shape[1] // key.shape[1]
     if repeat > 1:
         key, value = (x.repeat_interleave(repeat, dim=1) for x in (key, value))
