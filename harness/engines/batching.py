@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 MIN_PREFIX = 32
 
@@ -42,7 +43,7 @@ def plan_batches(
     slots: int,
     open_tail: Sequence[int] | None = None,
 ) -> list[Batch]:
-    """Partition prompts (token ids) into batches of at most ``rows`` rows.
+    """Partition prompts (token ids; all lists, or all arrays) into batches of at most ``rows`` rows.
 
     ``slots`` bounds the tokens whose keys and values a batch may hold: each shared prefix once,
     and for each row its longest own part plus ``new_tokens``. A row that is too large alone still
@@ -78,7 +79,8 @@ def common_prefix(a: Sequence[int], b: Sequence[int]) -> int:
 
 def _prefix_groups(prompts: Sequence[Sequence[int]], tails: Sequence[int]) -> list[Group]:
     """Neighbours in lexicographic order that share at least half of their tokens, longest first."""
-    order = sorted(range(len(prompts)), key=lambda i: (list(prompts[i]), i))
+    comparable: Sequence[Any] = prompts
+    order = sorted(range(len(prompts)), key=lambda i: (comparable[i], i))
     runs: list[tuple[int, list[int]]] = []
     for item in order:
         limit = max(0, len(prompts[item]) - tails[item])

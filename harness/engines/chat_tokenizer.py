@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from array import array
+from collections.abc import MutableSequence, Sequence
 from pathlib import Path
 from typing import Any
 
 from groundwork.chat_tokens import TEMPLATE_DATE, ChatTokens
 from groundwork.errors import UserError
+from groundwork.process_map import process_map
 from harness.engines.base import Message, Prompt
 from harness.engines.errors import EngineError
 
 ASKS_DAY = re.compile(r"""strftime_now\(\s*(?:format\s*=\s*)?(["'])((?:(?!\1).)*)\1\s*\)""")
 """A template's question for the day, its format written out."""
+SHARED_FROM = 5_000
+"""Prompts from which the cores share the work: a process needs seconds to start."""
 
 
 class Codec:
@@ -56,15 +60,17 @@ class Codec:
         except UserError as error:
             raise EngineError(str(error)) from None
 
-    def prompt_ids(self, prompts: Sequence[Prompt]) -> list[list[int]]:
-        """Token ids of each prompt: strings as they are, chats by the template, in which the text of a
-        message that spells a control token stays text."""
+    def prompt_ids(self, prompts: Sequence[Prompt]) -> list[array[int]]:
+        """Token ids of each prompt, four bytes a token: strings as they are, chats by the template, in which the
+        text of a message that spells a control token stays text."""
         try:
-            return [
-                self.chat.encode(p) if isinstance(p, str) else self.chat.prompt(p) for p in prompts
-            ]
+            return list(process_map(self._ids, prompts, least=SHARED_FROM))
         except UserError as error:
             raise EngineError(f"model folder {self.folder}: {error}") from None
+
+    def _ids(self, prompt: Prompt) -> array[int]:
+        whole = self.chat.encode(prompt) if isinstance(prompt, str) else self.chat.prompt(prompt)
+        return array("i", whole)
 
     def encode_pairs(
         self, contexts: Sequence[str], continuations: Sequence[str]
@@ -94,17 +100,18 @@ class Codec:
         prompts: Sequence[Prompt],
         continuations: Sequence[str],
         ended: Sequence[bool] | None = None,
-    ) -> list[tuple[list[int], list[int]]]:
+    ) -> list[tuple[MutableSequence[int], MutableSequence[int]]]:
         """(context ids, continuation ids): strings by ``encode_pairs``; after a chat the continuation as
         the model would write it. Where ``ended``, the token that ends a turn comes last."""
         strings = [i for i, prompt in enumerate(prompts) if isinstance(prompt, str)]
         contexts = [str(prompts[i]) for i in strings]
         split = self.encode_pairs(contexts, [continuations[i] for i in strings])
-        found = dict(zip(strings, split, strict=True))
+        found: dict[int, tuple[MutableSequence[int], MutableSequence[int]]] = {}
+        found.update(zip(strings, split, strict=True))
         for i, prompt in enumerate(prompts):
             if not isinstance(prompt, str):
                 (head,) = self.prompt_ids([prompt])
-                found[i] = (head, self.chat.completion(prompt, continuations[i]))
+                found[i] = (head, array("i", self.chat.completion(prompt, continuations[i])))
         for i, whole in enumerate(ended or ()):
             if whole:
                 found[i][1].append(self.end_of_turn)

@@ -18,6 +18,7 @@ import tempfile
 import weakref
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.connection import wait as wait_for
 from pathlib import Path
@@ -113,35 +114,40 @@ class VllmEngine:
         """One completion per prompt, in order; items of ``finished`` are left out; the
         others' texts then go to ``on_done`` alone."""
         ids = self.codec.prompt_ids(prompts)
+        lengths = list(map(len, ids))
         seeds = list(seeds) if seeds is not None else list(range(len(prompts)))
-        self._check_room(ids)
-        rows = [
-            {
-                "item": item,
-                "ids": row,
+        self._check_room(lengths)
+
+        def room(item: int) -> int:
+            return min(params.max_new_tokens, self.max_length - lengths[item])
+
+        def row(item: int) -> dict[str, Any]:
+            return {
+                "ids": ids[item],
                 "seed": seeds[item] & 0x7FFFFFFFFFFFFFFF if not params.greedy else None,
                 "temperature": params.temperature,
                 "top_p": params.top_p,
-                "room": min(params.max_new_tokens, self.max_length - len(row)),
+                "room": room(item),
                 "stop": list(params.stop),
                 "end_ids": sorted(self.codec.end_ids),
             }
-            for item, row in enumerate(ids)
-        ]
-        results = [Completion("", len(row), 0, False) for row in ids]
+
+        results = [Completion("", length, 0, False) for length in lengths]
 
         def done(item: int, answer: tuple[list[int], bool]) -> None:
             tokens, limited = answer
             kept = tokens[:-1] if tokens and tokens[-1] in self.codec.end_ids else tokens
             text = cut_at_stop(self.codec.decode(kept), params.stop)
-            found = Completion(text, len(ids[item]), len(tokens), limited)
+            found = Completion(text, lengths[item], len(tokens), limited)
             if finished is None:
                 results[item] = found
             if on_done is not None:
                 on_done(item, found)
 
         skip = set(finished or ())
-        self._run("chat", [row for row in rows if row["item"] not in skip], done)
+        items = [item for item in range(len(ids)) if item not in skip]
+        needed = max((lengths[item] + room(item) for item in items), default=0)
+        self._run(_Job("chat", row, done), items, needed)
         return results
 
     def logprobs(
@@ -155,35 +161,42 @@ class VllmEngine:
     ) -> list[ContinuationLogprob]:
         """Log-probability of each continuation, from vLLM's prompt log-probabilities."""
         pairs = self.codec.prompt_pairs(prompts, continuations, ended)
-        self._check_room([[*context, *rest] for context, rest in pairs])
+        lengths = [len(context) + len(rest) for context, rest in pairs]
+        self._check_room(lengths)
         results = [ContinuationLogprob(0.0, 0, True) for _ in pairs]
+        skip = set(finished or ())
 
         def done(item: int, answer: tuple[float, int, bool]) -> None:
             results[item] = ContinuationLogprob(*answer)
             if on_done is not None:
                 on_done(item, results[item])
 
-        rows, skip = [], set(finished or ())
-        for item, (context, rest) in enumerate(pairs):
+        def row(item: int) -> dict[str, Any]:
+            context, rest = pairs[item]
+            return {"ids": [*context, *rest], "context": len(context)}
+
+        items = []
+        for item in range(len(pairs)):
             if item in skip:
                 continue
-            if rest:
-                rows.append({"item": item, "ids": [*context, *rest], "context": len(context)})
+            if pairs[item][1]:
+                items.append(item)
             else:
                 done(item, (0.0, 0, True))
-        self._run("logprobs", rows, done)
+        needed = max((lengths[item] + 1 for item in items), default=0)
+        self._run(_Job("logprobs", row, done), items, needed)
         return results
 
     def close(self) -> None:
         """End the processes, which frees all of their memory."""
         self._end()
 
-    def _check_room(self, ids: Sequence[Sequence[int]]) -> None:
-        for index, row in enumerate(ids):
-            if not row:
+    def _check_room(self, lengths: Sequence[int]) -> None:
+        for index, length in enumerate(lengths):
+            if not length:
                 raise EngineError(f"prompt {index} is empty (no tokens)")
-            if len(row) >= self.max_length:
-                raise ContextTooLong(len(row) + 1, self.max_length, index)
+            if length >= self.max_length:
+                raise ContextTooLong(length + 1, self.max_length, index)
 
     def _start(self) -> None:
         for worker in self._workers:
@@ -191,31 +204,29 @@ class VllmEngine:
         for worker in self._workers:
             worker.expect_ready()
 
-    def _make_room(self, rows: Sequence[dict[str, Any]]) -> None:
-        """Start again with a longer context where a row needs one."""
-        needed = max((len(row["ids"]) + row.get("room", 1) for row in rows), default=0)
+    def _make_room(self, needed: int) -> None:
+        """Start again with a longer context where one is needed."""
         if needed > self._options["max_model_len"]:
             _end_all(self._workers)
             self._options["max_model_len"] = min(self.max_length, 1 << (needed - 1).bit_length())
             self._start()
 
-    def _run(
-        self, kind: str, rows: Sequence[dict[str, Any]], on_done: Callable[[int, Any], None]
-    ) -> None:
-        """Deal rows out and take results in; after a failure the engine is closed, jobs and all."""
+    def _run(self, job: _Job, items: Sequence[int], needed: int) -> None:
+        """Deal items out and take results in; after a failure the engine is closed, jobs and all.
+
+        ``needed`` is the longest sequence among them, prompt and answer.
+        """
         try:
-            self._make_room(rows)
-            self._deal(kind, deque(rows), on_done)
+            self._make_room(needed)
+            self._deal(job, deque(items))
         except BaseException:
             self.close()
             raise
 
-    def _deal(
-        self, kind: str, queue: deque[dict[str, Any]], on_done: Callable[[int, Any], None]
-    ) -> None:
+    def _deal(self, job: _Job, queue: deque[int]) -> None:
         """Results as they come; every worker takes more when it has worked off half of what it took."""
         for worker in self._workers:
-            self._give(worker, kind, queue)
+            self._give(worker, job, queue)
         while busy := {w.connection: w for w in self._workers if w.at_work}:
             for ready in wait_for(list(busy)):
                 worker = busy[cast(Connection, ready)]
@@ -223,41 +234,51 @@ class VllmEngine:
                     word, content = worker.connection.recv()
                 except (EOFError, ConnectionResetError):
                     self._again(worker, queue)
-                    self._give(worker, kind, queue)
+                    self._give(worker, job, queue)
                     continue
                 if word == "done":
                     item, answer = content
-                    del worker.rows[item]
-                    on_done(item, answer)
+                    del worker.items[item]
+                    job.on_done(item, answer)
                 else:
-                    worker.at_work = bool(worker.rows)
-                if len(worker.rows) <= worker.taken // 2:
-                    self._give(worker, kind, queue)
+                    worker.at_work = bool(worker.items)
+                if len(worker.items) <= worker.taken // 2:
+                    self._give(worker, job, queue)
 
-    def _give(self, worker: _Worker, kind: str, queue: deque[dict[str, Any]]) -> None:
+    def _give(self, worker: _Worker, job: _Job, queue: deque[int]) -> None:
         """Fill a worker up, with less the emptier the queue is, so that all end at about the same time."""
         fair = -(-len(queue) // (2 * len(self._workers)))
-        count = min(worker.window - len(worker.rows), fair)
-        rows = [queue.popleft() for _ in range(count)]
-        if not rows:
+        count = min(worker.window - len(worker.items), fair)
+        items = [queue.popleft() for _ in range(count)]
+        if not items:
             return
-        worker.rows |= {row["item"]: row for row in rows}
-        worker.taken, worker.at_work = len(worker.rows), True
+        worker.items |= dict.fromkeys(items)
+        worker.taken, worker.at_work = len(worker.items), True
+        rows = [{"item": item, **job.row(item)} for item in items]
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            worker.connection.send((kind, rows))  # to a dead one: noticed when its results end
+            worker.connection.send((job.kind, rows))  # to a dead one: noticed when its results end
 
-    def _again(self, worker: _Worker, queue: deque[dict[str, Any]]) -> None:
-        """Start a worker that died, its rows at the head of the queue."""
+    def _again(self, worker: _Worker, queue: deque[int]) -> None:
+        """Start a worker that died, its items at the head of the queue."""
         why = worker.last_words()
         worker.end()
-        queue.extendleft(reversed(worker.rows.values()))
-        worker.rows, worker.at_work = {}, False
+        queue.extendleft(reversed(worker.items))
+        worker.items, worker.at_work = {}, False
         if worker.restarts <= 0:
             raise EngineError(f"the vllm process died twice; finished items are kept ({why})")
         worker.restarts -= 1
         worker.window = max(1, worker.window // 2)
         worker.start()
         worker.expect_ready()
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One call: what a worker needs of an item, made when it is dealt out, and who takes results."""
+
+    kind: str
+    row: Callable[[int], dict[str, Any]]
+    on_done: Callable[[int, Any], None]
 
 
 def replicas_of(settings: EngineSettings, device: str) -> int:
@@ -282,11 +303,11 @@ def replicas_of(settings: EngineSettings, device: str) -> int:
 
 
 class _Worker:
-    """One process with a vLLM engine, its socket, and the rows it still owes."""
+    """One process with a vLLM engine, its socket, and the items it still owes, in order."""
 
     def __init__(self, options: dict[str, Any], environment: dict[str, str]) -> None:
         self.options, self.environment = options, environment
-        self.rows: dict[int, dict[str, Any]] = {}
+        self.items: dict[int, None] = {}
         self.taken, self.window, self.restarts = 0, WINDOW, 1
         self.at_work = False
         self.process: subprocess.Popen[bytes] | None = None

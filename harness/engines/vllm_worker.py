@@ -51,7 +51,7 @@ def run(
         for row in more:
             name = f"{number}-{row['item']}"
             by_id[name] = row
-            engine.add_request(name, {"prompt_token_ids": row["ids"]}, _parameters(kind, row))
+            engine.add_request(name, {"prompt_token_ids": list(row["ids"])}, _parameters(kind, row))
         more = connection.recv()[1] if connection.poll() else ()
         for output in engine.step():
             if output.finished:

@@ -6,17 +6,15 @@ import contextlib
 import logging
 import os
 import signal
-import socket
-import sys
 import time
-import traceback
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from groundwork.errors import UserError
 from harness.config import RunConfig
-from harness.executors.order import Order, OrderedStages, Told
+from harness.executors.order import Order
 from harness.executors.ray_checks import answers, check_devices, check_layout, check_nodes
+from harness.executors.ray_task import News, run_stage
 from harness.stage import Stage
 from harness.stage_runner import Outcome
 
@@ -26,9 +24,9 @@ if TYPE_CHECKING:
 RETRIES = 3
 """Times that a stage whose node is lost is started again."""
 DRAIN_S = 30.0
+"""Seconds that stages have to end after they are told to stop."""
 HEAD_S = 10.0
 """Seconds without an answer of the head node's address after which it counts as lost."""
-RANKS = "{python} -m sso.launch.ray_ranks {{nodes}} {{devices}} {{program}}"
 PASSED_ON = ("OMP_NUM_THREADS", "SSO_BENCH_CACHE", "SSO_BENCH_DATA", "HF_HOME", "HF_HUB_OFFLINE")
 """Variables that tasks get from here; keys of judges are each node's own."""
 
@@ -128,13 +126,20 @@ class RayExecutor:
         """See ``Executor``."""
         if self._lost:
             return  # each call of Ray would wait for the head; the process ends next
-        tasks = list(self._running)
-        for task in tasks:
-            self._ray.cancel(task, force=False)
-        if tasks:
-            self._ray.wait(tasks, num_returns=len(tasks), timeout=DRAIN_S)
+        if self._running:
+            self._stop()
         self._running.clear()
         self._disconnect()
+
+    def _stop(self) -> None:
+        """Have the stages at work end cleanly. Not by ``ray.cancel``: where a task ends meanwhile, Ray may end this
+        process with it."""
+        until = time.monotonic() + DRAIN_S
+        with contextlib.suppress(self._ray.exceptions.RayError):
+            while self._ray.get(self._news.stop.remote(), timeout=DRAIN_S):
+                if time.monotonic() > until:
+                    break
+                time.sleep(0.2)
 
     def _outcome(self, task: Any, stage: Stage) -> Outcome:
         try:
@@ -192,54 +197,6 @@ class RayExecutor:
     def _disconnect(self) -> None:
         if self._own:
             self._ray.shutdown()
-
-
-class News:
-    """What tasks say, until the driver takes it; an actor."""
-
-    def __init__(self) -> None:
-        self._lines: list[str] = []
-
-    def say(self, line: str) -> None:
-        self._lines.append(line)
-
-    def take(self) -> list[str]:
-        lines, self._lines = self._lines, []
-        return lines
-
-
-_made: dict[Order, OrderedStages] = {}
-
-
-def run_stage(order: Order, stage: str, wanted: str | None, news: Any) -> Outcome:
-    """The task: one stage of the order in a worker process of Ray."""
-    import ray
-
-    os.environ["RAY_ADDRESS"] = ray.get_runtime_context().gcs_address
-    try:
-        if order not in _made:
-            own = replace(order, config=with_ranks(order.config))
-            _made[order] = OrderedStages(own, Told(lambda line: news.say.remote(line)))
-        return _made[order].attempt(stage, wanted, _traceback)
-    except UserError as error:
-        return Outcome(stage, "failed", error=str(error))
-    finally:
-        if order in _made:
-            _made[order].close()  # the devices go to the next task, which may be another's
-
-
-def _traceback() -> str:
-    traceback.print_exc()
-    return f"the log of Ray's worker {os.getpid()} on {socket.gethostname()}"
-
-
-def with_ranks(config: str) -> str:
-    """The configuration with the command that starts a training on several nodes, unless it has one."""
-    read = RunConfig.model_validate_json(config)
-    if read.launch.nodes == 1 or read.launch.command:
-        return config
-    launch = read.launch.model_copy(update={"command": RANKS.format(python=sys.executable)})
-    return read.model_copy(update={"launch": launch}).model_dump_json()
 
 
 def with_devices(config: RunConfig, gpus: int) -> RunConfig:

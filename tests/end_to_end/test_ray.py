@@ -49,7 +49,8 @@ def test_sigterm_and_a_lost_head_are_clean_stops(tiny_model_dir: Path, tmp_path:
     out, cache = tmp_path / "run", tmp_path / "cache"
     line = arguments(tiny_model_dir, out)
     cluster, _ = cluster_of_two()
-    on_ray = [*line, "--executor", "ray", "--set", f"executor.address={cluster.address}"]
+    address = cluster.address
+    on_ray = [*line, "--executor", "ray", "--set", f"executor.address={address}"]
     try:
         process = start(on_ray, cache)
         wait_for(out / "pbaa" / "iter-1" / "policy" / "stage.json", process)
@@ -66,13 +67,13 @@ def test_sigterm_and_a_lost_head_are_clean_stops(tiny_model_dir: Path, tmp_path:
         cluster.head_node.kill_gcs_server()
         said = process.communicate(timeout=90)[1]
         assert process.returncode == 2, said
-        assert f"the Ray cluster's head node ({cluster.address}) is lost" in said
+        assert f"the Ray cluster's head node ({address}) is lost" in said
         assert "Traceback" not in said
         done = {f: f.read_bytes() for f, record in stage_files(out) if record["status"] == "done"}
     finally:
         ray.shutdown()
         cluster.shutdown()
-    cluster, _ = cluster_of_two(int(cluster.address.rpartition(":")[2]))
+    cluster, _ = cluster_of_two(int(address.rpartition(":")[2]))
     try:
         process = start(on_ray, cache)  # the same line on the cluster started again
         said = process.communicate(timeout=150)[1]

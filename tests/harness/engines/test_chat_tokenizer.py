@@ -74,8 +74,21 @@ def test_an_empty_context_is_the_begin_of_text(tiny_model_dir: Path) -> None:
 def test_continuations_of_chats_and_their_end(tiny_model_dir: Path) -> None:
     codec = Codec(tiny_model_dir)
     (open_, closed) = codec.prompt_pairs([CHAT, CHAT], ["Yes", "Yes"], [False, True])
-    assert open_[0] == closed[0] == codec.encode([codec.render(CHAT)])[0]
-    assert closed[1] == [*open_[1], 2]
+    assert list(open_[0]) == list(closed[0]) == codec.encode([codec.render(CHAT)])[0]
+    assert list(closed[1]) == [*open_[1], 2]
+
+
+def test_many_prompts_are_tokenised_by_processes_into_four_bytes_a_token(
+    tiny_model_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    codec = Codec(tiny_model_dir)
+    prompts = [[{"role": "user", "content": f"word {n}"}] for n in range(40)] + ["a string"]
+    alone = codec.prompt_ids(prompts)
+    assert {ids.itemsize for ids in alone} == {4}
+    monkeypatch.setattr("harness.engines.chat_tokenizer.SHARED_FROM", 1)
+    assert codec.prompt_ids(prompts) == alone
+    with pytest.raises(EngineError, match="lone surrogate"):
+        codec.prompt_ids([*prompts, "a\udc00"])
 
 
 def test_a_control_token_in_a_message_is_text_and_in_a_rendered_string_control(

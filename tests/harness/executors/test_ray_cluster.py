@@ -9,13 +9,12 @@ import pytest
 from groundwork.errors import UserError
 from harness.config import RunConfig, load_config
 from harness.executors.ray_cluster import (
-    News,
     import_ray,
     needs,
     signals_through,
     with_devices,
-    with_ranks,
 )
+from harness.executors.ray_task import with_ranks
 from harness.stage import Stage, StageKind, StageResult
 
 
@@ -74,12 +73,6 @@ def test_a_signal_during_a_call_of_ray_comes_through() -> None:
         raise SystemError("returned a result with an exception set") from KeyboardInterrupt()
     with pytest.raises(SystemError, match="own"), signals_through():
         raise SystemError("its own")
-
-
-def test_news_are_taken_once() -> None:
-    news = News()
-    news.say("a")
-    assert (news.take(), news.take()) == (["a"], [])
 
 
 def test_ray_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,57 @@
+"""Stages as tasks of Ray: their news, and how they are told to stop."""
+
+from __future__ import annotations
+
+import time
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from harness.executors.ray_task import News, ends_when_told
+
+
+class Remote:
+    """A handle of an actor that answers in this process."""
+
+    def __init__(self, actor: Any) -> None:
+        self._actor = actor
+
+    def __getattr__(self, name: str) -> Any:
+        return SimpleNamespace(remote=getattr(self._actor, name))
+
+
+RAY = SimpleNamespace(
+    get=lambda answer, timeout=None: answer, exceptions=SimpleNamespace(RayError=OSError)
+)
+
+
+def test_news_are_taken_once() -> None:
+    news = News()
+    news.say("a")
+    assert (news.take(), news.take()) == (["a"], [])
+
+
+def work(news: News) -> None:
+    """A stage that is told to stop in its first second."""
+    with ends_when_told(RAY, Remote(news), "s"):
+        assert news.stop() == 1
+        time.sleep(20)
+
+
+def test_a_stage_at_work_is_interrupted_and_none_begins_after() -> None:
+    news = News()
+    with pytest.raises(KeyboardInterrupt):
+        work(news)
+    assert news.stop() == 0
+    with pytest.raises(KeyboardInterrupt), ends_when_told(RAY, Remote(news), "t"):
+        pytest.fail("it began")
+    assert news.stop() == 0
+
+
+def test_a_stage_that_ended_is_not_interrupted() -> None:
+    news = News()
+    with ends_when_told(RAY, Remote(news), "s"):
+        pass
+    assert news.stop() == 0
+    time.sleep(1.2)  # two looks
