@@ -56,6 +56,8 @@ class LeakDetector:
         )
         self._words = [(_word(w), _own_instructions(w)) for w in book.leak_words]
         self._words += [(_word(p), _word(p)) for p in book.leak_phrases]
+        spelled = (*book.leak_words, *book.leak_phrases)
+        self._any_word = re.compile("|".join(map(re.escape, spelled)) or "(?!)", re.IGNORECASE)
 
     def leaks_role(self, text: str, query: str) -> bool:
         """A line that labels the response with an adjective of a feature, or as good or bad.
@@ -68,9 +70,10 @@ class LeakDetector:
     def leaks_guidelines(self, text: str, query: str, principle: Principle) -> bool:
         """Talk of the response's own instructions, in words that the query does not use, or a
         guideline sentence repeated."""
-        for word, leak in self._words:
-            if leak.search(text) and not word.search(query):
-                return True
+        if self._any_word.search(text):  # most texts have none: the patterns need not look
+            for word, leak in self._words:
+                if leak.search(text) and not word.search(query):
+                    return True
         plain = _squeeze(text).casefold()
         return any(sentence in plain for sentence in _sentences(principle))
 
