@@ -7,7 +7,6 @@ ids in each of them. Nothing here adds a begin-of-text token: a template that wa
 from __future__ import annotations
 
 import json
-import re
 from array import array
 from collections.abc import MutableSequence, Sequence
 from pathlib import Path
@@ -19,8 +18,8 @@ from groundwork.process_map import process_map
 from harness.engines.base import Message, Prompt
 from harness.engines.errors import EngineError
 
-ASKS_DAY = re.compile(r"""strftime_now\(\s*(?:format\s*=\s*)?(["'])((?:(?!\1).)*)\1\s*\)""")
-"""A template's question for the day, its format written out."""
+DIRECTIVES = "aAwdbBmyYHIlpMSfjUWcxXGuVDeFhRTCZz"
+"""Letters of ``strftime`` that a template may ask for, each also without its padding (``%-d``)."""
 SHARED_FROM = 5_000
 """Prompts from which the cores share the work: a process needs seconds to start."""
 
@@ -174,8 +173,16 @@ def template_with_date(folder: Path) -> str:
     empty where the template writes no day, and where vLLM takes Mistral's own tokenizer in its place."""
     if not template_date(folder) or (folder / "tekken.json").is_file():
         return ""
-    template = str(Codec(folder).tokenizer.get_chat_template())
-    return ASKS_DAY.sub(lambda f: f[1] + TEMPLATE_DATE.strftime(f[2]) + f[1], template)
+    return _fixed_day() + str(Codec(folder).tokenizer.get_chat_template())
+
+
+def _fixed_day() -> str:
+    """A macro that stands before the server's own ``strftime_now`` and gives the fixed day in any format."""
+    mark = "\ue000"  # of no text: stands for a percent sign that is none
+    names = [sign + letter for letter in DIRECTIVES for sign in ("%", "%-")]
+    pairs = [("%%", mark), *((name, TEMPLATE_DATE.strftime(name)) for name in names), (mark, "%")]
+    steps = "".join(f".replace({json.dumps(a)}, {json.dumps(b)})" for a, b in pairs)
+    return f"{{%- macro strftime_now(format) -%}}{{{{ format{steps} }}}}{{%- endmacro -%}}"
 
 
 def cut_at_stop(text: str, stop: Sequence[str]) -> str:

@@ -131,9 +131,11 @@ def test_a_server_that_renders_by_itself_gets_the_template_with_the_day_in_it(
 ) -> None:
     from transformers import AutoTokenizer
 
-    folder, day = tmp_path / "dated", '{% set d = strftime_now( "%d %b %Y") %}on {{ d }}, '
+    folder = tmp_path / "dated"
     shutil.copytree(tiny_model_dir, folder)
-    (folder / "chat_template.jinja").write_text(day + "{{ strftime_now(format='%Y-%m-%d') }}")
+    (folder / "chat_template.jinja").write_text(
+        "{% set f = '%d %b' %}{% set d = strftime_now(f ~ ' %Y') %}on {{ d }}, {{ strftime_now(format='%Y-%m-%d') }}"
+    )
     command = _command("vllm", folder, 1, "m", EngineSettings())
     given = command[command.index("--chat-template") + 1]
     tokenizer = AutoTokenizer.from_pretrained(tiny_model_dir)

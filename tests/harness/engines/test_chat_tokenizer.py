@@ -8,7 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from harness.engines.chat_tokenizer import Codec, cut_at_stop, template_date
+from groundwork.chat_tokens import TEMPLATE_DATE
+from harness.engines.chat_tokenizer import (
+    DIRECTIVES,
+    Codec,
+    cut_at_stop,
+    template_date,
+    template_with_date,
+)
 from harness.engines.errors import EngineError
 
 CHAT = [{"role": "user", "content": "Hi"}]
@@ -118,3 +125,14 @@ def test_a_template_that_writes_the_day_is_told_apart(tiny_model_dir: Path, tmp_
     (folder / "chat_template.jinja").write_text("{{ strftime_now('%Y') }}")
     assert template_date(folder) == {"template_date": "2024-07-26"}
     assert Codec(folder).render(CHAT) == "2024"
+
+
+def test_a_server_is_told_the_day_in_any_format(tiny_model_dir: Path, tmp_path: Path) -> None:
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    folder = Path(shutil.copytree(tiny_model_dir, tmp_path / "m"))
+    formats = [f"%{sign}{letter}" for letter in DIRECTIVES for sign in ("", "-")]
+    asked = " ".join([*formats, "%%Y", "100%%"])
+    (folder / "chat_template.jinja").write_text("{{ strftime_now(asked) }}")
+    given = ImmutableSandboxedEnvironment().from_string(template_with_date(folder))
+    assert given.render(asked=asked) == TEMPLATE_DATE.strftime(asked)
