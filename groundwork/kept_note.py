@@ -39,7 +39,7 @@ class KeptNote:
             "model": [type(model).__qualname__, configuration(model), _own_code(model)],
             "weights": sorted({str(p.dtype) for p in model.parameters()}),
             "code": [_versions(), *(_code(Path(path)) for path in code)],
-            "machine": _machine(next(model.parameters()).device),
+            "machine": machine(next(model.parameters()).device),
         }
         self.file = user_cache() / folder / f"{digest(found)}.json"
 
@@ -91,7 +91,8 @@ def _code(folder: Path) -> str:
     return digest([file_sha256(file) for file in files])
 
 
-def _machine(device: torch.device) -> list[str]:
+def machine(device: torch.device) -> list[str]:
+    """What a finding on this device holds for: the kind of GPU, or the processor."""
     if device.type == "cuda":
         return [torch.cuda.get_device_name(device)]
     return [device.type, platform.machine(), torch.backends.cpu.get_cpu_capability()]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -23,6 +23,15 @@ LEAST_TOKENS = 2 * BLOCK
 
 TOLERANCE = {torch.float32: 1e-2, torch.float16: 1e-2, torch.bfloat16: 4e-2}
 """Relative difference, in the Frobenius norm, that rounding explains (float32 may be TF32 on a GPU)."""
+
+
+class AttentionShape(NamedTuple):
+    """Heads of the queries, of the keys and values, and the widths of a key and of a value."""
+
+    heads: int
+    key_heads: int
+    width: int
+    value_width: int
 
 
 def block_mask(layout: PackedLayout, device: Any) -> Any:
@@ -64,17 +73,10 @@ def block_attention(
     """Attention (1, H, T, D) behind a mask of ``block_mask``; key and value may have fewer heads.
 
     Under autocast in its precision, as torch's own attention.
-
-    Raises:
-        RuntimeError: FlexAttention can't be compiled here, or gives other numbers than attention in parts.
     """
     device = query.device.type
     if torch.is_autocast_enabled(device):
         query, key, value = (x.to(torch.get_autocast_dtype(device)) for x in (query, key, value))
-    if query.is_cuda:
-        _require_equal(
-            query.shape[1], key.shape[1], query.shape[3], value.shape[3], query.dtype, query.device
-        )
     return _kernel(query.is_cuda)(query, key, value, mask, scale)
 
 
@@ -90,29 +92,27 @@ def _kernel(compiled: bool) -> Callable[..., Tensor]:
     return torch.compile(attend, dynamic=True, fullgraph=True) if compiled else attend
 
 
-@lru_cache(maxsize=32)
-def _require_equal(
-    heads: int, kv_heads: int, width: int, value_width: int, dtype: torch.dtype, device: Any
-) -> None:
-    """Output and gradients of the kernel for these shapes against attention in parts, once per process.
+def check_kernel(shape: AttentionShape, dtype: torch.dtype, device: torch.device) -> None:
+    """Output and gradients of the kernel for attention of this shape against attention in parts.
 
     Raises:
-        RuntimeError: they differ, or the kernel does not compile.
+        RuntimeError: they differ, or FlexAttention can't be compiled here.
     """
     from sso.packed_attention import attention_in_parts
 
     layout = PackedLayout((BranchLayout(0, 150, (90, 41)), BranchLayout(281, 1, (33,))), 315)
     noise = torch.Generator().manual_seed(0)
-    shapes = ((heads, width), (kv_heads, width), (kv_heads, value_width), (heads, value_width))
+    heads, key_heads, width, value_width = shape
+    shapes = ((heads, width), (key_heads, width), (key_heads, value_width), (heads, value_width))
     *inputs, upstream = (
         torch.randn(1, h, layout.tokens, w, generator=noise).to(device, dtype) for h, w in shapes
     )
-    mask = block_mask(layout, device)
-    kernel = _kernel(device.type == "cuda")
+    mask, kernel = block_mask(layout, device), _kernel(device.type == "cuda")
+    scale = width**-0.5
     found = []
     with torch.enable_grad(), torch.autocast(device.type, enabled=False):
         for attend in (
-            lambda q, k, v: kernel(q, k, v, mask, None),
+            lambda q, k, v: kernel(q, k, v, mask, scale),
             lambda q, k, v: attention_in_parts(q, k, v, layout),
         ):
             leaves = [x.detach().requires_grad_() for x in inputs]

@@ -21,9 +21,11 @@ from groundwork.attention import switch_attention
 from groundwork.cpu_kernels import gradients_in_place, slow_down, speed_up
 from groundwork.rope import length_limit
 from sso.batches import MicroBatch, packed_batch, plain_batch
+from sso.block_mask import AttentionShape, check_kernel
 from sso.encoding import EncodedBranch, EncodedGroup, EncodedPair
 from sso.fast_forward import ForwardPlan, completion_logprobs, device_of
 from sso.lora import has_lora
+from sso.packed_attention import attention_shapes
 
 _log = logging.getLogger(__name__)
 
@@ -128,12 +130,18 @@ def longest_probed(model: Any, groups: Sequence[EncodedGroup]) -> EncodedGroup |
 
 
 def probe_forward_plan(
-    model: Any, yardstick: Yardstick, *, bf16: bool = False, sharded: bool = False
+    model: Any,
+    yardstick: Yardstick,
+    *,
+    bf16: bool = False,
+    sharded: bool = False,
+    device: torch.device | None = None,
 ) -> ForwardPlan:
     """Put the replacements into ``model`` that compute what it computed, and say how to drive it.
 
     ``model`` is the one that ``yardstick`` was taken from, adapters added or not. Where it will be
-    ``sharded``, layers stay as they are: the leaner ones read weights outside their own modules.
+    ``sharded``, layers stay as they are: the leaner ones read weights outside their own modules. ``device``
+    is where it will train, if not where it is.
     """
     notes: list[str] = []
     check = _Check(model, yardstick, bf16)
@@ -142,10 +150,14 @@ def probe_forward_plan(
     plan = ForwardPlan(shared_prefix=False, length_limit=limit, lean_layers=leaner)
     if check.plain(plan, gradients=True):
         plan = _one_by_one(model, check, replace(plan, chunked_head=False), notes)
-    if why := _share_prefixes(model, check, replace(plan, shared_prefix=True)):
+    with attention_shapes() as shapes:
+        why = _share_prefixes(model, check, replace(plan, shared_prefix=True))
+    if why:
         notes.append(f"plain batches instead of shared prefixes: {why}")
     else:
-        plan = _behind_block_mask(model, check, replace(plan, shared_prefix=True), notes)
+        plan = replace(plan, shared_prefix=True)
+    if plan.shared_prefix and (device or device_of(model)).type == "cuda":
+        plan = _behind_block_mask(check, plan, shapes, device or device_of(model), notes)
     if plan.length_limit is not None:
         notes.append(
             f"sequences of more than {plan.length_limit} tokens run one at a time: their rotary "
@@ -194,16 +206,27 @@ def _share_prefixes(model: Any, check: _Check, plan: ForwardPlan) -> str:
 
 
 def _behind_block_mask(
-    model: Any, check: _Check, plan: ForwardPlan, notes: list[str]
+    check: _Check,
+    plan: ForwardPlan,
+    shapes: set[AttentionShape],
+    device: torch.device,
+    notes: list[str],
 ) -> ForwardPlan:
-    """The plan with FlexAttention, on a GPU where it compiles and gives the same; each failure adds a note."""
-    if device_of(model).type != "cuda":
-        return plan
-    masked = replace(plan, block_mask=True)
-    if why := check.packed(masked):
+    """The plan with FlexAttention where it compiles on the GPU and gives the same; else a note says why not.
+
+    A model that is not there yet (it will be sharded) is not driven by it: attention has no weights.
+    """
+    masked, why = replace(plan, block_mask=True), ""
+    try:
+        for shape in shapes:
+            check_kernel(shape, torch.bfloat16 if check.bf16 else torch.float32, device)
+    except _ERRORS as error:
+        why = _line(error)
+    if not why and device_of(check.model).type == device.type:
+        why = check.packed(masked)
+    if why:
         notes.append(f"attention in parts instead of FlexAttention: {why}")
-        return plan
-    return masked
+    return plan if why else masked
 
 
 def recurrent_part(model: Any) -> str:

@@ -12,15 +12,18 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from groundwork.kept_note import KeptNote, configuration
+import torch
+
+from groundwork.kept_note import KeptNote, configuration, machine
 from sso.encoding import EncodedGroup
-from sso.fast_forward import ForwardPlan
+from sso.fast_forward import ForwardPlan, device_of
 from sso.forward_probe import longest_probed
 from sso.settings import TrainingSettings
 
 
 class KeptPlan:
-    """The note in the cache on one policy, as loaded and with its adapters not yet added."""
+    """The note in the cache on one policy, as loaded and with its adapters not yet added; ``device`` is where it
+    will train, if not where it is."""
 
     def __init__(
         self,
@@ -29,12 +32,14 @@ class KeptPlan:
         options: TrainingSettings,
         *,
         sharded: bool = False,
+        device: torch.device | None = None,
     ) -> None:
         self.length = probed.longest if (probed := longest_probed(policy, groups)) else 0
         self._numbers = set(_whole_numbers(configuration(policy)))
         settings = {
             "pairs": sorted({name for group in groups for name in group.pairs}),
             "training": [options.precision, options.lora.model_dump(), sharded],
+            "trains_on": machine(device or device_of(policy)),
         }
         self.note = KeptNote("forward-plans", policy, [Path(__file__).parent], settings)
 

@@ -8,6 +8,7 @@ completions, every branch is attended in parts: the prompt causally, then each c
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
@@ -18,7 +19,21 @@ from torch import Tensor
 
 from groundwork import cpu_kernels as kernels
 from sso.batches import PackedLayout
-from sso.block_mask import LEAST_TOKENS, block_attention, block_mask
+from sso.block_mask import LEAST_TOKENS, AttentionShape, block_attention, block_mask
+
+_shapes: set[AttentionShape] | None = None
+
+
+@contextlib.contextmanager
+def attention_shapes() -> Iterator[set[AttentionShape]]:
+    """The shapes of all packed attention in this context, as the model asks for it."""
+    global _shapes
+    found: set[AttentionShape] = set()
+    _shapes = found
+    try:
+        yield found
+    finally:
+        _shapes = None
 
 
 class PackedAttention:
@@ -45,6 +60,10 @@ class PackedAttention:
         dropout: float = 0.0,
     ) -> Tensor:
         """Attention (1, H, T, D) of one layer."""
+        if _shapes is not None:
+            _shapes.add(
+                AttentionShape(query.shape[1], key.shape[1], query.shape[3], value.shape[3])
+            )
         if self._mask is not None and not dropout:
             return block_attention(query, key, value, self._mask, scale=scale)
         return packed_attention(query, key, value, self.layout, dropout=dropout, scaling=scale)

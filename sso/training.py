@@ -136,6 +136,8 @@ def _driven_policy(
 
     The first process finds the plan; of a sharded policy it alone has read the weights.
     """
+    import torch
+
     from groundwork.randomness import random_parts
     from sso.checkpoints import load_policy, repair_generation_config
     from sso.fast_forward import install_forward
@@ -160,7 +162,8 @@ def _driven_policy(
             ranks.device
         )  # where the trainer would put it: the probe belongs on the same device
     bf16, yardstick = options.precision == "bf16", None
-    kept = KeptPlan(policy, encoded.groups, options, sharded=run.sharded)
+    device = torch.device(ranks.device)
+    kept = KeptPlan(policy, encoded.groups, options, sharded=run.sharded, device=device)
     known = ranks.from_first(kept.read)
     if ranks.first:
         try:
@@ -178,7 +181,7 @@ def _driven_policy(
 
     def find() -> ForwardPlan:
         assert yardstick is not None
-        found = probe_forward_plan(policy, yardstick, bf16=bf16, sharded=run.sharded)
+        found = probe_forward_plan(policy, yardstick, bf16=bf16, sharded=run.sharded, device=device)
         kept.write(found)
         return found
 

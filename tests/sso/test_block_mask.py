@@ -14,11 +14,11 @@ from torch.nn.attention import flex_attention
 from sso import block_mask as blocks
 from sso import forward_probe
 from sso.batches import BranchLayout, PackedLayout, packed_batch
-from sso.block_mask import LEAST_TOKENS, block_attention, block_mask
+from sso.block_mask import LEAST_TOKENS, AttentionShape, block_attention, block_mask
 from sso.encoding import EncodedBranch, EncodedGroup, EncodedPair
 from sso.fast_forward import ForwardPlan, completion_logprobs
 from sso.forward_probe import measure_untouched, probe_forward_plan
-from sso.packed_attention import PackedAttention, attention_in_parts
+from sso.packed_attention import PackedAttention, attention_in_parts, attention_shapes
 from tests.architectures import VOCABULARY, build
 
 CUDA = torch.device("cuda")
@@ -99,12 +99,12 @@ def test_short_sequences_go_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_kernel_with_other_numbers_is_refused(
     backward_on_cpu: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shapes = (4, 2, 16, 24, torch.float32, torch.device("cpu"))
-    blocks._require_equal.__wrapped__(*shapes)
+    shape, cpu = AttentionShape(4, 2, 16, 24), torch.device("cpu")
+    blocks.check_kernel(shape, torch.float32, cpu)
     right = blocks._kernel(False)
     monkeypatch.setattr(blocks, "_kernel", lambda compiled: lambda *a: right(*a) * 1.03)
     with pytest.raises(RuntimeError, match=r"differs from attention in parts by 0\.03"):
-        blocks._require_equal.__wrapped__(*shapes)
+        blocks.check_kernel(shape, torch.float32, cpu)
 
 
 @pytest.mark.slow
@@ -116,8 +116,9 @@ def test_compiled_once_for_all_lengths() -> None:
         layout = layout_of(seed)
         inputs = tensors(layout)
         with torch.no_grad(), torch.compiler.set_stance("fail_on_recompile" if seed else "default"):
-            found = kernel(*inputs, block_mask(layout, "cpu"), None)
-        torch.testing.assert_close(found, attention_in_parts(*inputs, layout), atol=1e-5, rtol=1e-4)
+            found = kernel(*inputs, block_mask(layout, "cpu"), 0.3)
+        parts = attention_in_parts(*inputs, layout, scaling=0.3)
+        torch.testing.assert_close(found, parts, atol=1e-5, rtol=1e-4)
 
 
 def long_group() -> EncodedGroup:
@@ -129,19 +130,27 @@ def long_group() -> EncodedGroup:
     return EncodedGroup("g", (EncodedBranch(prompt, (one, two)),), pairs)
 
 
-def probed(monkeypatch: pytest.MonkeyPatch) -> tuple[Any, ForwardPlan]:
-    """A model and its plan, the probe believing that it is on a GPU."""
+def probed(monkeypatch: pytest.MonkeyPatch, *, sharded: bool = False) -> tuple[Any, ForwardPlan]:
+    """A model and its plan, the probe believing that it is, or if sharded will be, on a GPU; the kernel is checked
+    where the tests run."""
+    monkeypatch.setattr(
+        forward_probe,
+        "check_kernel",
+        lambda shape, dtype, device: blocks.check_kernel(shape, dtype, torch.device("cpu")),
+    )
     model = build("llama")
     yardstick = measure_untouched(model, [long_group()])
-    monkeypatch.setattr(forward_probe, "device_of", lambda model: CUDA)
-    return model, probe_forward_plan(model, yardstick)
+    if not sharded:
+        monkeypatch.setattr(forward_probe, "device_of", lambda model: CUDA)
+    return model, probe_forward_plan(model, yardstick, sharded=sharded, device=CUDA)
 
 
 @pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
+@pytest.mark.parametrize("sharded", [False, True])
 def test_the_probe_takes_it_on_a_gpu(
-    backward_on_cpu: None, monkeypatch: pytest.MonkeyPatch
+    sharded: bool, backward_on_cpu: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model, plan = probed(monkeypatch)
+    model, plan = probed(monkeypatch, sharded=sharded)
     assert plan.block_mask, plan.notes
     assert not plan.notes
     batch = packed_batch([long_group()])
@@ -152,22 +161,40 @@ def test_the_probe_takes_it_on_a_gpu(
     torch.testing.assert_close(masked, parts, atol=1e-5, rtol=1e-5)
 
 
-def test_the_probe_leaves_it_out_where_it_does_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*tensors: Any, **options: Any) -> Any:
-        raise RuntimeError("no kernel fits this GPU\nmore lines")
-
-    monkeypatch.setattr("sso.packed_attention.block_attention", refuse)
-    _, plan = probed(monkeypatch)
+def test_the_probe_leaves_it_out_where_it_does_not_compile() -> None:
+    model = build("llama")
+    plan = probe_forward_plan(model, measure_untouched(model, [long_group()]), device=CUDA)
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU: it may compile")
     assert plan.shared_prefix
     assert not plan.block_mask
-    why = "attention in parts instead of FlexAttention: RuntimeError no kernel fits this GPU"
-    assert plan.notes == (why,)
+    assert len(plan.notes) == 1
+    assert plan.notes[0].startswith("attention in parts instead of FlexAttention: ")
 
 
-def test_the_probe_leaves_it_out_where_it_differs(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
+def test_the_probe_leaves_it_out_where_the_model_differs(
+    backward_on_cpu: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(
         "sso.packed_attention.block_attention", lambda q, k, v, mask, scale: torch.zeros_like(q)
     )
     _, plan = probed(monkeypatch)
     assert not plan.block_mask
     assert "FlexAttention: a probe differs from the model's own" in plan.notes[0]
+
+
+def test_a_cpu_keeps_the_parts() -> None:
+    model = build("llama")
+    assert not probe_forward_plan(model, measure_untouched(model, [long_group()])).block_mask
+
+
+def test_the_shapes_are_those_that_the_model_asks_for() -> None:
+    model = build("llama")
+    plan = probe_forward_plan(model, measure_untouched(model, [long_group()]))
+    with attention_shapes() as shapes:
+        completion_logprobs(model, packed_batch([long_group()]), plan)
+    config = model.config
+    width = config.hidden_size // config.num_attention_heads
+    heads = (config.num_attention_heads, config.num_key_value_heads)
+    assert shapes == {AttentionShape(*heads, width, width)}
