@@ -68,7 +68,7 @@ class RayExecutor:
         except BaseException:
             self._disconnect()
             raise
-        self._news: Any = self._ray.remote(News).options(num_cpus=0).remote()
+        self._news: Any = self._news_here()
         self._task: Any = self._ray.remote(run_stage)
         self._running: dict[Any, tuple[Stage, str | None, int]] = {}
         self._tries: dict[str, int] = {}
@@ -130,6 +130,14 @@ class RayExecutor:
             self._stop()
         self._running.clear()
         self._disconnect()
+
+    def _news_here(self) -> Any:
+        """The actor on this node, which lives as long as the driver."""
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        here = self._ray.get_runtime_context().get_node_id()
+        place = NodeAffinitySchedulingStrategy(here, soft=True)
+        return self._ray.remote(News).options(num_cpus=0, scheduling_strategy=place).remote()
 
     def _stop(self) -> None:
         """Have the stages at work end cleanly. Not by ``ray.cancel``: where a task ends meanwhile, Ray may end this

@@ -88,9 +88,13 @@ def run_stage(order: Order, stage: str, wanted: str | None, news: Any) -> Outcom
 
 @contextlib.contextmanager
 def ends_when_told(ray: Any, news: Any, stage: str) -> Iterator[None]:
-    """``KeyboardInterrupt`` in this, the main thread, once the driver says to stop; at once where it has."""
-    if not ray.get(news.begin.remote(stage)):
-        raise KeyboardInterrupt
+    """``KeyboardInterrupt`` in this, the main thread, once the driver says to stop; at once where it has.
+
+    Where the actor is lost with its node, the stage goes on.
+    """
+    with contextlib.suppress(ray.exceptions.RayError):
+        if not ray.get(news.begin.remote(stage)):
+            raise KeyboardInterrupt
     ended, guard = threading.Event(), threading.Lock()
 
     def look() -> None:

@@ -55,3 +55,12 @@ def test_a_stage_that_ended_is_not_interrupted() -> None:
         pass
     assert news.stop() == 0
     time.sleep(1.2)  # two looks
+
+
+def test_a_stage_goes_on_where_the_actor_is_lost() -> None:
+    def lost(answer: Any, timeout: float | None = None) -> Any:
+        raise OSError("the actor died")
+
+    ray = SimpleNamespace(get=lost, exceptions=RAY.exceptions)
+    with ends_when_told(ray, Remote(News()), "s"):
+        time.sleep(0.6)  # a look
