@@ -6,7 +6,8 @@ import copy
 import os
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -249,6 +250,22 @@ class ServerJudge:
         if outcome.error.startswith(("HTTP 400", "HTTP 403", "HTTP 422")):
             return outcome.error
         raise JudgeError(f"{self.identity} at {self._url}: {outcome.error}")
+
+    def ahead(self) -> AbstractContextManager[None] | None:
+        """Within it the judge may be asked, by one thread, what it will be asked again: those verdicts count once.
+        ``None`` where asking early gains nothing: offline, and by batches."""
+        if self.settings.offline or self.settings.batch:
+            return None
+        return self._uncounted()
+
+    @contextmanager
+    def _uncounted(self) -> Iterator[None]:
+        states, answered = dict(self._source.states), self.stats.answered
+        try:
+            yield
+        finally:
+            self._source.states = states
+            self.stats.cached -= self.stats.answered - answered  # as which they will come again
 
     def afresh(self, salt: str) -> ServerJudge:
         """The same judge, whose verdicts are kept apart under another protocol id: it is asked

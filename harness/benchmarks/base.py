@@ -103,7 +103,8 @@ class Benchmark(Protocol):
 
     ``info`` holds all that tables, plots, the gate and planning need; with ``info.gated`` the
     items' text never lies on disk in the clear. ``questions`` gives the texts of the items, the
-    largest set that the data hold.
+    largest set that the data hold. A benchmark with ``needs_judge`` may have ``judged(request)``, a
+    ``harness.benchmarks.judge_ahead.Judged``: its answers are then judged while others are written.
     """
 
     name: str

@@ -10,6 +10,7 @@ from pathlib import Path
 from groundwork.files import replacing
 from groundwork.reasoning import more_markers
 from harness.benchmarks import EvalRequest, get_benchmark, load_protocol
+from harness.benchmarks.judge_ahead import judged_ahead
 from harness.engines import engine_identity
 from harness.stage import CheckpointKey, PlanInputs, Source, Stage, StageContext, StageResult
 from harness.stages.results import write_results
@@ -50,7 +51,13 @@ def eval_stage(inputs: PlanInputs, name: str, key: CheckpointKey, model: Source)
             journal_of(run.folder),
             private=benchmark.info.gated and inputs.data.kind != "sample",
         )
-        benchmark.generate(request, engine, run.folder, run.progress)
+        judge = run.resources.judge(name) if benchmark.needs_judge else None
+        judged = getattr(benchmark, "judged", None)
+        if judge is None or judged is None:
+            benchmark.generate(request, engine, run.folder, run.progress)
+        else:
+            with judged_ahead(judged(request), judge, engine) as watched:
+                benchmark.generate(request, watched, run.folder, run.progress)
         return engine.tokens
 
     def work(run: StageContext) -> StageResult:

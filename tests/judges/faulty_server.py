@@ -70,6 +70,7 @@ class FaultyServer:
         latency_s: time an answer takes; a stall takes ``stall_s``.
         limit: requests in flight above which the server answers 429 at once.
         retry_after: value of that header on 429.
+        port: where it listens; 0: on a free port.
     """
 
     def __init__(
@@ -84,7 +85,9 @@ class FaultyServer:
         limit: int | None = None,
         retry_after: str | None = None,
         seed: int = 0,
+        port: int = 0,
     ) -> None:
+        self.port = port
         self.reply = reply
         self.fault_share = fault_share
         self.faults = faults
@@ -123,7 +126,9 @@ class FaultyServer:
         async def serve() -> None:
             self._loop = asyncio.get_running_loop()
             self._stop = asyncio.Event()
-            server = await asyncio.start_server(self._connection, "127.0.0.1", 0, backlog=1024)
+            server = await asyncio.start_server(
+                self._connection, "127.0.0.1", self.port, backlog=1024
+            )
             self.port = server.sockets[0].getsockname()[1]
             ready.set()
             await self._stop.wait()

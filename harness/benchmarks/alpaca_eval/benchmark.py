@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from groundwork.sampling_params import SamplingParams
+from harness.benchmarks import judge_ahead
 from harness.benchmarks.alpaca_eval.files import (
     BASELINE_FILES,
     GAMED_FILES,
@@ -44,7 +45,7 @@ from harness.errors import DataError, ProtocolError
 from leaderboards.benchmark_info import BenchmarkInfo, InfoColumn
 
 if TYPE_CHECKING:
-    from harness.engines.base import Engine
+    from harness.engines.base import Engine, Message
     from judges import Comparison, Judge, Verdict
 
 MODEL_OUTPUTS = "model_outputs.json"
@@ -163,6 +164,16 @@ class AlpacaEval:
         )
         write_outputs(folder, rows)
         write_rows(folder / MODEL_OUTPUTS, model_outputs(task.instructions, rows))
+
+    def judged(self, request: EvalRequest) -> judge_ahead.Judged:
+        """Each answer is compared with the baseline's."""
+        known = judge_ahead.by_text(prepare(request).instructions, lambda i: i.instruction)
+
+        def item(chat: Sequence[Message], row: Mapping[str, Any]) -> Comparison | None:
+            instruction = known.get(chat[-1]["content"])
+            return None if instruction is None else comparison(instruction, row)
+
+        return judge_ahead.Judged("preferences", item)
 
     def score(self, request: EvalRequest, folder: Path, judge: Judge | None = None) -> Outcome:
         """Judge the saved answers, write ``annotations.json``, score.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from groundwork.files import write_json_lines
 from groundwork.sampling_params import SamplingParams
+from harness.benchmarks import judge_ahead
 from harness.benchmarks.aggregate import reasoning_counts
 from harness.benchmarks.answers_file import (
     final_answer,
@@ -42,7 +43,7 @@ from leaderboards.benchmark_info import BenchmarkInfo, InfoColumn
 from leaderboards.records import ItemScore, Score
 
 if TYPE_CHECKING:
-    from harness.engines.base import Engine
+    from harness.engines.base import Engine, Message
 
 NAME = "arena_hard"
 PUBLISHED_JUDGES = {"v0.1": ("gpt-4-1106-preview",), "v2.0": ("gpt-4.1",)}
@@ -119,6 +120,16 @@ class ArenaHard:
         )
         write_outputs(folder, rows)
 
+    def judged(self, request: EvalRequest) -> judge_ahead.Judged:
+        """Each answer is compared with the baseline's, in both orders."""
+        known = judge_ahead.by_text(prepare(request).questions, lambda q: q.text)
+
+        def item(chat: Sequence[Message], row: Mapping[str, Any]) -> Comparison | None:
+            question = known.get(chat[-1]["content"])
+            return None if question is None else comparison(question, row)
+
+        return judge_ahead.Judged("graded", item)
+
     def score(self, request: EvalRequest, folder: Path, judge: Judge | None = None) -> Outcome:
         """Judge the saved answers in both orders, write ``battles.jsonl``, score.
 
@@ -139,20 +150,22 @@ class ArenaHard:
         return Outcome(items, [_score(task, rows, verdicts, items, header)])
 
 
+def comparison(question: Question, row: Mapping[str, Any]) -> Comparison:
+    """What the judge is asked; the model's answer is ``output_2``."""
+    return Comparison(
+        item_id=question.item_id,
+        instruction=question.text,
+        output_1=question.baseline_output,
+        output_2=answer_text(row),
+    )
+
+
 def _verdicts(
     judge: Judge, asked_about: Sequence[Question], rows: Sequence[Mapping[str, Any]]
 ) -> list[tuple[Verdict, Verdict]]:
     """Both verdicts of every question; an answer that could not be written is not judged."""
     asked = [(q, row) for q, row in zip(asked_about, rows, strict=True) if not row.get("error")]
-    comparisons = [
-        Comparison(
-            item_id=q.item_id,
-            instruction=q.text,
-            output_1=q.baseline_output,
-            output_2=answer_text(row),
-        )
-        for q, row in asked
-    ]
+    comparisons = [comparison(q, row) for q, row in asked]
     found = judge.graded(comparisons) if comparisons else []
     given = {both[0].item_id: both for both in found}
     failed = Verdict(item_id="", kind="pairwise", judge=judge.name, protocol="", state="error")

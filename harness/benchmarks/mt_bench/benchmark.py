@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from groundwork.sampling_params import SamplingParams
+from harness.benchmarks import judge_ahead
 from harness.benchmarks.answers_file import (
     final_answer,
     read_outputs,
@@ -153,6 +154,17 @@ class MtBench:
         ]
         write_jsonl(folder / ANSWERS_FOLDER / f"{file_stem(model)}.jsonl", model_answers)
 
+    def judged(self, request: EvalRequest) -> judge_ahead.Judged:
+        """Each turn is rated, the second one with the whole conversation."""
+        known = judge_ahead.by_text(prepare(request).questions, lambda q: q.turns[0])
+
+        def item(chat: Sequence[Message], row: Mapping[str, Any]) -> Rating | None:
+            question = known.get(chat[0]["content"])
+            earlier = [message["content"] for message in chat[1::2]]
+            return None if question is None else rating(question, [*earlier, answer_text(row)])
+
+        return judge_ahead.Judged("ratings", item)
+
     def score(self, request: EvalRequest, folder: Path, judge: Judge | None = None) -> Outcome:
         """Rate the saved answers, write ``model_judgment/JUDGE_single.jsonl``, score.
 
@@ -220,25 +232,26 @@ def ratings_of(
     places: Sequence[tuple[Question, int]], rows: Sequence[Mapping[str, Any]]
 ) -> list[Rating]:
     """What the judge is asked; a second turn is shown with the whole conversation."""
-    from judges import Rating
-
     answers = {
         (q.question_id, turn): answer_text(row) for (q, turn), row in zip(places, rows, strict=True)
     }
-    ratings = []
-    for question, turn in places:
-        turns: list[str] = []
-        for t in range(1, turn + 1):
-            turns += [question.turns[t - 1], answers[question.question_id, t]]
-        ratings.append(
-            Rating(
-                item_id=item_id(question, turn),
-                category=question.category,
-                turns=tuple(turns),
-                references=question.references[:turn],
-            )
-        )
-    return ratings
+    return [
+        rating(question, [answers[question.question_id, t] for t in range(1, turn + 1)])
+        for question, turn in places
+    ]
+
+
+def rating(question: Question, answers: Sequence[str]) -> Rating:
+    """What the judge is asked about the last of the answers to a question's turns so far."""
+    from judges import Rating
+
+    turn = len(answers)
+    return Rating(
+        item_id=item_id(question, turn),
+        category=question.category,
+        turns=tuple(text for both in zip(question.turns, answers, strict=False) for text in both),
+        references=question.references[:turn],
+    )
 
 
 def _judgment(question: Question, turn: int, verdict: Verdict, by: JudgedBy) -> Judgment:
