@@ -18,8 +18,8 @@ class Executor(Protocol):
     slots: int
     """Stages that work side by side."""
 
-    def room(self) -> bool:
-        """Whether one more stage can be submitted."""
+    def room(self, stage: Stage) -> bool:
+        """Whether this stage can be submitted now."""
 
     def submit(self, stage: Stage, wanted: str | None = None) -> None:
         """Start a stage whose inputs are there. ``wanted`` as in ``StageRunner.attempt``."""
@@ -42,7 +42,7 @@ class InProcess:
         self._keep_going = keep_going
         self._ended: list[Outcome] = []
 
-    def room(self) -> bool:
+    def room(self, stage: Stage) -> bool:
         """See ``Executor``."""
         return not self._ended
 

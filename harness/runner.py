@@ -144,8 +144,8 @@ class Runner:
         if self.executor.slots > 1:
             ready = sorted(ready, key=lambda stage: -self._chains[stage.id])
         for stage in ready:
-            if not self.executor.room():
-                break
+            if not self.executor.room(stage):
+                continue
             holder = self._claims.holder(stage.id)
             if holder is not None:
                 self._note_other(stage, str(holder))

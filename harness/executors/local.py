@@ -12,7 +12,9 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
 from groundwork.errors import UserError
+from harness.config import RunConfig
 from harness.executors.order import Order
+from harness.executors.stage_needs import needs
 from harness.stage import Stage
 from harness.stage_runner import Outcome
 
@@ -24,6 +26,9 @@ LOGS = ".workers"
 class LocalWorkers:
     """See ``harness.executor.Executor``; ``say`` gets the workers' news.
 
+    Where there are GPUs, one more worker takes stages that need none (a server judging pairs), beside those that
+    do.
+
     Raises:
         UserError: more workers than GPUs, where there are GPUs.
     """
@@ -31,19 +36,28 @@ class LocalWorkers:
     def __init__(self, order: Order, workers: int, say: Callable[[str], None]) -> None:
         self.slots = workers
         self._say = say
-        self._workers = [
-            _Worker(order, number, environment)
-            for number, environment in enumerate(shared_out(workers), 1)
-        ]
+        shares = shared_out(workers)
+        self._workers = [_Worker(order, n, environment) for n, environment in enumerate(shares, 1)]
+        self._config = RunConfig.model_validate_json(order.config)
+        gpus = shares[0].get("CUDA_VISIBLE_DEVICES")
+        self._gpus = len(gpus.split(",")) if gpus else 0
+        # it sees the GPUs, so that ``auto`` means there what it means to the others, and uses none
+        self._without = _Worker(order, workers + 1, {}) if self._gpus else None
 
-    def room(self) -> bool:
+    def room(self, stage: Stage) -> bool:
         """See ``Executor``."""
-        return any(worker.stage is None for worker in self._workers)
+        return bool(self._free(stage))
+
+    def _free(self, stage: Stage) -> list[_Worker]:
+        """The workers that can take the stage now; the one that is there for such stages alone where it can."""
+        spare = self._without
+        if spare and spare.stage is None and not needs(stage, self._config, self._gpus)[1]:
+            return [spare]
+        return [worker for worker in self._workers if worker.stage is None]
 
     def submit(self, stage: Stage, wanted: str | None = None) -> None:
         """Give the stage to a free worker, to the one with its model loaded where that is free."""
-        free = [worker for worker in self._workers if worker.stage is None]
-        model = _model_of(stage)
+        free, model = self._free(stage), _model_of(stage)
         worker = next((w for w in free if model is not None and w.model == model), None)
         worker = worker or min(free, key=lambda w: w.model is not None)
         worker.begin(stage, wanted, model)
@@ -51,7 +65,7 @@ class LocalWorkers:
     def wait(self, seconds: float) -> list[Outcome]:
         """See ``Executor``."""
         ended = []
-        working = {w.connection: w for w in self._workers if w.connection is not None}
+        working = {w.connection: w for w in self._all() if w.connection is not None}
         for connection in wait(list(working), seconds):
             outcome = working[connection].hear(self._say)  # type: ignore[index]
             if outcome is not None and outcome.stage:
@@ -60,10 +74,13 @@ class LocalWorkers:
 
     def close(self) -> None:
         """See ``Executor``."""
-        for worker in self._workers:
+        for worker in self._all():
             worker.ask_to_end()
-        for worker in self._workers:
+        for worker in self._all():
             worker.end()
+
+    def _all(self) -> list[_Worker]:
+        return [*self._workers, *([self._without] if self._without else [])]
 
 
 class _Worker:

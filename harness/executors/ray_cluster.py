@@ -15,6 +15,7 @@ from harness.config import RunConfig
 from harness.executors.order import Order
 from harness.executors.ray_checks import answers, check_devices, check_layout, check_nodes
 from harness.executors.ray_task import News, run_stage
+from harness.executors.stage_needs import needs
 from harness.stage import Stage
 from harness.stage_runner import Outcome
 
@@ -76,7 +77,7 @@ class RayExecutor:
         self._lost = ""
         self._few = 0
 
-    def room(self) -> bool:
+    def room(self, stage: Stage) -> bool:
         """See ``Executor``: Ray's queue holds any number."""
         return True
 
@@ -219,24 +220,6 @@ def with_devices(config: RunConfig, gpus: int) -> RunConfig:
     if launch.strategy == "auto" and gpus and not config.training.lora.rank:
         found["strategy"] = "fsdp"
     return config.model_copy(update={"launch": launch.model_copy(update=found)})
-
-
-def needs(stage: Stage, config: RunConfig, gpus: int) -> tuple[int, int]:
-    """CPUs and GPUs of a stage. A training over several nodes waits with none: its processes have them."""
-    launch, engine = config.launch, config.engine
-    if stage.kind == "train":
-        if launch.nodes > 1:
-            return 0, 0
-        devices = (gpus or 1) if launch.devices == "auto" else int(launch.devices)
-        return devices, devices if gpus else 0
-    local_judge = config.judge.name == "local" or config.judge.name.startswith(("vllm:", "hf:"))
-    text = stage.kind in ("sample", "eval") and engine.kind not in ("fake", "openai")
-    if not gpus or not (text or (stage.kind == "judge" and local_judge)):
-        return 1, 0
-    if engine.kind == "hf":
-        return 1, 1
-    copies = engine.data_parallel
-    return 1, gpus if copies == "auto" else engine.tensor_parallel * int(copies)
 
 
 def import_ray() -> Any:

@@ -17,11 +17,11 @@ def test_a_stage_has_ended_when_it_is_submitted(tmp_path: Path) -> None:
     ran: list[str] = []
     plan = make_plan(ran)
     executor = InProcess(runner(tmp_path, plan))
-    assert executor.room()
+    assert executor.room(plan[0])
     executor.submit(plan[0])
-    assert not executor.room()
+    assert not executor.room(plan[0])
     assert [(o.stage, o.state) for o in executor.wait(0)] == [("first", "done")]
-    assert executor.room()
+    assert executor.room(plan[0])
     assert executor.wait(0) == []
 
 

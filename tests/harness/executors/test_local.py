@@ -6,11 +6,14 @@ import json
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from groundwork.errors import UserError
+from harness.config import load_config
 from harness.executors.local import LocalWorkers, shared_out
+from harness.executors.order import Order
 from harness.run_folder import RunFolder
 from harness.stage import Source, Stage, StageResult
 from tests.harness.executors.test_order import order_of
@@ -65,6 +68,7 @@ def test_a_killed_worker_fails_its_stage_and_is_started_again(tmp_path: Path) ->
 
 def test_a_stage_goes_to_the_worker_that_has_its_model(monkeypatch: pytest.MonkeyPatch) -> None:
     workers = LocalWorkers.__new__(LocalWorkers)
+    workers._without = None
     begun: list[tuple[int, str]] = []
 
     class Worker:
@@ -79,3 +83,29 @@ def test_a_stage_goes_to_the_worker_that_has_its_model(monkeypatch: pytest.Monke
     for name, model in (("a", "m1"), ("b", "m2"), ("c", "m1"), ("d", "m2")):
         workers.submit(stage(name, model=Source(model, "model")))
     assert begun == [(1, "a"), (2, "b"), (1, "c"), (2, "d")]
+
+
+def test_a_stage_without_gpus_does_not_wait_for_those_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 4)
+    begun: list[tuple[int, str]] = []
+
+    def begin(worker: Any, stage: Stage, wanted: str | None, model: str | None) -> None:
+        worker.stage = stage.id
+        begun.append((workers._all().index(worker), stage.id))
+
+    monkeypatch.setattr("harness.executors.local._Worker.begin", begin)
+    config = load_config("quickstart", ["model=m", "engine.kind=hf", "judge.name=gpt-4.1"])
+    order = Order(tmp_path, config.model_dump_json(), tmp_path)
+    workers = LocalWorkers(order, 2, lambda text: None)
+    judging = [Stage(f"pairs-{n}", "judge", {}, {}, lambda run: StageResult()) for n in range(3)]
+    for one in (stage("a"), judging[0], stage("b")):
+        assert workers.room(one)
+        workers.submit(one)
+    assert begun == [(0, "a"), (2, "pairs-0"), (1, "b")]
+    assert not workers.room(judging[1])
+    workers._workers[0].stage = None
+    assert workers.room(judging[1])  # rather than leave a worker idle
+    assert workers._all()[2]._environment == {}

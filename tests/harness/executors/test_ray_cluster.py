@@ -10,44 +10,14 @@ from groundwork.errors import UserError
 from harness.config import RunConfig, load_config
 from harness.executors.ray_cluster import (
     import_ray,
-    needs,
     signals_through,
     with_devices,
 )
 from harness.executors.ray_task import with_ranks
-from harness.stage import Stage, StageKind, StageResult
 
 
 def config(*overrides: str) -> RunConfig:
     return load_config("quickstart", ["model=m", *overrides])
-
-
-def stage(kind: StageKind) -> Stage:
-    return Stage("s", kind, {}, {}, lambda run: StageResult())
-
-
-@pytest.mark.parametrize(
-    ("kind", "overrides", "gpus", "expected"),
-    [
-        ("train", [], 8, (8, 8)),
-        ("train", ["launch.devices=2"], 8, (2, 2)),
-        ("train", ["launch.devices=2"], 0, (2, 0)),
-        ("train", ["launch.nodes=2"], 8, (0, 0)),
-        ("sample", ["engine.kind=vllm"], 8, (1, 8)),
-        ("eval", ["engine.kind=vllm", "engine.data_parallel=1"], 8, (1, 1)),
-        ("eval", ["engine.kind=vllm", "engine.data_parallel=2", "engine.tensor_parallel=2"], 8, (1, 4)),
-        ("eval", ["engine.kind=hf"], 8, (1, 1)),
-        ("eval", ["engine.kind=openai"], 8, (1, 0)),
-        ("eval", [], 0, (1, 0)),
-        ("judge", ["engine.kind=hf", "judge.name=gpt-4.1"], 8, (1, 0)),
-        ("judge", ["engine.kind=hf", "judge.name=local"], 8, (1, 1)),
-        ("data", [], 8, (1, 0)),
-    ],
-)  # fmt: skip
-def test_what_a_stage_takes(
-    kind: StageKind, overrides: list[str], gpus: int, expected: tuple[int, int]
-) -> None:
-    assert needs(stage(kind), config(*overrides), gpus) == expected
 
 
 def test_a_training_over_nodes_gets_a_command_and_what_auto_cannot_see() -> None:
