@@ -14,7 +14,8 @@ def needs(stage: Stage, config: RunConfig, gpus: int) -> tuple[int, int]:
             return 0, 0
         devices = (gpus or 1) if launch.devices == "auto" else int(launch.devices)
         return devices, devices if gpus else 0
-    local_judge = config.judge.name == "local" or config.judge.name.startswith(("vllm:", "hf:"))
+    judge, _ = config.judge.judge_of("pairs")
+    local_judge = judge == "local" or judge.startswith(("vllm:", "hf:", "reward:"))
     text = stage.kind in ("sample", "eval") and engine.kind not in ("fake", "openai")
     if not gpus or not (text or (stage.kind == "judge" and local_judge)):
         return 1, 0

@@ -32,6 +32,8 @@ def stage(kind: StageKind) -> Stage:
         ("eval", [], 0, (1, 0)),
         ("judge", ["engine.kind=hf", "judge.name=gpt-4.1"], 8, (1, 0)),
         ("judge", ["engine.kind=hf", "judge.name=local"], 8, (1, 1)),
+        ("judge", ["engine.kind=hf", "judge.name=gpt-4.1", "judge.pairs=local"], 8, (1, 1)),
+        ("judge", ["engine.kind=hf", "judge.name=reward:DIR"], 8, (1, 1)),
         ("data", [], 8, (1, 0)),
     ],
 )  # fmt: skip
