@@ -38,6 +38,10 @@ WINDOW = 1024
 FIRST_CONTEXT = 8192
 """Tokens of context reserved at first; a model's own 131,072 would take the memory of many sequences."""
 
+PREFILL_PIECE = 256
+"""Prompt tokens of one request that a step reads. Scoring makes a row of logits of each of them, and vLLM's own estimate
+of memory counts as many rows as sequences run side by side (256 or more): a whole prompt's would not be in it."""
+
 
 class VllmEngine:
     """See ``harness.engines.base.Engine``. Each request has its own seed; vLLM schedules them.
@@ -75,6 +79,7 @@ class VllmEngine:
             "load_format": "safetensors",
             "dtype": pick_dtype(settings.dtype, device),
             "max_model_len": min(self.max_length, FIRST_CONTEXT),
+            "long_prefill_token_threshold": min(self.max_length, PREFILL_PIECE),
             "tensor_parallel_size": settings.tensor_parallel,
             "enforce_eager": device == "cpu",  # on a CPU compiling costs more than it saves
             "seed": 0,

@@ -24,7 +24,7 @@ from harness.engines import (
     open_engine,
 )
 from harness.engines import vllm as vllm_engine
-from harness.engines.vllm import VllmEngine
+from harness.engines.vllm import PREFILL_PIECE, VllmEngine
 
 STAND_IN = """
 import os, sys
@@ -244,7 +244,7 @@ QUESTIONS = [
 CHATS = [[{"role": "user", "content": question}] for question in QUESTIONS]
 
 
-SMALL: dict[str, Any] = {"device": "cpu", "dtype": "fp32", "max_length": 128, "batch_size": 8}
+SMALL: dict[str, Any] = {"device": "cpu", "dtype": "fp32", "max_length": 1024, "batch_size": 8}
 
 
 @pytest.fixture(scope="module")
@@ -277,6 +277,9 @@ def test_real_greedy_answers_equal_the_hf_engine(real: VllmEngine, other: BatchE
 def test_real_logprobs_equal_the_hf_engine(real: VllmEngine, other: BatchEngine) -> None:
     texts = [real.render(chat) for chat in CHATS]
     rests = ["Paris", " red", "4", "The sea is wide.", "Shakespeare", "seven"]
+    texts.append(" ".join(f"bottle {n}" for n in range(150)))  # read in several pieces
+    rests.append("".join(f" and {n}" for n in range(30)))
+    assert real.count_tokens(texts[-1]) > 2 * PREFILL_PIECE
     for a, b in zip(real.logprobs(texts, rests), other.logprobs(texts, rests), strict=True):
         assert a.total == pytest.approx(b.total, abs=2e-3 * b.tokens)
         assert (a.tokens, a.greedy) == (b.tokens, b.greedy)
