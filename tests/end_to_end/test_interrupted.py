@@ -32,7 +32,7 @@ def start(args: list[str], cache: Path) -> subprocess.Popen[str]:
 
 def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
     """Until the file is there."""
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while not path.exists():
         assert process.poll() is None, process.communicate()[1]
         assert time.monotonic() < deadline

@@ -55,7 +55,7 @@ def test_sigterm_and_a_lost_head_are_clean_stops(tiny_model_dir: Path, tmp_path:
         process = start(on_ray, cache)
         wait_for(out / "pbaa" / "iter-1" / "policy" / "stage.json", process)
         process.send_signal(signal.SIGTERM)
-        said = process.communicate(timeout=90)[1]
+        said = process.communicate(timeout=240)[1]
         assert process.returncode == 130, said
         assert "Resume with:\n  sso-bench run" in said
         assert "Traceback" not in said
@@ -65,7 +65,7 @@ def test_sigterm_and_a_lost_head_are_clean_stops(tiny_model_dir: Path, tmp_path:
         process = start(on_ray, cache)
         wait_for(out / "pbaa" / "iter-1" / "policy" / "stage.json", process)
         cluster.head_node.kill_gcs_server()
-        said = process.communicate(timeout=90)[1]
+        said = process.communicate(timeout=240)[1]
         assert process.returncode == 2, said
         assert f"the Ray cluster's head node ({address}) is lost" in said
         assert "Traceback" not in said
@@ -76,7 +76,7 @@ def test_sigterm_and_a_lost_head_are_clean_stops(tiny_model_dir: Path, tmp_path:
     cluster, _ = cluster_of_two(int(address.rpartition(":")[2]))
     try:
         process = start(on_ray, cache)  # the same line on the cluster started again
-        said = process.communicate(timeout=150)[1]
+        said = process.communicate(timeout=300)[1]
         assert process.returncode == 0, said
     finally:
         ray.shutdown()
