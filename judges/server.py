@@ -6,8 +6,8 @@ import copy
 import os
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 
@@ -256,16 +256,7 @@ class ServerJudge:
         ``None`` where asking early gains nothing: offline, and by batches."""
         if self.settings.offline or self.settings.batch:
             return None
-        return self._uncounted()
-
-    @contextmanager
-    def _uncounted(self) -> Iterator[None]:
-        states, answered = dict(self._source.states), self.stats.answered
-        try:
-            yield
-        finally:
-            self._source.states = states
-            self.stats.cached -= self.stats.answered - answered  # as which they will come again
+        return self._source.counted_later()
 
     def afresh(self, salt: str) -> ServerJudge:
         """The same judge, whose verdicts are kept apart under another protocol id: it is asked

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -106,6 +107,17 @@ class VerdictSource:
         for verdict in verdicts:
             self.states[verdict.state] = self.states.get(verdict.state, 0) + 1
         return verdicts
+
+    @contextmanager
+    def counted_later(self) -> Iterator[None]:
+        """Verdicts that are asked for within will be asked for again, and count then."""
+        stats, states = self.client.stats, dict(self.states)
+        answered = stats.answered
+        try:
+            yield
+        finally:
+            self.states = states
+            stats.cached -= stats.answered - answered  # as which they will come
 
     def adapted(self, request: JudgeRequest) -> JudgeRequest:
         """The request as this judge takes it."""

@@ -13,16 +13,13 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from sso.batches import BranchLayout, PackedLayout
+from sso.batches import PackedLayout
 
 BLOCK = 128
 """Side of a block of the mask: FlexAttention's own."""
 
 LEAST_TOKENS = 2 * BLOCK
 """Shorter sequences go in parts: there is little to gain, and a single block compiles anew."""
-
-TOLERANCE = {torch.float32: 1e-2, torch.float16: 1e-2, torch.bfloat16: 4e-2}
-"""Relative difference, in the Frobenius norm, that rounding explains (float32 may be TF32 on a GPU)."""
 
 
 class AttentionShape(NamedTuple):
@@ -90,39 +87,6 @@ def _kernel(compiled: bool) -> Callable[..., Tensor]:
 
     # a graph that can't be compiled whole is an error: uncompiled, all scores would exist at once
     return torch.compile(attend, dynamic=True, fullgraph=True) if compiled else attend
-
-
-def check_kernel(shape: AttentionShape, dtype: torch.dtype, device: torch.device) -> None:
-    """Output and gradients of the kernel for attention of this shape against attention in parts.
-
-    Raises:
-        RuntimeError: they differ, or FlexAttention can't be compiled here.
-    """
-    from sso.packed_attention import attention_in_parts
-
-    layout = PackedLayout((BranchLayout(0, 150, (90, 41)), BranchLayout(281, 1, (33,))), 315)
-    noise = torch.Generator().manual_seed(0)
-    heads, key_heads, width, value_width = shape
-    shapes = ((heads, width), (key_heads, width), (key_heads, value_width), (heads, value_width))
-    *inputs, upstream = (
-        torch.randn(1, h, layout.tokens, w, generator=noise).to(device, dtype) for h, w in shapes
-    )
-    mask, kernel = block_mask(layout, device), _kernel(device.type == "cuda")
-    scale = width**-0.5
-    found = []
-    with torch.enable_grad(), torch.autocast(device.type, enabled=False):
-        for attend in (
-            lambda q, k, v: kernel(q, k, v, mask, scale),
-            lambda q, k, v: attention_in_parts(q, k, v, layout),
-        ):
-            leaves = [x.detach().requires_grad_() for x in inputs]
-            out = attend(*leaves)
-            found.append((out, *torch.autograd.grad(out, leaves, upstream)))
-    for ours, parts in zip(*found, strict=True):
-        expected = parts.detach().double()
-        apart = float((ours.detach().double() - expected).norm() / expected.norm())
-        if not apart <= TOLERANCE.get(dtype, 1e-2):
-            raise RuntimeError(f"FlexAttention differs from attention in parts by {apart:.2g}")
 
 
 def _bounds(layout: PackedLayout) -> tuple[Tensor, Tensor, Tensor]:

@@ -21,11 +21,11 @@ from groundwork.attention import switch_attention
 from groundwork.cpu_kernels import gradients_in_place, slow_down, speed_up
 from groundwork.rope import length_limit
 from sso.batches import MicroBatch, packed_batch, plain_batch
-from sso.block_mask import AttentionShape, check_kernel
+from sso.block_mask import AttentionShape
 from sso.encoding import EncodedBranch, EncodedGroup, EncodedPair
 from sso.fast_forward import ForwardPlan, completion_logprobs, device_of
 from sso.lora import has_lora
-from sso.packed_attention import attention_shapes
+from sso.packed_attention import attention_shapes, check_kernel
 
 _log = logging.getLogger(__name__)
 

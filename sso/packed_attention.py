@@ -18,8 +18,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from groundwork import cpu_kernels as kernels
-from sso.batches import PackedLayout
+from sso.batches import BranchLayout, PackedLayout
 from sso.block_mask import LEAST_TOKENS, AttentionShape, block_attention, block_mask
+
+TOLERANCE = {torch.float32: 1e-2, torch.float16: 1e-2, torch.bfloat16: 4e-2}
+"""Relative difference, in the Frobenius norm, that rounding explains (float32 may be TF32 on a GPU)."""
 
 _shapes: set[AttentionShape] | None = None
 
@@ -109,6 +112,36 @@ def attention_in_parts(
             k, v = torch.cat((prompt_k, k), dim=2), torch.cat((prompt_v, v), dim=2)
             out.append(_attend(q, k, v, dropout, scaling))
     return torch.cat(out, dim=2)
+
+
+def check_kernel(shape: AttentionShape, dtype: torch.dtype, device: torch.device) -> None:
+    """Compare ``block_attention`` of this shape with attention in parts, output and gradients.
+
+    Raises:
+        RuntimeError: they differ, or FlexAttention can't be compiled here.
+    """
+    layout = PackedLayout((BranchLayout(0, 150, (90, 41)), BranchLayout(281, 1, (33,))), 315)
+    noise = torch.Generator().manual_seed(0)
+    heads, key_heads, width, value_width = shape
+    shapes = ((heads, width), (key_heads, width), (key_heads, value_width), (heads, value_width))
+    *inputs, upstream = (
+        torch.randn(1, h, layout.tokens, w, generator=noise).to(device, dtype) for h, w in shapes
+    )
+    mask, scale = block_mask(layout, device), width**-0.5
+    found = []
+    with torch.enable_grad(), torch.autocast(device.type, enabled=False):
+        for attend in (
+            lambda q, k, v: block_attention(q, k, v, mask, scale=scale),
+            lambda q, k, v: attention_in_parts(q, k, v, layout, scaling=scale),
+        ):
+            leaves = [x.detach().requires_grad_() for x in inputs]
+            out = attend(*leaves)
+            found.append((out, *torch.autograd.grad(out, leaves, upstream)))
+    for ours, parts in zip(*found, strict=True):
+        expected = parts.detach().double()
+        apart = float((ours.detach().double() - expected).norm() / expected.norm())
+        if not apart <= TOLERANCE.get(dtype, 1e-2):
+            raise RuntimeError(f"FlexAttention differs from attention in parts by {apart:.2g}")
 
 
 def _attend(q: Tensor, k: Tensor, v: Tensor, dropout: float, scaling: float | None) -> Tensor:

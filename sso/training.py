@@ -158,9 +158,7 @@ def _driven_policy(
         notes.append(f"the configuration's randomness is off ({listed}): training.dropout=true")
     lora = options.lora
     if not run.sharded and not lora.quantize_4bit:
-        policy.to(
-            ranks.device
-        )  # where the trainer would put it: the probe belongs on the same device
+        policy.to(ranks.device)  # as the trainer would: the probe belongs on the same device
     bf16, yardstick = options.precision == "bf16", None
     device = torch.device(ranks.device)
     kept = KeptPlan(policy, encoded.groups, options, sharded=run.sharded, device=device)

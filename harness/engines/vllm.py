@@ -52,11 +52,7 @@ class VllmEngine:
 
     name = "vllm"
 
-    def __init__(
-        self,
-        folder: Path,
-        settings: EngineSettings,
-    ) -> None:
+    def __init__(self, folder: Path, settings: EngineSettings) -> None:
         from transformers import AutoConfig
 
         from harness.engines.hf import context_length, pick_device, pick_dtype

@@ -18,7 +18,12 @@ from sso.block_mask import LEAST_TOKENS, AttentionShape, block_attention, block_
 from sso.encoding import EncodedBranch, EncodedGroup, EncodedPair
 from sso.fast_forward import ForwardPlan, completion_logprobs
 from sso.forward_probe import measure_untouched, probe_forward_plan
-from sso.packed_attention import PackedAttention, attention_in_parts, attention_shapes
+from sso.packed_attention import (
+    PackedAttention,
+    attention_in_parts,
+    attention_shapes,
+    check_kernel,
+)
 from tests.architectures import VOCABULARY, build
 
 CUDA = torch.device("cuda")
@@ -100,11 +105,11 @@ def test_a_kernel_with_other_numbers_is_refused(
     backward_on_cpu: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shape, cpu = AttentionShape(4, 2, 16, 24), torch.device("cpu")
-    blocks.check_kernel(shape, torch.float32, cpu)
+    check_kernel(shape, torch.float32, cpu)
     right = blocks._kernel(False)
     monkeypatch.setattr(blocks, "_kernel", lambda compiled: lambda *a: right(*a) * 1.03)
     with pytest.raises(RuntimeError, match=r"differs from attention in parts by 0\.03"):
-        blocks.check_kernel(shape, torch.float32, cpu)
+        check_kernel(shape, torch.float32, cpu)
 
 
 @pytest.mark.slow
@@ -136,7 +141,7 @@ def probed(monkeypatch: pytest.MonkeyPatch, *, sharded: bool = False) -> tuple[A
     monkeypatch.setattr(
         forward_probe,
         "check_kernel",
-        lambda shape, dtype, device: blocks.check_kernel(shape, dtype, torch.device("cpu")),
+        lambda shape, dtype, device: check_kernel(shape, dtype, torch.device("cpu")),
     )
     model = build("llama")
     yardstick = measure_untouched(model, [long_group()])
@@ -176,9 +181,13 @@ def test_the_probe_leaves_it_out_where_it_does_not_compile() -> None:
 def test_the_probe_leaves_it_out_where_the_model_differs(
     backward_on_cpu: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        "sso.packed_attention.block_attention", lambda q, k, v, mask, scale: torch.zeros_like(q)
-    )
+    right = blocks._kernel(False)
+
+    def wrong_in_the_model(q: torch.Tensor, *others: Any) -> torch.Tensor:
+        checked = q.shape[2] == 315  # the layout of ``check_kernel``
+        return right(q, *others) if checked else torch.zeros_like(q)
+
+    monkeypatch.setattr(blocks, "_kernel", lambda compiled: wrong_in_the_model)
     _, plan = probed(monkeypatch)
     assert not plan.block_mask
     assert "FlexAttention: a probe differs from the model's own" in plan.notes[0]
