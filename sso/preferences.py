@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from hashlib import sha256
 from pathlib import Path
 
 from groundwork.conversations import read_preference
@@ -24,12 +25,12 @@ def read_preferences(path: Path) -> tuple[list[PreferencePair], list[Dropped], i
     """
     pairs: list[PreferencePair] = []
     dropped: list[Dropped] = []
-    seen: set[str] = set()
+    seen: set[bytes] = set()
     ids: set[str] = set()
     repeated = 0
     for number, row in numbered_json_lines(path):
         pair = _pair(row, f"{path}:{number}", number)
-        if (same := pair.model_dump_json()) in seen:
+        if (same := sha256(pair.model_dump_json().encode()).digest()) in seen:
             repeated += 1
             continue
         seen.add(same)
