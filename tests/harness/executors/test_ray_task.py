@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import time
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -32,6 +34,14 @@ def test_news_are_taken_once() -> None:
     assert (news.take(), news.take()) == (["a"], [])
 
 
+@pytest.fixture
+def as_in_a_worker() -> Iterator[None]:
+    """Python's own answer to SIGINT, which a command that ran here before has replaced."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def work(news: News) -> None:
     """A stage that is told to stop in its first second."""
     with ends_when_told(RAY, Remote(news), "s"):
@@ -39,7 +49,7 @@ def work(news: News) -> None:
         time.sleep(20)
 
 
-def test_a_stage_at_work_is_interrupted_and_none_begins_after() -> None:
+def test_a_stage_at_work_is_interrupted_and_none_begins_after(as_in_a_worker: None) -> None:
     news = News()
     with pytest.raises(KeyboardInterrupt):
         work(news)
