@@ -1,7 +1,7 @@
 """Training on several processes against one, a Ray cluster against the sequence, and the estimator of memory against
 measured peaks.
 
-``python benchmarking/scale.py --json FILE`` needs some 30 minutes of two cores and no GPU: tiny models over gloo, the
+``python benchmarking/scale.py --json FILE`` needs some 70 minutes of two cores and no GPU: tiny models over gloo, the
 135M model on the CPU, 8B on fake tensors under torch's own memory tracker.
 """
 
