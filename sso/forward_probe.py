@@ -220,7 +220,7 @@ def _behind_block_mask(
     try:
         for shape in shapes:
             check_kernel(shape, torch.bfloat16 if check.bf16 else torch.float32, device)
-    except _ERRORS as error:
+    except Exception as error:  # compilers raise errors of their own kinds
         why = _line(error)
     if not why and device_of(check.model).type == device.type:
         why = check.packed(masked)
