@@ -61,20 +61,26 @@ def answers(out: Path) -> dict[str, int]:
 
 
 def cluster_of_two(port: int = 0) -> tuple[Any, Any]:
-    """A cluster that this process is connected to, and its second node.
+    """A cluster that this process is connected to, and its second node; see ``start_two``."""
+    import ray
+
+    cluster, second = start_two(port)
+    ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
+    return cluster, second
+
+
+def start_two(port: int = 0) -> tuple[Any, Any]:
+    """A cluster, and its second node. A process that is connected to a cluster ends a minute after its head.
 
     Args:
         port: where the head node listens; 0: any free port.
     """
-    import ray
     from ray.cluster_utils import Cluster
 
     node = {"num_cpus": 1, "object_store_memory": 80_000_000}
     head = {**node, "include_dashboard": False, "gcs_server_port": port}
     cluster = Cluster(initialize_head=True, head_node_args=head)
-    second = cluster.add_node(**node)
-    ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
-    return cluster, second
+    return cluster, cluster.add_node(**node)
 
 
 def kill_when_begun(cluster: Any, node: Any, out: Path, found: dict[str, Any]) -> None:

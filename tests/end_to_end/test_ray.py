@@ -43,12 +43,12 @@ def test_a_cluster_that_loses_a_node_gives_what_the_sequence_gives(
 
 @pytest.mark.slow
 def test_sigterm_and_a_lost_head_are_clean_stops(tiny_model_dir: Path, tmp_path: Path) -> None:
-    ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'sso-bench[ray]'")
-    from benchmarking.scale_ray import cluster_of_two
+    pytest.importorskip("ray", reason="Ray is not installed: pip install 'sso-bench[ray]'")
+    from benchmarking.scale_ray import start_two
 
     out, cache = tmp_path / "run", tmp_path / "cache"
     line = arguments(tiny_model_dir, out)
-    cluster, _ = cluster_of_two()
+    cluster, _ = start_two()
     address = cluster.address
     on_ray = [*line, "--executor", "ray", "--set", f"executor.address={address}"]
     try:
@@ -71,15 +71,13 @@ def test_sigterm_and_a_lost_head_are_clean_stops(tiny_model_dir: Path, tmp_path:
         assert "Traceback" not in said
         done = {f: f.read_bytes() for f, record in stage_files(out) if record["status"] == "done"}
     finally:
-        ray.shutdown()
         cluster.shutdown()
-    cluster, _ = cluster_of_two(int(address.rpartition(":")[2]))
+    cluster, _ = start_two(int(address.rpartition(":")[2]))
     try:
         process = start(on_ray, cache)  # the same line on the cluster started again
         said = process.communicate(timeout=300)[1]
         assert process.returncode == 0, said
     finally:
-        ray.shutdown()
         cluster.shutdown()
     assert {record["status"] for _, record in stage_files(out)} == {"done"}
     assert done
