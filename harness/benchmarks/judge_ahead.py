@@ -26,11 +26,13 @@ MOST = 64
 
 @dataclass(frozen=True)
 class Judged:
-    """How a benchmark has its answers judged: a method of ``Judge``, and what it is asked about the answer to a
-    chat (``row``: the fields of ``outputs.jsonl`` that say what the answer is), or nothing."""
+    """How a benchmark has its answers judged: a method of ``Judge``, the items by the text that their chats begin
+    with, and what is asked about an item's answer to a chat (``row``: the fields of ``outputs.jsonl`` that say what
+    the answer is)."""
 
     method: Literal["preferences", "ratings", "graded"]
-    item: Callable[[Sequence[Message], Mapping[str, Any]], Any]
+    items: Mapping[str, Any]
+    about: Callable[[Any, Sequence[Message], Mapping[str, Any]], Any]
 
 
 def by_text(items: Iterable[T], text: Callable[[T], str]) -> dict[str, T]:
@@ -88,11 +90,12 @@ class _Watched:
             if on_done is not None:
                 on_done(index, completion)
             prompt = prompts[index]
-            if not isinstance(prompt, str):
-                opened = opens_reasoning(self._engine.render(prompt))
-                row = {"output": completion.text, "reasoning_opened": opened}
-                if (item := self._judged.item(prompt, row)) is not None:
-                    self._put(item)
+            if isinstance(prompt, str) or prompt[0]["content"] not in self._judged.items:
+                return
+            opened = opens_reasoning(self._engine.render(prompt))
+            row = {"output": completion.text, "reasoning_opened": opened}
+            item = self._judged.items[prompt[0]["content"]]
+            self._put(self._judged.about(item, prompt, row))
 
         return self._engine.chat(prompts, *args, on_done=done, **options)
 

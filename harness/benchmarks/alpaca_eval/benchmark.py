@@ -45,7 +45,7 @@ from harness.errors import DataError, ProtocolError
 from leaderboards.benchmark_info import BenchmarkInfo, InfoColumn
 
 if TYPE_CHECKING:
-    from harness.engines.base import Engine, Message
+    from harness.engines.base import Engine
     from judges import Comparison, Judge, Verdict
 
 MODEL_OUTPUTS = "model_outputs.json"
@@ -167,13 +167,8 @@ class AlpacaEval:
 
     def judged(self, request: EvalRequest) -> judge_ahead.Judged:
         """Each answer is compared with the baseline's."""
-        known = judge_ahead.by_text(prepare(request).instructions, lambda i: i.instruction)
-
-        def item(chat: Sequence[Message], row: Mapping[str, Any]) -> Comparison | None:
-            instruction = known.get(chat[-1]["content"])
-            return None if instruction is None else comparison(instruction, row)
-
-        return judge_ahead.Judged("preferences", item)
+        items = judge_ahead.by_text(prepare(request).instructions, lambda i: i.instruction)
+        return judge_ahead.Judged("preferences", items, lambda i, chat, row: comparison(i, row))
 
     def score(self, request: EvalRequest, folder: Path, judge: Judge | None = None) -> Outcome:
         """Judge the saved answers, write ``annotations.json``, score.

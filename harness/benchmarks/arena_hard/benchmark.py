@@ -43,7 +43,7 @@ from leaderboards.benchmark_info import BenchmarkInfo, InfoColumn
 from leaderboards.records import ItemScore, Score
 
 if TYPE_CHECKING:
-    from harness.engines.base import Engine, Message
+    from harness.engines.base import Engine
 
 NAME = "arena_hard"
 PUBLISHED_JUDGES = {"v0.1": ("gpt-4-1106-preview",), "v2.0": ("gpt-4.1",)}
@@ -122,13 +122,8 @@ class ArenaHard:
 
     def judged(self, request: EvalRequest) -> judge_ahead.Judged:
         """Each answer is compared with the baseline's, in both orders."""
-        known = judge_ahead.by_text(prepare(request).questions, lambda q: q.text)
-
-        def item(chat: Sequence[Message], row: Mapping[str, Any]) -> Comparison | None:
-            question = known.get(chat[-1]["content"])
-            return None if question is None else comparison(question, row)
-
-        return judge_ahead.Judged("graded", item)
+        items = judge_ahead.by_text(prepare(request).questions, lambda q: q.text)
+        return judge_ahead.Judged("graded", items, lambda q, chat, row: comparison(q, row))
 
     def score(self, request: EvalRequest, folder: Path, judge: Judge | None = None) -> Outcome:
         """Judge the saved answers in both orders, write ``battles.jsonl``, score.

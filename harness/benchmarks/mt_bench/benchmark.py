@@ -156,14 +156,13 @@ class MtBench:
 
     def judged(self, request: EvalRequest) -> judge_ahead.Judged:
         """Each turn is rated, the second one with the whole conversation."""
-        known = judge_ahead.by_text(prepare(request).questions, lambda q: q.turns[0])
+        items = judge_ahead.by_text(prepare(request).questions, lambda q: q.turns[0])
 
-        def item(chat: Sequence[Message], row: Mapping[str, Any]) -> Rating | None:
-            question = known.get(chat[0]["content"])
+        def about(question: Question, chat: Sequence[Message], row: Mapping[str, Any]) -> Rating:
             earlier = [message["content"] for message in chat[1::2]]
-            return None if question is None else rating(question, [*earlier, answer_text(row)])
+            return rating(question, [*earlier, answer_text(row)])
 
-        return judge_ahead.Judged("ratings", item)
+        return judge_ahead.Judged("ratings", items, about)
 
     def score(self, request: EvalRequest, folder: Path, judge: Judge | None = None) -> Outcome:
         """Rate the saved answers, write ``model_judgment/JUDGE_single.jsonl``, score.

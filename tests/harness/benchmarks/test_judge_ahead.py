@@ -18,12 +18,13 @@ from harness.benchmarks.judge_ahead import MOST, Judged, by_text, judged_ahead
 CHATS = [[{"role": "user", "content": f"question {n}"}] for n in range(3 * MOST)]
 
 
-def item(chat: Any, row: Any) -> Any:
-    text = chat[-1]["content"]
-    return None if text == "question 1" else SimpleNamespace(item_id=text, row=row)
+def about(name: str, chat: Any, row: Any) -> Any:
+    assert chat[-1]["content"] == name
+    return SimpleNamespace(item_id=name, row=row)
 
 
-JUDGED = Judged("preferences", item)
+NAMES = [chat[0]["content"] for chat in CHATS if chat[0]["content"] != "question 1"]
+JUDGED = Judged("preferences", {name: name for name in NAMES}, about)
 
 
 class Engine:

@@ -74,3 +74,5 @@ def test_a_stage_goes_on_where_the_actor_is_lost() -> None:
     ray = SimpleNamespace(get=lost, exceptions=RAY.exceptions)
     with ends_when_told(ray, Remote(News()), "s"):
         time.sleep(0.6)  # a look
+        went_on = True
+    assert went_on
